@@ -1,0 +1,66 @@
+"""Entry point: maps the first word to `commands/<name>.py`, imports only that file, turns faults into one line and an exit code.
+
+A command file has `command` (a function) or `app` (a typer group), a module docstring whose first line is its help, and
+imports nothing heavy outside its functions.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.resources import files
+from typing import Any
+
+import typer
+
+from dudzian_daemon import __version__
+from dudzian_daemon.domain.errors import DudzianError
+
+COMMANDS_PACKAGE = "dudzian_daemon.cli.commands"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command and exit with its code (docs/reference/exit-codes.md)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        _application(arguments)(args=arguments, prog_name="dudzian")
+    except DudzianError as error:
+        sys.stderr.write(f"dudzian: {error}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+def command_names() -> list[str]:
+    """All commands by name, one per file."""
+    stems = (entry.name.removesuffix(".py") for entry in files(COMMANDS_PACKAGE).iterdir() if entry.name.endswith(".py"))
+    return sorted(stem.replace("_", "-") for stem in stems if not stem.startswith("_"))
+
+
+def _application(arguments: list[str]) -> typer.Typer:
+    application = typer.Typer(
+        no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True, context_settings={"help_option_names": ["-h", "--help"]}
+    )
+    application.callback(help="Paper trading whose every session can be run again from its signed log.")(_root)
+    names = command_names()
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    for name in [wanted] if wanted in names else names:
+        _add(application, str(name))
+    return application
+
+
+def _add(application: typer.Typer, name: str) -> None:
+    module: Any = import_module(f"{COMMANDS_PACKAGE}.{name.replace('-', '_')}")
+    summary = (module.__doc__ or "").partition("\n\n")[0]
+    if hasattr(module, "app"):
+        application.add_typer(module.app, name=name, help=summary)
+    else:
+        application.command(name, help=summary)(module.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dudzian {__version__}")
+        raise typer.Exit
+
+
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True)) -> None:
+    """Options before the command."""

@@ -1,0 +1,75 @@
+"""The bus in one file: every message that crosses it and the topic it travels on.
+
+Messages are frozen. Those of a step are published after its journal line is durable, never before.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from dudzian_daemon.domain.market import Candle
+from dudzian_daemon.domain.orders import Fill, OrderResult, Signal, Verdict
+from dudzian_daemon.domain.records import CycleRecord, RiskChange, StrategyFault
+
+CONTROLLER_CYCLE: Final = "auto_trader.controller_cycle"
+MARKET_CANDLE: Final = "market.candle"
+STRATEGY_SIGNAL: Final = "strategy.signal"
+STRATEGY_FAULT: Final = "strategy.fault"
+RISK_VERDICT: Final = "risk.verdict"
+RISK_STATE: Final = "risk.state"
+ORDER_RESULT: Final = "order.result"
+ORDER_FILL: Final = "order.fill"
+SESSION_STATE: Final = "session.state"
+UNIT_STATE: Final = "daemon.unit"
+CYCLE_DURABLE: Final = "session.cycle_durable"
+
+
+class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
+    """`auto_trader.controller_cycle`: one per cycle (rows A-03..A-05).
+
+    `started_at`, `finished_at` are wall epoch seconds UTC of the step and `duration_s` their difference; `orders` is
+    the number of `results`; `instant` (ns) and `phase` are the cycle's place in event time.
+    """
+
+    sequence: int
+    signals: tuple[Signal, ...]
+    results: tuple[OrderResult, ...]
+    orders: int
+    started_at: float
+    finished_at: float
+    duration_s: float
+    instant: int
+    phase: int
+
+
+class CycleDurable(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.cycle_durable`: the whole record with the identity of its journal line, for projections."""
+
+    record: CycleRecord
+    log_id: str
+    line: int
+    line_hash: str
+    duration_s: float
+
+
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.state`: `starting`, `warming_up`, `running`, `stopping`, `frozen`, `stopped`; `detail` is one line for people."""
+
+    state: str
+    log_id: str
+    instant: int
+    detail: str = ""
+
+
+class UnitState(msgspec.Struct, frozen=True, kw_only=True):
+    """`daemon.unit`: a named part of the daemon changed its state."""
+
+    name: str
+    state: str
+    detail: str = ""
+    restarts: int = 0
+
+
+Message = ControllerCycle | CycleDurable | SessionState | UnitState | Candle | Signal | StrategyFault | Verdict | RiskChange | OrderResult | Fill

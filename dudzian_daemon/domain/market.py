@@ -1,0 +1,162 @@
+"""What the market tells the core: instruments, series, and the inputs in their one total order.
+
+Instants are integer nanoseconds since 1970-01-01 UTC. Prices and volumes are floats as the venue gave them; money made
+from them is Decimal (see `domain.money`). Inputs are encoded as tagged arrays in the journal: the order of their fields
+is part of the journal format (docs/reference/journal.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+SECOND_NS: Final = 1_000_000_000
+MINUTE_NS: Final = 60 * SECOND_NS
+HOUR_NS: Final = 60 * MINUTE_NS
+DAY_NS: Final = 24 * HOUR_NS
+
+#: Length in nanoseconds of every granularity the store and the schedules know.
+GRANULARITIES: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "1m": MINUTE_NS,
+        "5m": 5 * MINUTE_NS,
+        "15m": 15 * MINUTE_NS,
+        "30m": 30 * MINUTE_NS,
+        "1h": HOUR_NS,
+        "4h": 4 * HOUR_NS,
+        "1d": DAY_NS,
+    }
+)
+
+
+class Phase(IntEnum):
+    """Order of inputs that share an instant: a candle's decisions come before the open print that fills them."""
+
+    COMMAND = 0
+    REVISION = 1
+    CLOSE = 2
+    TIMER = 3
+    OPEN = 4
+    QUOTE = 5
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """One tradable pair on one venue, with the venue's market rules (row D-05); `key` is `venue:BASE/QUOTE`."""
+
+    venue: str
+    symbol: str
+    base: str
+    quote: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_quantity: Decimal
+    min_notional: Decimal
+
+    @property
+    def key(self) -> str:
+        """Identity of the instrument in inputs, orders, fills and records."""
+        return f"{self.venue}:{self.symbol}"
+
+
+class Series(msgspec.Struct, frozen=True, order=True):
+    """One stream of candles: which instrument, how long a bar."""
+
+    instrument: str
+    granularity: str
+
+    @property
+    def step_ns(self) -> int:
+        """Length of a bar in nanoseconds."""
+        return GRANULARITIES[self.granularity]
+
+
+class OpenPrint(msgspec.Struct, frozen=True, array_like=True, tag="open_print", gc=False):
+    """First price of a bar of the execution series; market orders fill on it."""
+
+    instant: int
+    instrument: str
+    granularity: str
+    price: float
+
+
+class Candle(msgspec.Struct, frozen=True, array_like=True, tag="candle_close", gc=False):
+    """A closed bar. `end` is the bar's end; `instant` differs from it only for a straggler; `held_ns` is how long the barrier waited."""
+
+    instant: int
+    instrument: str
+    granularity: str
+    end: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    held_ns: int = 0
+
+
+class Quote(msgspec.Struct, frozen=True, array_like=True, tag="quote", gc=False):
+    """Best bid and ask. A snapshot taken at a stop has `source` `last_price` and the age of that price."""
+
+    instant: int
+    instrument: str
+    bid: float
+    ask: float
+    bid_size: float
+    ask_size: float
+    source: str = "quote"
+    age_ns: int = 0
+
+
+class Timer(msgspec.Struct, frozen=True, array_like=True, tag="timer", gc=False):
+    """A deadline the core asked for; `due` is the deadline, `instant` when it was delivered."""
+
+    instant: int
+    due: int
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
+    """An operator's or the driver's instruction, as recorded: it replays."""
+
+    instant: int
+    id: str
+    name: str
+    arguments: dict[str, str] = {}
+
+
+class Gap(msgspec.Struct, frozen=True, array_like=True, tag="gap", gc=False):
+    """Bars of one series with `start` <= end of bar < `end` will never come."""
+
+    instant: int
+    instrument: str
+    granularity: str
+    start: int
+    end: int
+
+
+class WarmUp(msgspec.Struct, frozen=True, array_like=True, tag="warm_up", gc=False):
+    """History given to strategies before they may speak; its rows travel beside the input and are stored once per digest."""
+
+    instant: int
+    instrument: str
+    granularity: str
+    start: int
+    end: int
+    count: int
+    digest: str
+
+
+Input = OpenPrint | Candle | Quote | Timer | Command | Gap | WarmUp
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """All inputs of one (instant, phase): what the core is stepped with. `rows` holds the candles of its warm-ups by digest."""
+
+    instant: int
+    phase: Phase
+    inputs: tuple[Input, ...]
+    rows: Mapping[str, Sequence[Candle]] = {}

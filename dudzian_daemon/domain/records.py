@@ -1,0 +1,70 @@
+"""What one step leaves behind: the deterministic part of a journal line (member `d`).
+
+Nothing here depends on wall time, key, path or process: two runs, modes or replays are equal when the chains over these
+records are equal. Field order is the journal's canonical order.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from dudzian_daemon.domain.market import Input
+from dudzian_daemon.domain.orders import Fill, OrderResult, Signal, Verdict
+
+
+class PositionChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy's position after the cycle that changed it; `cost` is what was paid for `quantity`, fees apart."""
+
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    cost: Decimal
+    realised: Decimal
+
+
+class StrategyFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy raised or returned rubbish; only the exception's class name is deterministic."""
+
+    strategy: str
+    unit: str
+    where: str
+    error: str
+
+
+class RiskChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a profile's risk state: `tripped`, `reset`, `day_rolled`, or the kill switch (profile `*`)."""
+
+    profile: str
+    change: str
+    state: str
+    rule: str
+    limit: Decimal | None
+    value: Decimal | None
+
+
+class CycleRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One cycle. `inputs` are all inputs since the previous cycle, this one's included; `cash` and `equity` are in the valuation asset."""
+
+    kind: str = "cycle"
+    sequence: int
+    instant: int
+    phase: int
+    due: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    signals: tuple[Signal, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    results: tuple[OrderResult, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    positions: tuple[PositionChange, ...] = ()
+    risk: tuple[RiskChange, ...] = ()
+    faults: tuple[StrategyFault, ...] = ()
+    cash: Decimal
+    equity: Decimal
+    books: str = ""
+
+    @property
+    def quiet(self) -> bool:
+        """True if a schedule was due (or a minute passed) and nothing came of it; quiet cycles may share a journal line."""
+        return not (self.signals or self.results or self.fills or self.risk or self.faults) and self.phase not in (0, 1)
