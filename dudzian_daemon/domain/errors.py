@@ -45,5 +45,9 @@ class StorageError(DudzianError):
     """The journal could not be made durable: the core is frozen and the process ends."""
 
 
+class StorageFull(StorageError):
+    """There is no space for the next lines: they are kept, and the same write may be tried again."""
+
+
 class BudgetExceeded(DudzianError):
     """A stated time or resource budget was overrun."""

@@ -65,3 +65,8 @@ def units(amount: Decimal, price: Decimal, step: Decimal) -> Decimal:
 def _quantise(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     multiple = _ROUNDING.divide(value, step)
     return multiple.to_integral_value(rounding=rounding, context=_ROUNDING) * step
+
+
+def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """`amount` * `part` / `whole`, rounded towards zero to `CASH_STEP`; the caller keeps the rest, so nothing is lost."""
+    return amount * part // (whole * CASH_STEP) * CASH_STEP

@@ -66,8 +66,8 @@ class RefusalCode(StrEnum):
     NO_REFERENCE_PRICE = "no_reference_price"
     STALE_DATA = "stale_data"
     UNKNOWN_INSTRUMENT = "unknown_instrument"
-    INVALID_SIGNAL = "invalid_signal"
     NOTHING_TO_DO = "nothing_to_do"
+    MAX_SIGNALS = "max_signals"
     NO_POSITION = "no_position"
     ALREADY_CLOSING = "already_closing"
     REVERSAL = "reversal"
@@ -115,7 +115,12 @@ class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """The unit of the gate: all legs or none. `id` is derived from (strategy, instrument, instant, n)."""
+    """The unit of the gate: all legs or none. `id` is derived from (strategy, instrument, instant, n).
+
+    `age_ns` is how old the candle is that was decided on; an opening group older than `max_age_ns` is refused.
+    `surplus` marks what goes beyond the schedule's `max_signals`. `held_ns` is how long the feed waited for that candle: the simulated venue could not have had the order earlier.
+    A closing group of the core itself has no `signal_id`.
+    """
 
     id: str
     signal_id: str
@@ -124,9 +129,14 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     instant: int
     legs: tuple[OrderLeg, ...]
-    confidence: float
-    decided_on: int
+    surplus: bool = False
+    age_ns: int = 0
+    max_age_ns: int | None = None
     held_ns: int = 0
+
+    def order_id(self, leg: int) -> str:
+        """Id of the order that leg number `leg` becomes."""
+        return f"{self.id}.{leg}"
 
 
 class ApprovedGroup(msgspec.Struct, frozen=True):

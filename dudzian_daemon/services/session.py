@@ -1,0 +1,253 @@
+"""Owns one session: takes inputs from the feed and commands from the inbox to the core, gives the records to the journal,
+and releases them to the bus when, and only when, their lines are durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final, Protocol
+
+import anyio
+import anyio.lowlevel
+import msgspec
+
+from dudzian_daemon.domain import events
+from dudzian_daemon.domain.errors import StorageFull
+from dudzian_daemon.domain.market import Candle, Tick
+from dudzian_daemon.domain.money import exact_money
+from dudzian_daemon.domain.ports import Journal, Released
+from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.kernel.bus import Bus
+from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.services.feed import Pace, WindowEnd
+from dudzian_daemon.trading.driver import Driver
+
+#: The core may run ahead of the disk by this many journal lines.
+MAX_LINES_AHEAD: Final = 512
+#: Quiet cycles wait this long for company in their line.
+QUIET_SECONDS: Final = 1.0
+#: How long the frozen core waits before it asks a full disk again.
+FULL_DISK_RETRY_SECONDS: Final = 1.0
+
+
+class Feed(Protocol):
+    """Where inputs come from."""
+
+    def items(self) -> AsyncIterator[Tick | WindowEnd]:
+        """Ticks in their order, and the ends of windows."""
+        ...
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Wall time of a step: start in ns since 1970 and duration in ns of the monotonic clock."""
+
+    started_ns: int
+    duration_ns: int
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How the session ends: `kind` of the last journal entry, and the command recorded before it, if any."""
+
+    kind: str
+    reason: str
+    close_positions: bool
+
+
+class Session:
+    """The one task that steps the core. `run` returns when the session was ended, by its data or by `end`."""
+
+    name = "session"
+
+    def __init__(self, driver: Driver, feed: Feed, pace: Pace, journal: Journal, bus: Bus, clock: Clock, store_rows: Callable[[Tick], None]) -> None:
+        self._driver = driver
+        self._feed = feed
+        self._pace = pace
+        self._journal = journal
+        self._bus = bus
+        self._clock = clock
+        self._store_rows = store_rows
+        self._timings: deque[tuple[int, Timing]] = deque()
+        self._appended = anyio.Event()
+        self._released = anyio.Event()
+        self._feeding = anyio.CancelScope()
+        self._ended = anyio.Event()
+        self._upcoming: int | None = None
+        self.durable_sequence = 0
+        self.data_ended = False
+
+    async def run(self) -> None:
+        """Feed the core until the data ends or `end` is called; lines are committed beside it."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._commit_lines, name="session.commit")
+            tasks.start_soon(self._close_quiet_lines, name="session.quiet")
+            with self._feeding:
+                await self._feed_core()
+            await self._ended.wait()
+            tasks.cancel_scope.cancel()
+
+    def stop_feeding(self) -> None:
+        """No further input from the feed; commands still step the core."""
+        self._feeding.cancel()
+
+    async def command(self, command_id: str, name: str, arguments: dict[str, str]) -> int:
+        """Step a command in and wait until its line is durable; returns its sequence."""
+        ceiling = self._driver.last[0] + 1 if self._upcoming is None else self._upcoming - 1
+        sequence = self._step(lambda: self._driver.command(command_id, name, arguments, now=min(self._pace.now(), ceiling)))
+        await self._until_durable(sequence)
+        return sequence
+
+    async def close_book(self, ending: Ending) -> None:
+        """Record why the session stops and, if wanted, close its positions on the last prices."""
+        self.stop_feeding()
+        await self.command(f"{ending.reason}-{self._driver.last[0] + 1}", "stop", {"reason": ending.reason, "close_positions": _yes(ending.close_positions)})
+        self._step(self._driver.snapshot)
+
+    async def finish(self, ending: Ending) -> None:
+        """Make everything durable, release it, and write the last entry."""
+        self.stop_feeding()
+        await self._until_durable(self._driver.core.sequence)
+        await self._journal.close(ending.kind, {"reason": ending.reason, "sequence": self._driver.core.sequence})
+        self._publish_state("stopped", ending.reason)
+        self._ended.set()
+
+    # -- feeding the core ------------------------------------------------------------------------------------------
+
+    async def _feed_core(self) -> None:
+        self._publish_state("warming_up")
+        async for item in self._feed.items():
+            if isinstance(item, WindowEnd):
+                await self._end_window(item)
+                continue
+            await self._until_due(item)
+            if item.rows:
+                await anyio.to_thread.run_sync(self._store_rows, item)
+            self._step(lambda tick=item: self._driver.advance(tick))  # type: ignore[misc]
+            if item.rows:
+                self._pace.anchor(item.instant)
+                self._publish_state("running")
+        self.data_ended = True
+        self._publish_state("data_ended")
+
+    async def _end_window(self, window: WindowEnd) -> None:
+        self._upcoming = None
+        arguments = {"window": str(window.number), "close_positions": "yes"}
+        self._step(lambda: self._driver.command(f"end_of_data-{window.number}", "end_of_data", arguments))
+        self._step(self._driver.snapshot)
+        await self._until_durable(self._driver.core.sequence)
+
+    async def _until_due(self, tick: Tick) -> None:
+        """Wait for the tick's time and for the disk. Ticks of one instant are released back to back: no command comes between."""
+        if tick.instant <= self._driver.last[0]:
+            return
+        self._upcoming = tick.instant
+        release_at = None if tick.rows else self._pace.release_at(tick.instant)
+        if release_at is None:
+            await anyio.lowlevel.checkpoint()
+        else:
+            await self._clock.sleep_until(release_at)
+        while self._journal.pending >= MAX_LINES_AHEAD:
+            await self._next_release()
+
+    def _step(self, step: Callable[[], Iterator[CycleRecord]]) -> int:
+        """Run one step under exact money and append its cycles; returns the core's sequence."""
+        started, before = self._clock.wall_ns(), self._clock.monotonic_ns()
+        with exact_money():
+            records = list(step())
+        timing = Timing(started, self._clock.monotonic_ns() - before)
+        for record in records:
+            self._journal.append(record, wall={"started_ns": timing.started_ns, "duration_ns": timing.duration_ns})
+            self._timings.append((record.sequence, timing))
+        if records:
+            self._appended.set()
+        return self._driver.core.sequence
+
+    # -- durable, then visible -------------------------------------------------------------------------------------
+
+    async def _commit_lines(self) -> None:
+        frozen = False
+        while True:
+            await self._appended.wait()
+            self._appended = anyio.Event()
+            try:
+                released = await self._journal.commit()
+            except StorageFull as error:
+                if not frozen:
+                    self._publish_state("frozen", str(error))
+                frozen = True
+                self._appended.set()
+                await self._clock.sleep(FULL_DISK_RETRY_SECONDS)
+                continue
+            if frozen:
+                frozen = False
+                self._publish_state("running", "the disk has space again")
+            self._release(released)
+
+    async def _close_quiet_lines(self) -> None:
+        while True:
+            await self._clock.sleep(QUIET_SECONDS)
+            if self._journal.flush_quiet():
+                self._appended.set()
+
+    def _release(self, released: list[Released]) -> None:
+        for cycle in released:
+            timing = self._timings.popleft()[1]
+            self._publish(cycle, timing)
+            self.durable_sequence = cycle.record.sequence
+        self._released.set()
+        self._released = anyio.Event()
+
+    async def _until_durable(self, sequence: int) -> None:
+        while self.durable_sequence < sequence:
+            self._journal.flush_quiet()
+            self._appended.set()
+            await self._next_release()
+
+    async def _next_release(self) -> None:
+        await self._released.wait()
+
+    def _publish(self, cycle: Released, timing: Timing) -> None:
+        publish, record = self._bus.publish, cycle.record
+        for topic, messages in (
+            (events.MARKET_CANDLE, [item for item in record.inputs if isinstance(item, Candle)]),
+            (events.STRATEGY_SIGNAL, record.signals),
+            (events.STRATEGY_FAULT, record.faults),
+            (events.RISK_VERDICT, record.verdicts),
+            (events.RISK_STATE, record.risk),
+            (events.ORDER_RESULT, record.results),
+            (events.ORDER_FILL, record.fills),
+        ):
+            for message in messages:
+                publish(topic, message)
+        publish(events.CONTROLLER_CYCLE, controller_cycle(record, timing))
+        publish(
+            events.CYCLE_DURABLE,
+            events.CycleDurable(
+                record=record, log_id=self._journal.log_id, line=cycle.line, line_hash=cycle.line_hash, duration_s=timing.duration_ns / 1e9
+            ),
+        )
+
+    def _publish_state(self, state: str, detail: str = "") -> None:
+        message = events.SessionState(state=state, log_id=self._journal.log_id, instant=self._driver.last[0], detail=detail)
+        self._bus.publish(events.SESSION_STATE, message)
+
+
+def controller_cycle(record: CycleRecord, timing: Timing) -> events.ControllerCycle:
+    """The public event of a cycle."""
+    started = timing.started_ns / 1e9
+    finished = max(started, (timing.started_ns + timing.duration_ns) / 1e9)
+    return events.ControllerCycle(
+        sequence=record.sequence,
+        signals=record.signals,
+        results=record.results,
+        orders=len(record.results),
+        started_at=started,
+        finished_at=finished,
+        duration_s=finished - started,
+        instant=record.instant,
+        phase=record.phase,
+    )
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

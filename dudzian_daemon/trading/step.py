@@ -1,0 +1,220 @@
+"""The core: `step(tick)` is the whole life of an order on one page. Synchronous and deterministic; backtest, paper and replay call it.
+
+It knows no clock, no disk, no loop and no randomness: time and data are the tick, everything else was in the `SessionSpec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from dudzian_daemon.domain.market import (
+    DAY_NS,
+    GRANULARITIES,
+    MINUTE_NS,
+    Candle,
+    Command,
+    Gap,
+    Input,
+    OpenPrint,
+    Phase,
+    Quote,
+    Tick,
+    Timer,
+    WarmUp,
+)
+from dudzian_daemon.domain.orders import Fill, Order, OrderGroup, OrderResult, OrderStatus, RefusalCode, Side, Signal, Verdict
+from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyFault
+from dudzian_daemon.trading.controllers import TradingController
+from dudzian_daemon.trading.ledger import Ledger
+from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService, result
+from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
+from dudzian_daemon.trading.scheduler import MultiStrategyScheduler
+from dudzian_daemon.trading.spec import SessionSpec
+from dudzian_daemon.trading.strategy_host import StrategyHost
+
+#: A tick this long after the last cycle is a cycle too, so that marks and equity become durable and visible.
+LONGEST_SILENCE_NS: Final = MINUTE_NS
+
+#: Commands the core obeys. `close_positions` `yes` closes the book, `on` `yes` sets the kill switch.
+COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "kill_switch"})
+
+
+class StepResult(msgspec.Struct, frozen=True):
+    """The cycle's record, or None for a step that was none, and when the core wants a timer (ns) at the latest."""
+
+    record: CycleRecord | None
+    next_deadline: int | None
+
+
+class Draft(msgspec.Struct):
+    """What a step has collected so far."""
+
+    signals: list[Signal] = []
+    verdicts: list[Verdict] = []
+    results: list[OrderResult] = []
+    fills: list[Fill] = []
+    positions: list[PositionChange] = []
+    risk: list[RiskChange] = []
+    faults: list[StrategyFault] = []
+    closings: list[OrderGroup] = []
+
+
+class Core:
+    """One account, its strategies, gate, simulator and ledger. Run it under `domain.money.exact_money`."""
+
+    def __init__(self, spec: SessionSpec) -> None:
+        self.spec = spec
+        self.ledger = Ledger(spec.instruments, spec.valuation_asset, spec.opening_balance)
+        self.gate = ThresholdRiskEngine(spec.profiles, spec.instruments, spec.preset, self.ledger)
+        self.execution = PaperTradingExecutionService(spec.instruments, spec.preset)
+        self.strategies = StrategyHost(spec)
+        self.scheduler = MultiStrategyScheduler(spec.schedules)
+        self.controller = TradingController(spec, self.ledger, self.gate, self.execution, self.strategies)
+        self.execution_series = self.strategies.execution_series()
+        self.sequence = 0
+        self._day = 0
+        self._last_cycle: int | None = None
+        self._inputs: list[Input] = []
+        self._take: dict[type, Callable[[Any, Tick, Draft], None]] = {
+            OpenPrint: self._take_price,
+            Quote: self._take_price,
+            Candle: self._take_candle,
+            Command: self._take_command,
+            Gap: self._take_gap,
+            WarmUp: self._take_warm_up,
+            Timer: self._take_timer,
+        }
+
+    def step(self, tick: Tick) -> StepResult:
+        """Take all inputs of one (instant, phase); the inputs of successive ticks are strictly increasing in their order."""
+        draft = Draft()
+        self._inputs.extend(tick.inputs)
+        if (tick.instant, tick.phase) > ((self._day + 1) * DAY_NS, Phase.TIMER):
+            self._roll_day(tick, draft)  # the day ended unseen: its last mark is the new day's base
+
+        for item in tick.inputs:  # 1 match resting orders and 2 mark, input by input
+            self._take[type(item)](item, tick, draft)
+
+        draft.risk += self.gate.judge_equity(tick.instant, self.ledger.equity)  # 2 judge limits on what was just marked
+        if tick.instant == (self._day + 1) * DAY_NS and tick.phase in (Phase.CLOSE, Phase.TIMER):
+            self._roll_day(tick, draft)  # a candle that closes at midnight belongs to the day that ends
+        self._liquidate(tick, draft)
+
+        due = self.scheduler.due(tick.instant, self.strategies.has_new_data)
+        for schedule in due:  # 3 due strategies turn state and view into signals
+            signals, faults = self.strategies.decide(schedule, tick.instant)
+            draft.signals += signals
+            draft.faults += faults
+
+        outcome = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
+        draft.verdicts += outcome.verdicts
+        draft.results += outcome.results
+
+        record = self._record(tick, draft, tuple(schedule.name for schedule in due))
+        return StepResult(record, self._next_deadline())
+
+    def snapshot(self, instant: int) -> Tick | None:
+        """A quote tick of last prices for the instruments with open orders: what closing orders fill on at a stop."""
+        quotes = []
+        for instrument in sorted({order.instrument for order in self.execution.open_orders}):
+            last = self.ledger.last_quote(instrument)
+            if last is not None:
+                price, seen = last
+                quotes.append(Quote(instant, instrument, price, price, 0.0, 0.0, "last_price", instant - seen))
+        return Tick(instant, Phase.QUOTE, tuple(quotes)) if quotes else None
+
+    # -- one method per kind of input ------------------------------------------------------------------------------
+
+    def _take_price(self, price: OpenPrint | Quote, tick: Tick, draft: Draft) -> None:
+        for order, fill in self.execution.match(price):
+            self._execute(order, fill, draft)
+        if isinstance(price, OpenPrint):
+            self.ledger.mark(price.instrument, price.price, price.instant)
+        else:
+            self.ledger.mark(price.instrument, (price.bid + price.ask) / 2.0, price.instant - price.age_ns)
+
+    def _take_candle(self, candle: Candle, tick: Tick, draft: Draft) -> None:
+        if candle.granularity == self.execution_series.get(candle.instrument):
+            self.ledger.mark(candle.instrument, candle.close, candle.end)
+        draft.faults += self.strategies.on_candle(candle)
+
+    def _take_command(self, command: Command, tick: Tick, draft: Draft) -> None:
+        if command.name == "kill_switch":
+            draft.risk.append(self.gate.set_kill_switch(command.arguments.get("on") == "yes"))
+            return
+        if command.name in ("stop", "end_of_data"):
+            draft.results += self.controller.cancel(code="stopped")
+        if command.arguments.get("close_positions") == "yes":
+            ages = {name: 2 * GRANULARITIES[granularity] for name, granularity in self.execution_series.items()}
+            draft.closings += self.controller.closing_groups(tick.instant, max_age_ns=ages)
+
+    def _take_gap(self, gap: Gap, tick: Tick, draft: Draft) -> None:
+        draft.faults += self.strategies.on_gap(gap)
+
+    def _take_warm_up(self, warm_up: WarmUp, tick: Tick, draft: Draft) -> None:
+        draft.faults += self.strategies.warm_up(tick.rows[warm_up.digest])
+
+    def _take_timer(self, timer: Timer, tick: Tick, draft: Draft) -> None:
+        """Its coming is its meaning: the day rolls, or nothing is left to do."""
+
+    # -- parts of the step -----------------------------------------------------------------------------------------
+
+    def _execute(self, order: Order, fill: Fill, draft: Draft) -> None:
+        self.gate.release(order.id)
+        if fill.side is Side.BUY and fill.quantity * fill.price + fill.fee > self.ledger.cash:
+            draft.results.append(result(order, OrderStatus.REJECTED, code=RefusalCode.INSUFFICIENT_CASH))
+            return
+        _, change = self.ledger.book(fill)
+        self.strategies.on_fill(fill, change)
+        draft.fills.append(fill)
+        draft.positions.append(change)
+        draft.results.append(result(order, OrderStatus.FILLED, fill=fill))
+
+    def _roll_day(self, tick: Tick, draft: Draft) -> None:
+        self._day = tick.instant // DAY_NS
+        draft.risk += self.gate.roll_day(self._day, self.ledger.equity, flat=not any(self.ledger.net.values()))
+
+    def _liquidate(self, tick: Tick, draft: Draft) -> None:
+        """While a profile is reducing, close what its strategies hold; at the trip, cancel what they have resting."""
+        reducing = [name for name, state in self.gate.states.items() if state.reducing]
+        if not reducing:
+            return
+        tripped = {change.profile for change in draft.risk if change.change == "tripped"}
+        for schedule in self.spec.schedules:
+            if schedule.profile in tripped:
+                draft.results += self.controller.cancel(code="reducing", strategy=schedule.strategy)
+        draft.closings += self.controller.closing_groups(tick.instant, profiles=reducing)
+
+    def _record(self, tick: Tick, draft: Draft, due: tuple[str, ...]) -> CycleRecord | None:
+        happened = draft.signals or draft.verdicts or draft.results or draft.fills or draft.risk or draft.faults
+        eventful = tick.phase in (Phase.COMMAND, Phase.REVISION, Phase.TIMER)
+        silence = self._last_cycle is None or tick.instant - self._last_cycle >= LONGEST_SILENCE_NS
+        if not (due or happened or eventful or silence):
+            return None
+        self.sequence += 1
+        self._last_cycle = tick.instant
+        inputs, self._inputs = tuple(self._inputs), []
+        return CycleRecord(
+            sequence=self.sequence,
+            instant=tick.instant,
+            phase=int(tick.phase),
+            due=due,
+            inputs=inputs,
+            signals=tuple(draft.signals),
+            verdicts=tuple(draft.verdicts),
+            results=tuple(draft.results),
+            fills=tuple(draft.fills),
+            positions=tuple(draft.positions),
+            risk=tuple(draft.risk),
+            faults=tuple(draft.faults),
+            cash=self.ledger.cash,
+            equity=self.ledger.equity,
+        )
+
+    def _next_deadline(self) -> int | None:
+        """The next midnight UTC while anything is at stake; a flat, empty account needs no timer to roll its day."""
+        exposed = any(self.ledger.net.values()) or bool(self.execution.open_orders)
+        return (self._day + 1) * DAY_NS if exposed else None

@@ -1,0 +1,188 @@
+"""Runs the plugins' code inside the core: feeds candles, keeps `State` and position facts, fences every call.
+
+A unit is one strategy on the instruments it trades together, with a `State` of its own. What a plugin raises or returns
+wrongly becomes a recorded fault and costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar, TypeVarTuple
+
+import msgspec
+
+from dudzian_daemon.domain.market import Candle, Gap, Series
+from dudzian_daemon.domain.orders import Fill, Intent, Signal
+from dudzian_daemon.domain.ports import MarketView, Position, SeriesNeed, Strategy
+from dudzian_daemon.domain.records import PositionChange, StrategyFault
+from dudzian_daemon.trading.spec import Schedule, SessionSpec
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Unit:
+    """One strategy instance on its instruments."""
+
+    def __init__(self, schedule: Schedule, strategy: Strategy, instruments: tuple[str, ...]) -> None:
+        self.schedule = schedule
+        self.strategy = strategy
+        self.instruments = instruments
+        self.name = f"{schedule.strategy}[{','.join(instruments)}]"
+        self.needs: tuple[SeriesNeed, ...] = strategy.series(instruments, schedule.granularity)
+        self.state = strategy.new_state()
+        self.seen = {need.series: 0 for need in self.needs}
+        self.latest: dict[Series, Candle] = {}
+        self.positions = {instrument: Position() for instrument in instruments}
+        self.fresh = False
+
+    @property
+    def warm(self) -> bool:
+        """True once every declared series has delivered its warm-up."""
+        return all(self.seen[need.series] >= need.warm_up for need in self.needs)
+
+    def reset(self) -> None:
+        """Forget the indicators (not the positions) and warm up again."""
+        self.state = self.strategy.new_state()
+        self.seen = dict.fromkeys(self.seen, 0)
+        self.latest.clear()
+
+    def observe(self, series: Series, candle: Candle) -> None:
+        """Count the candle and move the position facts; the plugin's own state moves in the host's fence."""
+        self.seen[series] += 1
+        self.latest[series] = candle
+        self.fresh = True
+        position = self.positions.get(candle.instrument)
+        if position is None or not position.quantity or candle.end <= position.entry_instant or series.granularity != self.schedule.granularity:
+            return
+        first = position.candles_held == 0
+        self.positions[candle.instrument] = msgspec.structs.replace(
+            position,
+            candles_held=position.candles_held + 1,
+            highest_close=candle.close if first else max(position.highest_close, candle.close),
+            lowest_close=candle.close if first else min(position.lowest_close, candle.close),
+        )
+
+
+class StrategyHost:
+    """All units of a session, by the series they take and the schedule they run on."""
+
+    def __init__(self, spec: SessionSpec) -> None:
+        self.units: dict[str, tuple[Unit, ...]] = {}
+        self._by_series: dict[tuple[str, str], list[tuple[Series, Unit]]] = {}
+        self._by_position: dict[tuple[str, str], Unit] = {}
+        for schedule in spec.schedules:
+            strategy = spec.strategies[schedule.strategy]
+            self.units[schedule.name] = tuple(Unit(schedule, strategy, legs) for legs in _in_legs(schedule.instruments, strategy.legs))
+        self._all = [unit for units in self.units.values() for unit in units]
+        for unit in self._all:
+            for need in unit.needs:
+                self._by_series.setdefault((need.series.instrument, need.series.granularity), []).append((need.series, unit))
+            for instrument in unit.instruments:
+                self._by_position[(unit.schedule.strategy, instrument)] = unit
+
+    def on_candle(self, candle: Candle) -> list[StrategyFault]:
+        """Give one released candle to every unit that takes its series."""
+        faults: list[StrategyFault] = []
+        for series, unit in self._by_series.get((candle.instrument, candle.granularity), ()):
+            unit.observe(series, candle)
+            _fenced(faults, unit, "on_candle", unit.strategy.on_candle, unit.state, candle)
+        return faults
+
+    def warm_up(self, candles: Iterable[Candle]) -> list[StrategyFault]:
+        """Give history: states move, nobody is asked to decide on it."""
+        faults = [fault for candle in candles for fault in self.on_candle(candle)]
+        for unit in self._all:
+            unit.fresh = False
+        return faults
+
+    def on_gap(self, gap: Gap) -> list[StrategyFault]:
+        """Tell every unit that takes the series; it is reset if the plugin wants that or fails."""
+        faults: list[StrategyFault] = []
+        for series, unit in self._by_series.get((gap.instrument, gap.granularity), ()):
+            if _fenced(faults, unit, "on_gap", unit.strategy.on_gap, unit.state, series, gap.start, gap.end) is not False:
+                unit.reset()
+        return faults
+
+    def decide(self, schedule: Schedule, instant: int) -> tuple[list[Signal], list[StrategyFault]]:
+        """Signals of every unit of a due schedule that is warm and has a new candle since it last decided.
+
+        Stamped, and in the order in which they are judged: confidence descending, instrument, n.
+        """
+        signals: list[Signal] = []
+        faults: list[StrategyFault] = []
+        for unit in self.units[schedule.name]:
+            if not unit.fresh or not unit.warm:
+                continue
+            unit.fresh = False
+            view = MarketView(instant=instant, candles=unit.latest, positions=unit.positions)
+            spoken = _fenced(faults, unit, "decide", _spoken, unit, view) or []
+            signals.extend(stamp(signal, schedule, instant, number) for number, signal in enumerate(spoken))
+        signals.sort(key=lambda signal: (-signal.confidence, signal.instrument))
+        return signals, faults
+
+    def has_new_data(self, schedule: Schedule) -> bool:
+        """True if any unit of the schedule saw a candle since it last decided."""
+        return any(unit.fresh for unit in self.units[schedule.name])
+
+    def schedule_of(self, strategy: str, instrument: str) -> Schedule:
+        """The one schedule under which the strategy trades the instrument."""
+        return self._by_position[(strategy, instrument)].schedule
+
+    def latest_candle(self, schedule: Schedule, instrument: str) -> Candle | None:
+        """Latest candle the schedule has of the instrument."""
+        unit = self._by_position[(schedule.strategy, instrument)]
+        return unit.latest.get(Series(instrument, schedule.granularity))
+
+    def execution_series(self) -> dict[str, str]:
+        """The finest granularity anyone takes of each instrument: it drives matching and marking."""
+        finest: dict[str, Series] = {}
+        for need in (need for unit in self._all for need in unit.needs):
+            known = finest.get(need.series.instrument)
+            if known is None or need.series.step_ns < known.step_ns:
+                finest[need.series.instrument] = need.series
+        return {instrument: series.granularity for instrument, series in finest.items()}
+
+    def on_fill(self, fill: Fill, change: PositionChange) -> None:
+        """Move the position facts of the unit whose order was filled."""
+        unit = self._by_position[(fill.strategy, fill.instrument)]
+        if not change.quantity:
+            unit.positions[fill.instrument] = Position()
+            return
+        before = unit.positions[fill.instrument]
+        entry_price = float(change.cost) / float(change.quantity)
+        base = before if before.quantity else Position(entry_instant=fill.filled_at)
+        unit.positions[fill.instrument] = msgspec.structs.replace(base, quantity=float(change.quantity), entry_price=entry_price)
+
+
+def stamp(signal: Signal, schedule: Schedule, instant: int, number: int) -> Signal:
+    """The signal with its derived identity: (strategy, instrument, instant, n)."""
+    identity = f"{schedule.strategy}/{signal.instrument}/{instant}/{number}"
+    return msgspec.structs.replace(signal, id=identity, strategy=schedule.strategy, schedule=schedule.name, instant=instant)
+
+
+def _in_legs(instruments: tuple[str, ...], legs: int) -> Iterable[tuple[str, ...]]:
+    return (instruments[start : start + legs] for start in range(0, len(instruments), legs))
+
+
+def _fenced(faults: list[StrategyFault], unit: Unit, where: str, call: Callable[[*Ts], T], *arguments: *Ts) -> T | None:
+    """The plugin's answer, or None with a fault on record."""
+    try:
+        return call(*arguments)
+    except Exception as error:  # noqa: BLE001 - fence "plugin call": a strategy's fault is a record, never the core's
+        faults.append(StrategyFault(strategy=unit.schedule.strategy, unit=unit.name, where=where, error=type(error).__name__))
+        return None
+
+
+def _spoken(unit: Unit, view: MarketView) -> list[Signal]:
+    """What the unit decides; raises on anything that is not a finite, well-formed signal of one of its instruments."""
+    signals = list(unit.strategy.decide(unit.state, view))
+    for signal in signals:
+        if type(signal) is not Signal or signal.instrument not in unit.instruments or type(signal.intent) is not Intent:
+            msg = f"expected signals for {unit.instruments}"
+            raise TypeError(msg)
+        numbers = [signal.confidence, signal.target or 0.0, signal.stop_price or 0.0, *signal.numbers.values()]
+        if not all(type(number) is float and number - number == 0.0 for number in numbers) or not 0.0 <= signal.confidence <= 1.0:
+            msg = f"expected finite floats and a confidence in [0, 1], found {numbers}"
+            raise ValueError(msg)
+    return signals
