@@ -1,7 +1,7 @@
 """Entry point: maps the first word to `commands/<name>.py`, imports only that file, turns faults into one line and an exit code.
 
-A command file has `command` (a function) or `app` (a typer group), a module docstring whose first line is its help, and
-imports nothing heavy outside its functions.
+A command file has `command` (a function) or `app` (a typer group), a module docstring that is its help, perhaps `EXAMPLES`,
+and imports nothing heavy outside its functions.
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ def _application(arguments: list[str]) -> typer.Typer:
 
 def _add(application: typer.Typer, name: str) -> None:
     module: Any = import_module(f"{COMMANDS_PACKAGE}.{name.replace('-', '_')}")
-    summary = (module.__doc__ or "").partition("\n\n")[0]
+    text = (module.__doc__ or "").strip()
+    epilog = getattr(module, "EXAMPLES", None)
     if hasattr(module, "app"):
-        application.add_typer(module.app, name=name, help=summary)
+        application.add_typer(module.app, name=name, help=text, epilog=epilog)
     else:
-        application.command(name, help=summary)(module.command)
+        application.command(name, help=text, short_help=text.partition("\n\n")[0], epilog=epilog)(module.command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -62,5 +63,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True)) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+) -> None:
     """Options before the command."""

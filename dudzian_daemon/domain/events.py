@@ -72,4 +72,6 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
 
 
-Message = ControllerCycle | CycleDurable | SessionState | UnitState | Candle | Signal | StrategyFault | Verdict | RiskChange | OrderResult | Fill
+Message = (
+    ControllerCycle | CycleDurable | SessionState | UnitState | Candle | Signal | StrategyFault | Verdict | RiskChange | OrderResult | Fill
+)

@@ -160,3 +160,10 @@ class Tick(msgspec.Struct, frozen=True):
     phase: Phase
     inputs: tuple[Input, ...]
     rows: Mapping[str, Sequence[Candle]] = {}
+
+
+class WindowEnd(msgspec.Struct, frozen=True):
+    """What a feed says after the last tick of a stretch of data: positions are closed on the last prices. No input itself."""
+
+    number: int
+    last: bool

@@ -104,20 +104,33 @@ class Journal(Protocol):
 
     @property
     def pending(self) -> int:
-        """Lines appended and not yet durable."""
+        """Lines appended and not yet durable; quiet cycles that wait for others are in none yet."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Quiet cycles that wait for others to share a line with."""
         ...
 
     def append(self, record: CycleRecord, *, wall: dict[str, Any]) -> None:
-        """Encode, chain and seal the record into the in-memory tail. No I/O."""
+        """Encode, chain and seal the record into the in-memory tail. No I/O. Quiet ones wait to share a line."""
+        ...
+
+    def append_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
+        """Seal an entry that is no cycle (`run`, later `checkpoint` and others); `d` comes without its kind. No I/O."""
+        ...
+
+    def flush_quiet(self) -> None:
+        """Seal the quiet cycles that wait; the caller does so at least once a second of the edge clock. No I/O."""
         ...
 
     async def commit(self) -> Sequence[Released]:
-        """Write and sync what was appended so far, off the loop; returns the cycles that became durable, in order.
+        """Write and sync all lines appended so far, off the loop; returns the cycles that became durable, in order.
 
         Raises `StorageError` when the disk refuses; the tail is kept for another try where that is safe (disk full).
         """
         ...
 
-    async def close(self, kind: str, detail: dict[str, Any]) -> None:
-        """Append a last entry of `kind` (`closed` or `stopped`), make it durable and release the file."""
+    async def close(self, kind: str, detail: dict[str, Any], wall: dict[str, Any] | None = None) -> Sequence[Released]:
+        """Append a last entry of `kind` (`closed` or `stopped`), make all durable, release the file; returns as `commit`."""
         ...

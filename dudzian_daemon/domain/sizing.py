@@ -8,7 +8,9 @@ from dudzian_daemon.domain.money import ZERO, units
 from dudzian_daemon.domain.orders import OrderLeg, Side
 
 
-def leg_to_target(instrument: str, position: Decimal, target: Decimal, budget: Decimal, price: Decimal, lot_size: Decimal) -> OrderLeg | None:
+def leg_to_target(
+    instrument: str, position: Decimal, target: Decimal, budget: Decimal, price: Decimal, lot_size: Decimal
+) -> OrderLeg | None:
     """The order that moves `position` to `target` (signed fraction of `budget`) at `price`; None when it is there already.
 
     A move through zero stops at zero: the gate refuses reversals, and closing first is what the operator wants.

@@ -1,4 +1,4 @@
-"""Replay feed: stored candles of one or more windows as the ordered input stream, with the pace at which it is released.
+"""Replay feed: stored candles of one or more windows as the ordered input stream.
 
 Between two windows nothing is paced: the hole is one `gap` per series. Warm-up rows are read before a window and given
 as one `warm_up` input per series.
@@ -12,9 +12,8 @@ import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.domain.market import Candle, Gap, Phase, Series, Tick, WarmUp
+from dudzian_daemon.domain.market import Candle, Gap, Phase, Series, Tick, WarmUp, WindowEnd
 from dudzian_daemon.domain.ports import CandleStore
-from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.trading.timeline import candle_ticks
 
@@ -25,13 +24,6 @@ class Window(msgspec.Struct, frozen=True):
     start: int
     end: int
     series: Mapping[Series, int]
-
-
-class WindowEnd(msgspec.Struct, frozen=True):
-    """The data of a window has ended: positions are closed on the last prices."""
-
-    number: int
-    last: bool
 
 
 class ReplayFeed:
@@ -53,7 +45,9 @@ class ReplayFeed:
             rows, history = await anyio.to_thread.run_sync(self._read, window)
             yield self._opening(window, history, previous_end)
             execution = {series.instrument: series.granularity for series in rows} | {
-                instrument: granularity for instrument, granularity in self._execution_series.items() if Series(instrument, granularity) in rows
+                instrument: granularity
+                for instrument, granularity in self._execution_series.items()
+                if Series(instrument, granularity) in rows
             }
             for tick in candle_ticks(rows, execution):
                 yield tick
@@ -79,33 +73,10 @@ class ReplayFeed:
         )
         digests = {series: self._digest(rows) for series, rows in history.items()}
         warm_ups = [
-            WarmUp(window.start, series.instrument, series.granularity, rows[0].end - series.step_ns, window.start, len(rows), digests[series])
+            WarmUp(
+                window.start, series.instrument, series.granularity, rows[0].end - series.step_ns, window.start, len(rows), digests[series]
+            )
             for series, rows in sorted(history.items())
             if rows
         ]
         return Tick(window.start, Phase.REVISION, (*gaps, *warm_ups), {digests[series]: rows for series, rows in history.items()})
-
-
-class Pace:
-    """Maps event time to the monotonic clock: `speed` seconds of market time pass in one second; None is as fast as possible."""
-
-    def __init__(self, clock: Clock, speed: float | None) -> None:
-        self._clock = clock
-        self._speed = speed
-        self._anchor: tuple[int, int] | None = None
-
-    def anchor(self, instant: int) -> None:
-        """From here on time passes: `instant` is now."""
-        self._anchor = (instant, self._clock.monotonic_ns())
-
-    def release_at(self, instant: int) -> int | None:
-        """Monotonic time (ns) at which an input of `instant` may be released; None is at once."""
-        if self._speed is None or self._anchor is None:
-            return None
-        return self._anchor[1] + int((instant - self._anchor[0]) / self._speed)
-
-    def now(self) -> int:
-        """The virtual instant; 0 when time does not pass by itself."""
-        if self._speed is None or self._anchor is None:
-            return 0
-        return self._anchor[0] + int((self._clock.monotonic_ns() - self._anchor[1]) * self._speed)

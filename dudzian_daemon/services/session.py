@@ -5,8 +5,9 @@ and releases them to the bus when, and only when, their lines are durable.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from typing import Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -14,13 +15,13 @@ import msgspec
 
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import StorageFull
-from dudzian_daemon.domain.market import Candle, Tick
+from dudzian_daemon.domain.market import Candle, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
-from dudzian_daemon.services.feed import Pace, WindowEnd
+from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.trading.driver import Driver
 
 #: The core may run ahead of the disk by this many journal lines.
@@ -59,7 +60,9 @@ class Session:
 
     name = "session"
 
-    def __init__(self, driver: Driver, feed: Feed, pace: Pace, journal: Journal, bus: Bus, clock: Clock, store_rows: Callable[[Tick], None]) -> None:
+    def __init__(
+        self, driver: Driver, feed: Feed, pace: Pace, journal: Journal, bus: Bus, clock: Clock, store_rows: Callable[[Tick], None]
+    ) -> None:
         self._driver = driver
         self._feed = feed
         self._pace = pace
@@ -73,6 +76,7 @@ class Session:
         self._feeding = anyio.CancelScope()
         self._ended = anyio.Event()
         self._upcoming: int | None = None
+        self._release_at: int | None = None
         self.durable_sequence = 0
         self.data_ended = False
 
@@ -86,6 +90,12 @@ class Session:
             await self._ended.wait()
             tasks.cancel_scope.cancel()
 
+    def overdue_seconds(self) -> float:
+        """How late the next input is, by the wall: 0 while it is not yet due or time does not pass by itself."""
+        if self._release_at is None:
+            return 0.0
+        return max(0.0, (self._clock.monotonic_ns() - self._release_at) / 1e9)
+
     def stop_feeding(self) -> None:
         """No further input from the feed; commands still step the core."""
         self._feeding.cancel()
@@ -93,14 +103,19 @@ class Session:
     async def command(self, command_id: str, name: str, arguments: dict[str, str]) -> int:
         """Step a command in and wait until its line is durable; returns its sequence."""
         ceiling = self._driver.last[0] + 1 if self._upcoming is None else self._upcoming - 1
-        sequence = self._step(lambda: self._driver.command(command_id, name, arguments, now=min(self._pace.now(), ceiling)))
+        now = min(self._pace.now(), ceiling)
+        sequence = self._step(partial(self._driver.command, command_id, name, arguments, now=now))
         await self._until_durable(sequence)
         return sequence
 
     async def close_book(self, ending: Ending) -> None:
         """Record why the session stops and, if wanted, close its positions on the last prices."""
         self.stop_feeding()
-        await self.command(f"{ending.reason}-{self._driver.last[0] + 1}", "stop", {"reason": ending.reason, "close_positions": _yes(ending.close_positions)})
+        await self.command(
+            f"{ending.reason}-{self._driver.last[0] + 1}",
+            "stop",
+            {"reason": ending.reason, "close_positions": _yes(ending.close_positions)},
+        )
         self._step(self._driver.snapshot)
 
     async def finish(self, ending: Ending) -> None:
@@ -122,7 +137,7 @@ class Session:
             await self._until_due(item)
             if item.rows:
                 await anyio.to_thread.run_sync(self._store_rows, item)
-            self._step(lambda tick=item: self._driver.advance(tick))  # type: ignore[misc]
+            self._step(partial(self._driver.advance, item))
             if item.rows:
                 self._pace.anchor(item.instant)
                 self._publish_state("running")
@@ -130,9 +145,9 @@ class Session:
         self._publish_state("data_ended")
 
     async def _end_window(self, window: WindowEnd) -> None:
-        self._upcoming = None
+        self._upcoming = self._release_at = None
         arguments = {"window": str(window.number), "close_positions": "yes"}
-        self._step(lambda: self._driver.command(f"end_of_data-{window.number}", "end_of_data", arguments))
+        self._step(partial(self._driver.command, f"end_of_data-{window.number}", "end_of_data", arguments))
         self._step(self._driver.snapshot)
         await self._until_durable(self._driver.core.sequence)
 
@@ -142,6 +157,7 @@ class Session:
             return
         self._upcoming = tick.instant
         release_at = None if tick.rows else self._pace.release_at(tick.instant)
+        self._release_at = release_at
         if release_at is None:
             await anyio.lowlevel.checkpoint()
         else:
@@ -186,10 +202,10 @@ class Session:
     async def _close_quiet_lines(self) -> None:
         while True:
             await self._clock.sleep(QUIET_SECONDS)
-            if self._journal.flush_quiet():
-                self._appended.set()
+            self._journal.flush_quiet()
+            self._appended.set()
 
-    def _release(self, released: list[Released]) -> None:
+    def _release(self, released: Sequence[Released]) -> None:
         for cycle in released:
             timing = self._timings.popleft()[1]
             self._publish(cycle, timing)

@@ -40,7 +40,12 @@ class TradingController:
     """The one road from a signal, a limit trip or an operator's close to an order."""
 
     def __init__(
-        self, spec: SessionSpec, ledger: Ledger, gate: ThresholdRiskEngine, execution: PaperTradingExecutionService, strategies: StrategyHost
+        self,
+        spec: SessionSpec,
+        ledger: Ledger,
+        gate: ThresholdRiskEngine,
+        execution: PaperTradingExecutionService,
+        strategies: StrategyHost,
     ) -> None:
         self._spec = spec
         self._ledger = ledger
@@ -60,7 +65,9 @@ class TradingController:
             self._judge(group, instant, outcome)
         return outcome
 
-    def closing_groups(self, instant: int, *, profiles: Collection[str] | None = None, max_age_ns: Mapping[str, int] | None = None) -> list[OrderGroup]:
+    def closing_groups(
+        self, instant: int, *, profiles: Collection[str] | None = None, max_age_ns: Mapping[str, int] | None = None
+    ) -> list[OrderGroup]:
         """Reduce-only groups for what the strategies (of `profiles`, if given) hold and are not closing yet.
 
         With `max_age_ns` by instrument the gate refuses to close on a last price older than that.

@@ -65,7 +65,12 @@ class Ledger:
         self._holdings = ZERO
         self.entries = 0
         self.balances: dict[tuple[str, str], Decimal] = {}
-        self._post("opening", 0, "opening", (Posting("account:cash", valuation_asset, opening), Posting("owner:capital", valuation_asset, -opening)))
+        self._post(
+            "opening",
+            0,
+            "opening",
+            (Posting("account:cash", valuation_asset, opening), Posting("owner:capital", valuation_asset, -opening)),
+        )
 
     @property
     def equity(self) -> Decimal:

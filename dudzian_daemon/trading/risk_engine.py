@@ -52,16 +52,16 @@ class Reservation(msgspec.Struct, frozen=True):
 class ThresholdRiskEngine:
     """Gate of one account; reads the ledger, writes nothing but its own state."""
 
-    def __init__(self, profiles: Mapping[str, RiskLimits], instruments: Mapping[str, Instrument], preset: ExecutionPreset, ledger: Ledger) -> None:
+    def __init__(
+        self, profiles: Mapping[str, RiskLimits], instruments: Mapping[str, Instrument], preset: ExecutionPreset, ledger: Ledger
+    ) -> None:
         self._profiles = profiles
         self._instruments = instruments
         self._ledger = ledger
         #: What a unit of notional may cost in cash: price against us by slippage, plus the fee.
         self._cash_per_notional = (ONE + preset.slippage_bps * BPS) * (ONE + preset.taker_fee)
         self._reserved: dict[str, Reservation] = {}
-        self.states = {
-            name: ProfileState(day=0, start_of_day_equity=ledger.equity, peak_equity=ledger.equity) for name in profiles
-        }
+        self.states = {name: ProfileState(day=0, start_of_day_equity=ledger.equity, peak_equity=ledger.equity) for name in profiles}
         self.kill_switch = False
 
     # -- limits on equity ------------------------------------------------------------------------------------------
@@ -131,7 +131,9 @@ class ThresholdRiskEngine:
 
     def reserved_reducing(self, strategy: str, instrument: str) -> Decimal:
         """Quantity that open reducing orders of the strategy will close."""
-        return sum((r.quantity for r in self._reserved.values() if r.reduce_only and (r.strategy, r.instrument) == (strategy, instrument)), ZERO)
+        return sum(
+            (r.quantity for r in self._reserved.values() if r.reduce_only and (r.strategy, r.instrument) == (strategy, instrument)), ZERO
+        )
 
     def _blocked(self, group: OrderGroup, leg: OrderLeg) -> Cap | None:
         """The states and facts that refuse whatever the size."""

@@ -50,8 +50,9 @@ class StepResult(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct):
-    """What a step has collected so far."""
+    """The tick of a step and what it has caused so far."""
 
+    tick: Tick
     signals: list[Signal] = []
     verdicts: list[Verdict] = []
     results: list[OrderResult] = []
@@ -78,7 +79,7 @@ class Core:
         self._day = 0
         self._last_cycle: int | None = None
         self._inputs: list[Input] = []
-        self._take: dict[type, Callable[[Any, Tick, Draft], None]] = {
+        self._take: dict[type, Callable[[Any, Draft], None]] = {
             OpenPrint: self._take_price,
             Quote: self._take_price,
             Candle: self._take_candle,
@@ -90,13 +91,13 @@ class Core:
 
     def step(self, tick: Tick) -> StepResult:
         """Take all inputs of one (instant, phase); the inputs of successive ticks are strictly increasing in their order."""
-        draft = Draft()
+        draft = Draft(tick)
         self._inputs.extend(tick.inputs)
         if (tick.instant, tick.phase) > ((self._day + 1) * DAY_NS, Phase.TIMER):
             self._roll_day(tick, draft)  # the day ended unseen: its last mark is the new day's base
 
         for item in tick.inputs:  # 1 match resting orders and 2 mark, input by input
-            self._take[type(item)](item, tick, draft)
+            self._take[type(item)](item, draft)
 
         draft.risk += self.gate.judge_equity(tick.instant, self.ledger.equity)  # 2 judge limits on what was just marked
         if tick.instant == (self._day + 1) * DAY_NS and tick.phase in (Phase.CLOSE, Phase.TIMER):
@@ -128,7 +129,7 @@ class Core:
 
     # -- one method per kind of input ------------------------------------------------------------------------------
 
-    def _take_price(self, price: OpenPrint | Quote, tick: Tick, draft: Draft) -> None:
+    def _take_price(self, price: OpenPrint | Quote, draft: Draft) -> None:
         for order, fill in self.execution.match(price):
             self._execute(order, fill, draft)
         if isinstance(price, OpenPrint):
@@ -136,12 +137,12 @@ class Core:
         else:
             self.ledger.mark(price.instrument, (price.bid + price.ask) / 2.0, price.instant - price.age_ns)
 
-    def _take_candle(self, candle: Candle, tick: Tick, draft: Draft) -> None:
+    def _take_candle(self, candle: Candle, draft: Draft) -> None:
         if candle.granularity == self.execution_series.get(candle.instrument):
             self.ledger.mark(candle.instrument, candle.close, candle.end)
         draft.faults += self.strategies.on_candle(candle)
 
-    def _take_command(self, command: Command, tick: Tick, draft: Draft) -> None:
+    def _take_command(self, command: Command, draft: Draft) -> None:
         if command.name == "kill_switch":
             draft.risk.append(self.gate.set_kill_switch(command.arguments.get("on") == "yes"))
             return
@@ -149,15 +150,15 @@ class Core:
             draft.results += self.controller.cancel(code="stopped")
         if command.arguments.get("close_positions") == "yes":
             ages = {name: 2 * GRANULARITIES[granularity] for name, granularity in self.execution_series.items()}
-            draft.closings += self.controller.closing_groups(tick.instant, max_age_ns=ages)
+            draft.closings += self.controller.closing_groups(command.instant, max_age_ns=ages)
 
-    def _take_gap(self, gap: Gap, tick: Tick, draft: Draft) -> None:
+    def _take_gap(self, gap: Gap, draft: Draft) -> None:
         draft.faults += self.strategies.on_gap(gap)
 
-    def _take_warm_up(self, warm_up: WarmUp, tick: Tick, draft: Draft) -> None:
-        draft.faults += self.strategies.warm_up(tick.rows[warm_up.digest])
+    def _take_warm_up(self, warm_up: WarmUp, draft: Draft) -> None:
+        draft.faults += self.strategies.warm_up(draft.tick.rows[warm_up.digest])
 
-    def _take_timer(self, timer: Timer, tick: Tick, draft: Draft) -> None:
+    def _take_timer(self, _timer: Timer, _draft: Draft) -> None:
         """Its coming is its meaning: the day rolls, or nothing is left to do."""
 
     # -- parts of the step -----------------------------------------------------------------------------------------

@@ -53,7 +53,12 @@ class Unit:
         self.latest[series] = candle
         self.fresh = True
         position = self.positions.get(candle.instrument)
-        if position is None or not position.quantity or candle.end <= position.entry_instant or series.granularity != self.schedule.granularity:
+        if (
+            position is None
+            or not position.quantity
+            or candle.end <= position.entry_instant
+            or series.granularity != self.schedule.granularity
+        ):
             return
         first = position.candles_held == 0
         self.positions[candle.instrument] = msgspec.structs.replace(

@@ -19,7 +19,8 @@ def candle_ticks(rows: Mapping[Series, Sequence[Candle]], execution_series: Mapp
     the bar's end; a coarser candle only the close. Instrument keys begin with the venue, so key order is venue rank.
     """
     streams = [
-        _inputs(series, candles, with_open=execution_series.get(series.instrument) == series.granularity) for series, candles in rows.items()
+        _inputs(series, candles, with_open=execution_series.get(series.instrument) == series.granularity)
+        for series, candles in rows.items()
     ]
     for (instant, phase), keyed in groupby(merge(*streams, key=itemgetter(0, 1, 2, 3)), key=itemgetter(0, 1)):
         yield Tick(instant, Phase(phase), tuple(item[4] for item in keyed))
@@ -30,5 +31,11 @@ def _inputs(series: Series, candles: Iterable[Candle], *, with_open: bool) -> It
     for candle in candles:
         if with_open:
             start = candle.end - step
-            yield start, Phase.OPEN, series.instrument, series.granularity, OpenPrint(start, series.instrument, series.granularity, candle.open)
+            yield (
+                start,
+                Phase.OPEN,
+                series.instrument,
+                series.granularity,
+                OpenPrint(start, series.instrument, series.granularity, candle.open),
+            )
         yield candle.instant, Phase.CLOSE, series.instrument, series.granularity, candle

@@ -1,0 +1,102 @@
+"""What differs by platform, in one place: the lock that the kernel holds for a process. POSIX and Windows halves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from dudzian_daemon.adapters.files import ensure_dir, os_errors
+from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.kernel.clock import SystemClock
+
+_PATIENCE_NS = 20_000_000
+_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class InstanceLock:
+    """One daemon per data folder: held until `release` or the end of the process, however it ends."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self.path = path
+
+    @classmethod
+    def acquire(cls, data_folder: Path) -> InstanceLock:
+        """Take the lock of `data_folder`. Raises `ConfigError` naming the pid that holds it; changes nothing then."""
+        path = lock_path(data_folder)
+        ensure_dir(path.parent)
+        with os_errors(path):
+            descriptor = os.open(path, _OPEN, 0o640)
+        if not _take(descriptor):
+            holder = _read_pid(descriptor)
+            os.close(descriptor)
+            msg = f"a daemon (pid {holder}) runs on {data_folder}; stop it with: dudzian stop, or choose another --data-dir"
+            raise ConfigError(msg)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        return cls(descriptor, path)
+
+    def release(self) -> None:
+        """Give the lock back; the file stays, since removing it would race with the next holder."""
+        os.close(self._descriptor)
+
+
+def lock_path(data_folder: Path) -> Path:
+    """The lock file of a data folder."""
+    return data_folder / "run" / "daemon.lock"
+
+
+def running_pid(data_folder: Path) -> int | None:
+    """Pid of the daemon that holds the lock of `data_folder`, None if nobody does."""
+    path = lock_path(data_folder)
+    if not path.is_file():
+        return None
+    with os_errors(path):
+        descriptor = os.open(path, os.O_RDWR)
+    try:
+        return None if _try_lock(descriptor) else int(_read_pid(descriptor) or 0)
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    """Lock, with a little patience: `running_pid` of another process holds the lock for a moment to see whether it is free."""
+    clock = SystemClock()
+    deadline = clock.monotonic_ns() + _PATIENCE_NS
+    while not _try_lock(descriptor):
+        if clock.monotonic_ns() > deadline:
+            return False
+    return True
+
+
+def _read_pid(descriptor: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, 32).decode("ascii", "replace").strip()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    #: Windows locks bytes, not files, and nobody can read a locked byte: lock one far behind the pid.
+    _LOCKED_BYTE = 1 << 30
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

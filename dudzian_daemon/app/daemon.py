@@ -1,0 +1,314 @@
+"""The life of the process: start in named phases, run, stop in stages, and the last line `Shutdown complete`."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+import anyio
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+
+from dudzian_daemon.adapters.files import ensure_dir, write_atomic
+from dudzian_daemon.adapters.journal_reader import sessions
+from dudzian_daemon.adapters.keychain import SigningKey, signing_key
+from dudzian_daemon.adapters.platform import InstanceLock
+from dudzian_daemon.app.bootstrap import Assembly, assemble
+from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
+from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals, stop_signals
+from dudzian_daemon.domain import events
+from dudzian_daemon.domain.errors import DudzianError, IntegrityError, Permanent, PluginError, StorageError
+from dudzian_daemon.domain.records import RiskChange
+from dudzian_daemon.kernel import logs
+from dudzian_daemon.kernel.bus import Bus
+from dudzian_daemon.kernel.clock import Clock, SystemClock
+from dudzian_daemon.kernel.faults import fault_point
+from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
+from dudzian_daemon.kernel.supervisor import Action, RestartPolicy, Stage, StopReport, Supervisor
+from dudzian_daemon.services.inbox import CommandFile, Inbox, Reply
+from dudzian_daemon.services.session import Ending
+from dudzian_daemon.sinks.metrics import new_registry
+from dudzian_daemon.sinks.reports import report_lines
+
+if TYPE_CHECKING:
+    from dudzian_daemon.adapters.metrics_http import MetricsServer
+
+_NO_RESTART: Final = RestartPolicy(most_restarts=0)
+#: An input this late (wall seconds) makes the daemon not ready.
+OVERDUE_SECONDS: Final = 10.0
+
+
+def run(options: RunOptions, env: Mapping[str, str], out: TextIO) -> int:
+    """Run the daemon until its data ends or it is told to stop; returns the exit code. Raises `DudzianError` for the command line."""
+    with stop_signals() as signals:
+        try:
+            return _run(options, env, signals, out)
+        except StopRequested:
+            out.write("Shutdown complete\n")
+            return 0
+
+
+def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out: TextIO) -> int:
+    _phase("config", signals)
+    prepared = prepare(options, env)
+    ensure_dir(prepared.data_folder)
+    _phase("key", signals)
+    decision_log = prepared.config.risk.decision_log
+    key = signing_key(decision_log.signing_key_id, env=env, key_file=_path(decision_log.signing_key_path))
+    if key.created:
+        sys.stderr.write(f"dudzian: made the signing key {key.id!r} of the decision log: {key.source}\n")
+    _phase("lock", signals)
+    lock = InstanceLock.acquire(prepared.data_folder)
+    try:
+        _phase("logs", signals)
+        _configure_logs(prepared, options)
+        return anyio.run(Daemon(prepared, options, key, SystemClock(), signals, out).run)
+    finally:
+        logs.close()
+        lock.release()
+
+
+class Daemon:
+    """One run: hosts the parts under the supervisor and ends them in order."""
+
+    def __init__(self, prepared: Prepared, options: RunOptions, key: SigningKey, clock: Clock, signals: StopSignals, out: TextIO) -> None:
+        self._prepared = prepared
+        self._options = options
+        self._key = key
+        self._clock = clock
+        self._signals = signals
+        self._out = out
+        self._bus = Bus()
+        self._units = UnitRegistry(self._unit_changed)
+        self._by_operator = False
+        self._stop_recorded = anyio.Event()
+        self._assembly: Assembly | None = None
+        self._log = logs.logger("daemon")
+
+    async def run(self) -> int:
+        """From the port to the last line; returns the exit code."""
+        async with Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=self._stages()) as supervisor:
+            loop = asyncio.get_running_loop()
+            self._signals.listen(partial(_on_loop, loop, partial(self._on_signal, supervisor)))
+            assembly = self._start(supervisor)
+            reason = await supervisor.stop_requested()
+            self._log.info("stopping", action="stop", reason=reason)
+            report = await supervisor.stop()
+        return self._end(assembly, report, supervisor.fault)
+
+    # -- start -----------------------------------------------------------------------------------------------------
+
+    def _stages(self) -> list[Stage]:
+        budgets = self._prepared.config.shutdown.budgets_seconds
+        return [
+            Stage("feed", budgets.feed),
+            Stage("close_positions", budgets.close_positions),
+            Stage("journal", budgets.cycle, durable=True),
+            Stage("sinks", budgets.sinks),
+            Stage("report", budgets.report),
+            Stage("adapters", budgets.adapters, durable=True),
+        ]
+
+    def _start(self, supervisor: Supervisor) -> Assembly:
+        """Wire and start everything. Blocks for some syncs: nothing else runs yet, and a stop signal waits that long."""
+        _phase("port", self._signals)
+        registry = new_registry()
+        server = self._metrics_server(registry)
+        port = None if server is None else server.bind()
+        self._name_unclosed_sessions()
+        _phase("assemble", self._signals)
+        console = Console(file=self._out) if self._options.show_view else None
+        assembly = self._assembly = assemble(self._prepared, self._key, self._clock, self._units, self._bus, registry, console)
+        assembly.status.status.metrics_port = port
+        self._announce(assembly, port)
+        if server is not None:
+            supervisor.add(server, stage="adapters")
+        for sink in (*assembly.sinks, assembly.report):
+            supervisor.add(sink, stage="sinks")
+        supervisor.add(assembly.status, stage="adapters")
+        inbox = Inbox(self._prepared.data_folder, partial(self._on_command, supervisor, assembly), self._clock)
+        inbox.prepare()
+        supervisor.add(inbox, stage="adapters")
+        self._add_passive_units(assembly)
+        self._add_session(supervisor, assembly)
+        return assembly
+
+    def _metrics_server(self, registry: CollectorRegistry) -> MetricsServer | None:
+        settings = self._prepared.config.runtime.metrics_http
+        if not settings.enabled:
+            return None
+        from dudzian_daemon.adapters.metrics_http import MetricsServer  # aiohttp comes with it: only where the port is wanted
+
+        return MetricsServer(
+            registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, host=settings.host, port=settings.port
+        )
+
+    def _add_session(self, supervisor: Supervisor, assembly: Assembly) -> None:
+        session = assembly.session
+
+        async def stop_feeding() -> None:
+            session.stop_feeding()
+
+        async def close_book() -> None:
+            if not session.data_ended:
+                await session.close_book(self._ending())
+            self._stop_recorded.set()
+
+        async def finish() -> None:
+            await session.finish(self._ending())
+
+        async def write_report() -> None:
+            await assembly.report.write(
+                self._prepared.data_folder / "data" / "reports" / "sessions",
+                f"{self._prepared.artifact}-{assembly.journal.log_id}",
+                ended=self._ending().reason,
+                content_chain=assembly.journal.content,
+            )
+
+        supervisor.add_action("stop_feeding", stop_feeding, stage="feed")
+        supervisor.add_action("close_book", close_book, stage="close_positions")
+        supervisor.add_action("finish_journal", finish, stage="journal")
+        supervisor.add_action("write_report", write_report, stage="report")
+        supervisor.add(session, stage="journal", restart=_NO_RESTART, essential=True)
+        self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
+
+    def _add_passive_units(self, assembly: Assembly) -> None:
+        """What lives inside the step and has a state of its own."""
+        strategies = [f"strategy:{unit.name}" for units in assembly.core.strategies.units.values() for unit in units]
+        for name in ("risk_gate", "paper_execution", *strategies):
+            self._units.add(name)
+            self._units.set(name, ServiceState.RUNNING)
+        self._bus.subscribe(events.RISK_STATE, self._on_risk, name="units")
+
+    def _name_unclosed_sessions(self) -> None:
+        """A session that was not closed is left as it is: one line names it."""
+        found = [session for session in sessions(self._prepared.data_folder, self._prepared.artifact) if session.state != "closed"]
+        if found:
+            names = ", ".join(f"{session.log_id} ({session.state})" for session in found[:3])
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            self._log.warning("unclosed_sessions", sessions=[session.log_id for session in found])
+            sys.stderr.write(
+                f"dudzian: {len(found)} earlier session(s) were not closed and stay as they are: {names}{more}; a new one is opened\n"
+            )
+
+    def _announce(self, assembly: Assembly, port: int | None) -> None:
+        if port is not None:
+            write_atomic(self._prepared.data_folder / "run" / "metrics.port", f"{port}\n".encode())
+        address = "no metrics port" if port is None else f"metrics on http://127.0.0.1:{port}/metrics"
+        self._out.write(f"dudzian: paper only, no order leaves this machine; {address}; session {assembly.journal.log_id}\n")
+        self._out.flush()
+        self._log.info("started", action="start", environment=self._prepared.environment, session=assembly.journal.log_id, port=port)
+
+    # -- while it runs ---------------------------------------------------------------------------------------------
+
+    def _readiness(self) -> Readiness:
+        """Ready is progress of data: the session runs, its disk answers, and no input is overdue."""
+        if self._assembly is None:
+            return Readiness(False, ("starting",))
+        reasons = []
+        state = self._assembly.status.status.state
+        if state != "running":
+            reasons.append(f"session is {state}")
+        overdue = self._assembly.session.overdue_seconds()
+        if overdue > OVERDUE_SECONDS:
+            reasons.append(f"the next input is {overdue:.0f} s overdue")
+        return Readiness(not reasons, tuple(reasons))
+
+    def _on_signal(self, supervisor: Supervisor, request: StopRequest) -> None:
+        if supervisor.reason:
+            supervisor.force()
+            return
+        self._by_operator = request.by_operator
+        supervisor.request_stop(request.signal)
+
+    def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:
+        self._log.info("session", action="session_state", state=state.state, detail=state.detail)
+        if state.state == "data_ended":
+            supervisor.request_stop("end_of_data")
+
+    def _on_risk(self, _topic: str, change: RiskChange) -> None:
+        self._log.warning("risk", action=change.change, profile=change.profile, state=change.state, rule=change.rule)
+        states = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
+        self._units.set("risk_gate", states[change.state], "" if change.state == "active" else f"{change.profile}: {change.rule}")
+
+    def _unit_changed(self, unit: Unit) -> None:
+        self._bus.publish(events.UNIT_STATE, events.UnitState(name=unit.name, state=unit.state, detail=unit.detail, restarts=unit.restarts))
+
+    async def _on_command(self, supervisor: Supervisor, assembly: Assembly, command_id: str, command: CommandFile) -> Reply:
+        if command.name == "stop":
+            self._by_operator = command.arguments.get("close_positions", "yes") == "yes"
+            supervisor.request_stop("stop command")
+            await self._stop_recorded.wait()
+            return Reply(command_id, accepted=True, detail="stopping", sequence=assembly.core.sequence)
+        if command.name in ("kill_switch", "close_positions"):
+            arguments = {"close_positions": "yes", **command.arguments} if command.name == "close_positions" else command.arguments
+            sequence = await assembly.session.command(command_id, command.name, arguments)
+            return Reply(command_id, accepted=True, detail=f"{command.name} done", sequence=sequence)
+        return Reply(command_id, accepted=False, detail=f"unknown command {command.name!r}; known: close_positions, kill_switch, stop")
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _ending(self) -> Ending:
+        """How the session ends, by who asked: a person's stop closes positions and a virtual session, a service manager's keeps both."""
+        if self._assembly is not None and self._assembly.session.data_ended:
+            return Ending("closed", "end_of_data", close_positions=False)
+        wanted = self._prepared.config.shutdown.close_positions
+        close = wanted == "always" or (wanted == "operator" and self._by_operator)
+        return Ending("closed" if self._by_operator else "stopped", self._reason, close_positions=close)
+
+    @property
+    def _reason(self) -> str:
+        return "operator" if self._by_operator else "service"
+
+    def _end(self, assembly: Assembly, report: StopReport, fault: Exception | None) -> int:
+        for stage in report.stages:
+            late = (*stage.overran, *stage.stuck, *stage.failed)
+            if late:
+                self._out.write(f"dudzian: stop stage {stage.name} did not finish: {', '.join(late)}\n")
+        if not report.forced:
+            for line in report_lines(assembly.report.report):
+                self._out.write(f"{line}\n")
+        if fault is not None:
+            sys.stderr.write(f"dudzian: {fault}\n")
+        self._log.info("Shutdown complete", action="stopped", reason=report.reason, forced=report.forced)
+        self._out.write("Shutdown complete\n")
+        self._out.flush()
+        return 0 if fault is None else fault.exit_code if isinstance(fault, DudzianError) else 1
+
+
+def verdict(error: Exception) -> Action:
+    """What the supervisor does about a fault."""
+    if isinstance(error, (IntegrityError, StorageError)):
+        return Action.STOP_DAEMON
+    if isinstance(error, (Permanent, PluginError)):
+        return Action.STOP_SERVICE
+    return Action.RETRY
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, handle: Callable[[StopRequest], None], request: StopRequest) -> None:
+    """From a signal handler into the loop, which may be asleep."""
+    loop.call_soon_threadsafe(handle, request)
+
+
+def _phase(name: str, signals: StopSignals) -> None:
+    """A named moment of the start: a stop that has been asked for takes effect here."""
+    fault_point(f"run.{name}")
+    signals.require_none()
+
+
+def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
+    """Everything goes to the runtime log; stderr gets it too when there is no view, else only warnings on a pipe."""
+    settings = prepared.config.logging
+    path = prepared.data_folder / "logs" / "runtime" / f"{prepared.artifact}.log"
+    ensure_dir(path.parent)
+    stream = None if not options.show_view else io.StringIO()
+    logs.configure(settings.level, json=settings.format == "json", stream=stream, file=path, background=True)
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

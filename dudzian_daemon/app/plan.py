@@ -1,0 +1,89 @@
+"""What a run would be, without starting it: environment, sources, schedules, data, where it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from dudzian_daemon.adapters.candle_store import store_of
+from dudzian_daemon.app.preparation import RunOptions, prepare
+from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.domain.money import exact_money
+from dudzian_daemon.kernel.clock import iso_utc
+from dudzian_daemon.trading.step import Core
+
+
+class PlannedWindow(msgspec.Struct, frozen=True):
+    """A window of candles; instants as UTC text."""
+
+    start: str
+    end: str
+    series: tuple[str, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Schema `dudzian.run_plan/1`."""
+
+    schema: str = "dudzian.run_plan/1"
+    environment: str
+    mode: str
+    execution: str
+    config: tuple[str, ...]
+    data_folder: str
+    speed: str
+    opening_balance: str
+    schedules: dict[str, dict[str, str]]
+    plugins: dict[str, str]
+    windows: tuple[PlannedWindow, ...]
+
+
+def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
+    """Prepare as a run would, and tell. Raises what the run would raise; writes nothing."""
+    prepared = prepare(options, env)
+    with exact_money():
+        core = Core(prepared.spec)
+    windows = replay_windows(prepared.config, prepared.environment, core, store_of(prepared.chosen, prepared.data_folder))
+    return Plan(
+        environment=prepared.environment,
+        mode=prepared.chosen.mode,
+        execution=type(core.execution).__name__,
+        config=tuple(f"{file.path} sha256 {file.sha256}" for file in prepared.loaded.files),
+        data_folder=str(prepared.data_folder),
+        speed="max" if prepared.speed is None else f"{prepared.speed:g}",
+        opening_balance=f"{prepared.spec.opening_balance} {prepared.spec.valuation_asset}",
+        schedules={
+            schedule.name: {
+                "strategy": schedule.strategy,
+                "profile": schedule.profile,
+                "granularity": schedule.granularity,
+                "instruments": ", ".join(schedule.instruments),
+                "allocation": str(schedule.allocation),
+            }
+            for schedule in prepared.spec.schedules
+        },
+        plugins={name: f"{source.path} sha256 {source.digest}" for name, source in sorted(prepared.plugins.items())},
+        windows=tuple(
+            PlannedWindow(
+                iso_utc(window.start)[:16],
+                iso_utc(window.end)[:16],
+                tuple(f"{s.instrument} {s.granularity}" for s in sorted(window.series)),
+            )
+            for window in windows
+        ),
+    )
+
+
+def plan_lines(answer: Plan) -> Iterator[str]:
+    """The plan for people."""
+    yield f"environment   {answer.environment} ({answer.mode}), execution {answer.execution}, speed {answer.speed}"
+    yield f"balance       {answer.opening_balance}"
+    yield f"data folder   {answer.data_folder}"
+    for line in answer.config:
+        yield f"config        {line}"
+    for name, schedule in answer.schedules.items():
+        yield f"schedule      {name}: " + ", ".join(f"{key} {value}" for key, value in schedule.items())
+    for name, source in answer.plugins.items():
+        yield f"plugin        {name}: {source}"
+    for window in answer.windows:
+        yield f"window        {window.start} to {window.end}: {', '.join(window.series)}"

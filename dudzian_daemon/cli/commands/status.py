@@ -1,0 +1,66 @@
+"""Show what the daemon on a data folder is doing: its last durable snapshot, part by part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dudzian_daemon.sinks.status import Status
+
+EXAMPLES = """Examples:
+
+  dudzian status
+
+  dudzian status --json --data-dir /srv/dudzian
+"""
+
+
+def command(
+    data_dir: Annotated[Path | None, typer.Option(help="Data folder of the daemon.", envvar="DUDZIAN_DATA_DIR")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Exit 0 if a daemon runs there, 1 if not (the last snapshot is shown all the same)."""
+    from dudzian_daemon.adapters.data_folder import resolve
+    from dudzian_daemon.adapters.platform import running_pid
+    from dudzian_daemon.sinks.status import read_status
+
+    folder = resolve(data_dir, os.environ)
+    pid = running_pid(folder)
+    status = read_status(folder)
+    if status is None:
+        msg = f"no daemon has run on {folder} yet; start one with: dudzian run"
+        raise ConfigError(msg)
+    if as_json:
+        emit_json({"running": pid is not None, **msgspec.to_builtins(status)})
+    else:
+        emit_text("\n".join(_lines(status, pid, folder)))
+    raise typer.Exit(0 if pid is not None else 1)
+
+
+def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
+    from dudzian_daemon.kernel.clock import iso_utc
+
+    running = f"running (pid {pid})" if pid is not None else "not running; last snapshot"
+    yield f"daemon       {running}, data folder {folder}"
+    yield f"session      {status.environment} {status.log_id}: {status.state} {status.detail}".rstrip()
+    yield f"ready        {'yes' if status.ready and pid is not None else 'no'} {', '.join(status.not_ready)}".rstrip()
+    yield f"event time   {iso_utc(status.instant)[:19].replace('T', ' ')} UTC, cycle {status.sequence}"
+    yield f"account      equity {status.equity:.2f}, cash {status.cash:.2f}"
+    for position in status.positions:
+        yield f"position     {position.instrument} {position.quantity.normalize():f} of {position.strategy}, cost {position.cost:.2f}"
+    if status.metrics_port is not None and pid is not None:
+        yield f"metrics      http://127.0.0.1:{status.metrics_port}/metrics"
+    for unit in status.units:
+        restarts = f" ({unit.restarts} restarts)" if unit.restarts else ""
+        yield f"unit         {unit.name}: {unit.state}{restarts} {unit.detail}".rstrip()
+    for name, dropped in status.dropped.items():
+        yield f"dropped      {name}: {dropped} messages"

@@ -1,0 +1,131 @@
+"""The signed decision log: one line per decision event, each naming the journal line it was made from.
+
+A projection: it is behind the journal, never ahead of it, and never holds the core back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from dudzian_daemon.adapters.chained_log import ChainedLog
+from dudzian_daemon.adapters.cycle_follower import CycleFollower
+from dudzian_daemon.domain.events import CycleDurable
+from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Outcome, Signal, Verdict
+from dudzian_daemon.kernel.clock import iso_utc
+
+_VERDICT_EVENTS: Final = {
+    Outcome.APPROVED: "risk_check_passed",
+    Outcome.ADJUSTED: "risk_adjusted",
+    Outcome.REFUSED: "risk_rejected",
+}
+_ORDER_EVENTS: Final = {
+    OrderStatus.ACCEPTED: "order_submitted",
+    OrderStatus.FILLED: "order_executed",
+    OrderStatus.PARTIALLY_FILLED: "order_executed",
+    OrderStatus.CANCELLED: "order_failed",
+    OrderStatus.EXPIRED: "order_failed",
+    OrderStatus.REJECTED: "order_failed",
+}
+
+
+class DecisionLog:
+    """Writes what the cycles decided into a chained log; a batch of cycles is one write and one sync."""
+
+    name = "decision_log"
+
+    def __init__(self, follower: CycleFollower, log: ChainedLog, *, environment: str) -> None:
+        self._follower = follower
+        self._log = log
+        self._environment = environment
+
+    async def run(self) -> None:
+        """Consume until the bus is closed, then let go of the file."""
+        try:
+            async for batch in self._follower.cycles():
+                for cycle in batch:
+                    for event in decision_events(cycle, self._environment):
+                        self._log.append(msgspec.json.encode(event), b"{}")
+                await self._log.commit()
+        finally:
+            self._log.release()
+
+    async def stop(self) -> None:
+        """Take what is queued and end."""
+        self._follower.end()
+
+
+def decision_events(cycle: CycleDurable, environment: str) -> Iterator[dict[str, Any]]:
+    """The decisions of one cycle in the order in which they were taken (rows H-01, H-07, H-08); numbers stay numbers or exact text."""
+    record = cycle.record
+    common = {
+        "session": cycle.log_id,
+        "sequence": record.sequence,
+        "line_hash": cycle.line_hash,
+        "timestamp": iso_utc(record.instant),
+        "environment": environment,
+    }
+    signals = {signal.id: signal for signal in record.signals}
+    for signal in record.signals:
+        yield {"kind": "signal_received", **common, **_signal_fields(signal), "market": signal.numbers}
+    for verdict in record.verdicts:
+        yield {"kind": _VERDICT_EVENTS[verdict.outcome], **common, **_verdict_fields(verdict, signals.get(verdict.signal_id))}
+    fills = {fill.order_id: fill for fill in record.fills}
+    refused = {verdict.group_id for verdict in record.verdicts if verdict.outcome is Outcome.REFUSED}
+    for result in record.results:
+        if result.status is OrderStatus.REJECTED and result.order_id.rpartition(".")[0] in refused:
+            continue  # said already, as risk_rejected
+        fill = fills.get(result.order_id)
+        detail = (
+            {}
+            if fill is None
+            else {"reference_price": fill.reference_price, "slippage": fill.slippage, "fee": fill.fee, "fill_id": fill.id}
+        )
+        yield {"kind": _ORDER_EVENTS[result.status], **common, **_order_fields(result), **detail}
+
+
+def _signal_fields(signal: Signal) -> dict[str, Any]:
+    return {
+        "schedule": signal.schedule,
+        "strategy": signal.strategy,
+        "signal_id": signal.id,
+        "symbol": signal.instrument,
+        "intent": signal.intent,
+        "reason": signal.reason,
+        "confidence": signal.confidence,
+        "stop_price": signal.stop_price,
+    }
+
+
+def _verdict_fields(verdict: Verdict, signal: Signal | None) -> dict[str, Any]:
+    return {
+        "risk_profile": verdict.profile,
+        "group_id": verdict.group_id,
+        "signal_id": verdict.signal_id,
+        "symbol": None if signal is None else signal.instrument,
+        "strategy": None if signal is None else signal.strategy,
+        "allowed": verdict.outcome is not Outcome.REFUSED,
+        "code": verdict.code,
+        "rule": verdict.rule,
+        "limit": verdict.limit,
+        "value": verdict.value,
+        "headroom": verdict.headroom,
+        "requested": verdict.requested,
+        "quantity": verdict.approved,
+    }
+
+
+def _order_fields(result: OrderResult) -> dict[str, Any]:
+    return {
+        "strategy": result.strategy,
+        "signal_id": result.signal_id,
+        "order_id": result.order_id,
+        "symbol": result.instrument,
+        "side": result.side,
+        "quantity": result.quantity,
+        "price": result.price,
+        "status": result.status,
+        "code": result.code,
+    }
