@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -26,7 +27,7 @@ from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.pace import Pace
-from dudzian_daemon.kernel.service import UnitRegistry
+from dudzian_daemon.kernel.service import Readiness, UnitRegistry
 from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
 from dudzian_daemon.services.session import Session
@@ -58,7 +59,14 @@ class Assembly(msgspec.Struct, frozen=True):
 
 
 def assemble(
-    prepared: Prepared, key: SigningKey, clock: Clock, units: UnitRegistry, bus: Bus, registry: CollectorRegistry, console: Console | None
+    prepared: Prepared,
+    key: SigningKey,
+    clock: Clock,
+    units: UnitRegistry,
+    bus: Bus,
+    registry: CollectorRegistry,
+    readiness: Callable[[], Readiness],
+    console: Console | None,
 ) -> Assembly:
     """Build core, session and sinks; opens the journal and the decision log, so it blocks: call it off the loop."""
     store = store_of(prepared.chosen, prepared.data_folder)
@@ -80,7 +88,7 @@ def assemble(
         Status(environment=prepared.environment, log_id=journal.log_id, pid=os.getpid(), started_at=clock.wall_ns()),
         status_path(prepared.data_folder),
         clock,
-        lambda status: complete(status, units, bus),
+        lambda status: complete(status, units, bus, readiness()),
     )
     report = ReportSink(follower("report", bus, journal), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
     metrics = MetricsSink(
@@ -129,8 +137,9 @@ def follower(name: str, bus: Bus, journal: SessionJournal) -> CycleFollower:
     return CycleFollower(queue, journal.folder)
 
 
-def complete(status: Status, units: UnitRegistry, bus: Bus) -> None:
+def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness) -> None:
     """What the status says of parts that do not speak on the bus."""
+    status.ready, status.not_ready = readiness.ready, tuple(readiness.reasons)
     status.units = unit_lines(units.snapshot())
     status.dropped = {name: counts.dropped for name, counts in bus.statistics().items() if counts.dropped}
 

@@ -123,7 +123,9 @@ class Daemon:
         self._name_unclosed_sessions()
         _phase("assemble", self._signals)
         console = Console(file=self._out) if self._options.show_view else None
-        assembly = self._assembly = assemble(self._prepared, self._key, self._clock, self._units, self._bus, registry, console)
+        assembly = self._assembly = assemble(
+            self._prepared, self._key, self._clock, self._units, self._bus, registry, self._readiness, console
+        )
         assembly.status.status.metrics_port = port
         self._announce(assembly, port)
         if server is not None:

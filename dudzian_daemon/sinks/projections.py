@@ -49,6 +49,8 @@ class DecisionLog:
                     for event in decision_events(cycle, self._environment):
                         self._log.append(msgspec.json.encode(event), b"{}")
                 await self._log.commit()
+            self._log.append(msgspec.json.encode({"kind": "stopped", "sequence": self._follower.sequence}), b"{}")
+            await self._log.commit()
         finally:
             self._log.release()
 
