@@ -1,0 +1,166 @@
+"""One month file of candles: its place, what may stand in it, and its Parquet form with page checksums.
+
+Pure but for reading the bytes of a file; it knows no manifest and no merging.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from dudzian_daemon.adapters.files import os_errors, require_regular_or_absent
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError, Permanent
+from dudzian_daemon.domain.market import GRANULARITIES, Candle, Series
+
+MS: Final = 1_000_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_NS: Final = 2**63 - 1
+_INSTRUMENT: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,63}):([A-Z0-9]{1,20})/([A-Z0-9]{1,20})")
+_NAMES: Final = ("open_time", "open", "high", "low", "close", "volume")
+
+#: A series and a month of the UTC calendar: what one file holds.
+MonthKey = tuple[Series, int, int]
+#: Open, high, low, close and volume by open time in ms.
+Bars = dict[int, tuple[float, ...]]
+#: The six columns of a file, in the order of `_NAMES`.
+Columns = list[list[Any]]
+
+
+def granularity_named(text: str) -> str:
+    """The granularity an operator means: `1d`, `1D` and `D1` are one. Raises `ConfigError` for one the store does not know."""
+    found = text.strip().lower()
+    if match := re.fullmatch(r"([mhd])(\d+)", found):
+        found = match[2] + match[1]
+    if found not in GRANULARITIES:
+        msg = f"expected an interval out of {', '.join(GRANULARITIES)}, found {text!r}"
+        raise ConfigError(msg)
+    return found
+
+
+def folder_of(root: Path, series: Series) -> Path:
+    """Where the series lives. Raises `ConfigError` for names that are no plain words: they never become a path."""
+    match = _INSTRUMENT.fullmatch(series.instrument)
+    if match is None or series.granularity not in GRANULARITIES:
+        msg = f"expected a series like binance:BTC/USDT 1d, found {series.instrument!r} {series.granularity!r}"
+        raise ConfigError(msg)
+    return root / f"{match[1]}/{match[2]}_{match[3]}/{series.granularity}"
+
+
+def path_of(root: Path, key: MonthKey) -> Path:
+    """The file of a month: `root`/venue/BASE_QUOTE/granularity/year=YYYY/month=MM/data.parquet."""
+    series, year, month = key
+    return folder_of(root, series) / f"year={year}/month={month:02d}/data.parquet"
+
+
+def months_between(series: Series, first: int, last: int) -> Iterator[MonthKey]:
+    """Keys of the months in which bars opening in [first, last] ns lie; computed, so that no folder is ever listed."""
+    first, last = max(first, 0), min(last, _LAST_NS)
+    if first > last:
+        return
+    (year, month), end = _month_of(first // MS), _month_of(last // MS)
+    while (year, month) <= end:
+        yield series, year, month
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+
+
+def by_month(series: Series, rows: Sequence[Candle]) -> dict[MonthKey, Bars]:
+    """Bars of the candles by month; of two for one bar the last wins. Raises `Permanent` for a candle that cannot be true."""
+    folder_of(Path(), series)
+    step = series.step_ns
+    months: dict[MonthKey, Bars] = {}
+    for candle in rows:
+        fault = _fault(series, step, candle)
+        if fault:
+            msg = f"{series.instrument} {series.granularity} candle that ends at {candle.end} ns: {fault}; nothing was written"
+            raise Permanent(msg)
+        open_ms = (candle.end - step) // MS
+        values = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+        months.setdefault((series, *_month_of(open_ms)), {})[open_ms] = values
+    return months
+
+
+def candles_between(series: Series, columns: Columns, start: int, end: int) -> list[Candle]:
+    """Candles whose bar lies in [start, end) ns."""
+    instrument, granularity, step, times = series.instrument, series.granularity, series.step_ns, columns[0]
+    wanted = slice(bisect_left(times, -(-start // MS)), bisect_right(times, (end - step) // MS))
+    ends = [at * MS + step for at in times[wanted]]
+    values = zip(ends, *(column[wanted] for column in columns[1:]), strict=True)
+    return [Candle(at, instrument, granularity, at, opened, high, low, close, volume) for at, opened, high, low, close, volume in values]
+
+
+def content_of(path: Path) -> bytes | None:
+    """The bytes of a file, None if there is none. Raises `ConfigError` for a symlink, FIFO or folder in its place."""
+    require_regular_or_absent(path)
+    with os_errors(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def encoded(bars: Sequence[tuple[int, tuple[float, ...]]]) -> bytes:
+    """The Parquet file of these bars; equal bars give equal bytes."""
+    import pyarrow as pa  # type: ignore[import-untyped] # pyarrow ships no annotations
+    import pyarrow.parquet as pq  # type: ignore[import-untyped] # pyarrow ships no annotations
+
+    columns = [[at for at, _ in bars], *([values[place] for _, values in bars] for place in range(5))]
+    arrays = [pa.array(column, pa.float64() if place else pa.int64()) for place, column in enumerate(columns)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.table(arrays, names=list(_NAMES)),
+        sink,
+        compression="zstd",
+        write_page_checksum=True,
+        store_schema=False,
+        use_dictionary=False,
+        # Sorted times and prices of one magnitude: a quarter fewer bytes and a third less CPU on reading than the default.
+        column_encoding={name: "BYTE_STREAM_SPLIT" if place else "DELTA_BINARY_PACKED" for place, name in enumerate(_NAMES)},
+    )
+    return bytes(sink.getvalue())
+
+
+def decoded(data: bytes) -> Columns:
+    """The columns of a Parquet file, page checksums verified. Raises `IntegrityError` naming the row group that is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: Columns = [[] for _ in _NAMES]
+    place = "its footer"
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        for group in range(parquet.num_row_groups):
+            place = f"row group {group}"
+            table = parquet.read_row_group(group, columns=list(_NAMES), use_threads=False)
+            for column, more in zip(columns, table.columns, strict=True):
+                column += more.to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        msg = f"{place} cannot be read ({str(error).splitlines()[0]})"
+        raise IntegrityError(msg) from error
+    return columns
+
+
+def _month_of(open_ms: int) -> tuple[int, int]:
+    moment = _EPOCH + timedelta(milliseconds=open_ms)
+    return moment.year, moment.month
+
+
+def _fault(series: Series, step: int, candle: Candle) -> str | None:
+    """Why the candle cannot be true, None if it can."""
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    if (candle.instrument, candle.granularity) != (series.instrument, series.granularity):
+        return f"it belongs to {candle.instrument} {candle.granularity}"
+    if candle.end % step or not step <= candle.end <= _LAST_NS:
+        return "expected an end on the grid of the granularity"
+    if not all(math.isfinite(price) and price > 0 for price in prices):
+        return f"expected finite prices above 0, found open, high, low, close = {prices}"
+    if candle.low > min(prices) or candle.high < max(prices):
+        return f"expected high and low to enclose open and close, found open, high, low, close = {prices}"
+    if not (math.isfinite(candle.volume) and candle.volume >= 0):
+        return f"expected a finite volume of at least 0, found {candle.volume}"
+    return None

@@ -1,0 +1,275 @@
+"""Candles on disk: one Parquet file per series and month, checked against the manifest and its page checksums on every read.
+
+It knows nothing of exchanges, sessions or clocks: what it is given are closed candles, what it gives back is what it was
+given, or an `IntegrityError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from dudzian_daemon.adapters.candle_files import (
+    MS,
+    Bars,
+    Columns,
+    MonthKey,
+    by_month,
+    candles_between,
+    content_of,
+    decoded,
+    encoded,
+    folder_of,
+    months_between,
+    path_of,
+)
+from dudzian_daemon.adapters.files import ensure_dir, remove_leftovers, sha256_file, write_atomic
+from dudzian_daemon.adapters.manifest import FILE_NAME, Manifest, ManifestWriter, MonthFile, load_manifest, writing
+from dudzian_daemon.config.schema import Environment
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
+from dudzian_daemon.domain.market import Candle, Series
+
+#: `source` of candles that were made up; they never share a store with real ones.
+SEEDED: Final = "seeded"
+
+
+class WriteReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Candles that were new, that replaced another value, that were there already; and how many month files were replaced."""
+
+    added: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    months: int = 0
+
+
+class StoredRange(msgspec.Struct, frozen=True):
+    """Bars stored in [start, end) ns, `rows` of them: fewer than fit means that some are missing inside."""
+
+    start: int
+    end: int
+    rows: int
+
+
+class ParquetCandleStore:
+    """The candles below `root`. Every call blocks: make it off the event loop. One object serves one thread at a time.
+
+    `read_only` is for a store that nobody writes, such as the shipped sample; its folder may be write-protected.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+        self.root: Final = root
+        self.read_only: Final = read_only
+        self._cached: tuple[tuple[int, ...], Manifest] | None = None
+
+    def series(self) -> list[Series]:
+        """Every series the store holds, in order of their names."""
+        return list(self._manifest().by_series)
+
+    def ranges(self, series: Series) -> list[StoredRange]:
+        """What the manifest says is stored of a series, oldest first; months that touch are one range."""
+        found: list[StoredRange] = []
+        for file in self._manifest().by_series.get(series, []):
+            start, end, rows = file.first_ms * MS, file.last_ms * MS + series.step_ns, file.rows
+            if found and found[-1].end == start:
+                last = found.pop()
+                start, rows = last.start, last.rows + rows
+            found.append(StoredRange(start, end, rows))
+        return found
+
+    def read(self, series: Series, start: int, end: int) -> list[Candle]:
+        """Closed candles whose bar lies in [start, end) ns, oldest first; bars the store lacks are simply absent.
+
+        Raises `IntegrityError` naming the file when what is stored is not what was written.
+        """
+        folder_of(self.root, series)
+        manifest = self._manifest()
+        candles: list[Candle] = []
+        for key in months_between(series, start, end - series.step_ns):
+            columns = self._month(manifest, key)
+            if columns is not None:
+                candles += candles_between(series, columns, start, end)
+        return candles
+
+    def write(self, series: Series, rows: Sequence[Candle], *, source: str) -> WriteReport:
+        """Merge closed candles into the store; of two candles for one bar the last wins. Durable when it returns.
+
+        Raises `Permanent` for a candle that cannot be true, `ConfigError` when seeded candles would meet real ones; then
+        nothing was written. A damaged month is replaced only by candles that cover all it held, else `IntegrityError`.
+        """
+        if self.read_only:
+            msg = f"the candle store at {self.root} is read-only: choose another folder"
+            raise ConfigError(msg)
+        months = by_month(series, rows)
+        if not months:
+            return WriteReport()
+        ensure_dir(self.root)
+        with writing(self.root) as writer:
+            self._settle(writer)
+            self._refuse_mixture(writer.manifest, source)
+            merges = [self._merged(writer.manifest, key, bars) for key, bars in sorted(months.items())]
+            changed = [merge for merge in merges if merge.added or merge.revised]
+            if changed:
+                self._replace(writer, changed, source)
+        return WriteReport(
+            added=sum(merge.added for merge in merges),
+            revised=sum(merge.revised for merge in merges),
+            unchanged=sum(merge.unchanged for merge in merges),
+            months=len(changed),
+        )
+
+    def require_room_for(self, source: str) -> None:
+        """Raise `ConfigError` if candles of `source` may not be written here, because seeded and real ones would meet."""
+        self._refuse_mixture(self._manifest(), source)
+
+    def _manifest(self, *, fresh: bool = False) -> Manifest:
+        """The manifest, loaded again when its file looks changed (a matter of speed) or when asked to (a matter of truth)."""
+        looks = self._looks()
+        if self.read_only and not looks:
+            msg = f"expected a candle store at {self.root}, found no {FILE_NAME}"
+            raise ConfigError(msg)
+        if fresh or self._cached is None or self._cached[0] != looks:
+            self._cached = looks, load_manifest(self.root, immutable=self.read_only)
+        return self._cached[1]
+
+    def _looks(self) -> tuple[int, ...]:
+        try:
+            stat = (self.root / FILE_NAME).stat()
+        except FileNotFoundError:
+            return ()
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    def _month(self, manifest: Manifest, key: MonthKey) -> Columns | None:
+        try:
+            return self._checked(manifest, key)
+        except IntegrityError:
+            # A writer in another process may have replaced the file after the manifest was loaded.
+            return self._checked(self._manifest(fresh=True), key)
+
+    def _checked(self, manifest: Manifest, key: MonthKey) -> Columns | None:
+        """The columns of a month, None if there is none. The bytes that are decoded are those whose digest was just checked."""
+        path, claim = path_of(self.root, key), manifest.current.get(key)
+        data = content_of(path)
+        if data is None and claim is None:
+            return None
+        if data is None:
+            raise self._damaged(path, claim, "the file is gone")
+        digest = hashlib.sha256(data).hexdigest()
+        for file in (claim, manifest.intended.get(key)):
+            if file is not None and file.sha256 == digest:
+                return self._decoded(path, file, data)
+        raise self._damaged(path, claim, f"its SHA-256 is {digest[:16]}...")
+
+    def _decoded(self, path: Path, file: MonthFile, data: bytes) -> Columns:
+        try:
+            columns = decoded(data)
+        except IntegrityError as error:
+            raise self._damaged(path, file, str(error)) from error
+        times = columns[0]
+        if (len(times), times[:1], times[-1:]) != (file.rows, [file.first_ms], [file.last_ms]):
+            raise self._damaged(path, file, f"it holds {len(times)} candles from {times[:1]} to {times[-1:]} ms")
+        return columns
+
+    def _damaged(self, path: Path, file: MonthFile | None, found: str) -> IntegrityError:
+        if file is None:
+            return IntegrityError(f"{path}: the manifest does not know this file ({found}); move it away and fill its month again")
+        if self.read_only:
+            remedy = "put the original back (the shipped sample comes with the package: reinstall it)"
+        else:
+            command = "seed-paper-cache" if file.source == SEEDED else "backfill"
+            remedy = f"fill {file.year}-{file.month:02d} again with `dudzian {command}`"
+        expected = f"expected {file.rows} candles with SHA-256 {file.sha256[:16]}..."
+        return IntegrityError(f"{path} is not what was written: {expected}, but {found}; {remedy}")
+
+    def _settle(self, writer: ManifestWriter) -> None:
+        """Finish what a killed writer began: files that it put in place count, the others stay as they were."""
+        intended = [(path_of(self.root, key), file) for key, file in writer.manifest.intended.items()]
+        if intended:
+            writer.commit([file for path, file in intended if path.is_file() and sha256_file(path) == file.sha256])
+
+    def _refuse_mixture(self, manifest: Manifest, source: str) -> None:
+        there = manifest.sources
+        if there and (source == SEEDED) != (there == {SEEDED}):
+            msg = (
+                f"the candle store at {self.root} holds candles from {', '.join(sorted(there))}, the new ones are from {source}: "
+                "seeded and real candles never share a store; choose another data folder or move this store away"
+            )
+            raise ConfigError(msg)
+
+    def _merged(self, manifest: Manifest, key: MonthKey, bars: Bars) -> _Merge:
+        stored = self._stored(manifest, key, bars)
+        added = len(bars.keys() - stored.keys())
+        revised = sum(1 for at, values in bars.items() if stored.get(at, values) != values)
+        return _Merge(key, {**stored, **bars}, added, revised, len(bars) - added - revised)
+
+    def _stored(self, manifest: Manifest, key: MonthKey, bars: Bars) -> Bars:
+        try:
+            columns = self._checked(manifest, key)
+        except IntegrityError:
+            claim = manifest.current.get(key)
+            if claim is None or sum(claim.first_ms <= at <= claim.last_ms for at in bars) < claim.rows:
+                raise
+            return {}
+        return {} if columns is None else {at: tuple(values) for at, *values in zip(*columns, strict=True)}
+
+    def _replace(self, writer: ManifestWriter, merges: Sequence[_Merge], source: str) -> None:
+        """Data first, manifest after; the intention before both, so that a kill in between leaves nothing unexplained."""
+        contents = [encoded(sorted(merge.bars.items())) for merge in merges]
+        files = [_month_file(writer.manifest, merge, data, source) for merge, data in zip(merges, contents, strict=True)]
+        writer.intend(files)
+        for file, data in zip(files, contents, strict=True):
+            path = path_of(self.root, file.key)
+            ensure_dir(path.parent)
+            remove_leftovers(path)
+            write_atomic(path, data)
+        writer.commit(files)
+
+
+class _Merge(msgspec.Struct, frozen=True):
+    """A month as it will be, and how it differs from what is stored."""
+
+    key: MonthKey
+    bars: Bars
+    added: int
+    revised: int
+    unchanged: int
+
+
+def _month_file(manifest: Manifest, merge: _Merge, data: bytes, source: str) -> MonthFile:
+    series, year, month = merge.key
+    before = manifest.current.get(merge.key)
+    return MonthFile(
+        instrument=series.instrument,
+        granularity=series.granularity,
+        year=year,
+        month=month,
+        rows=len(merge.bars),
+        first_ms=min(merge.bars),
+        last_ms=max(merge.bars),
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        source="+".join(sorted({source, *(before.source.split("+") if before else ())})),
+    )
+
+
+def store_of(environment: Environment, data_folder: Path) -> ParquetCandleStore:
+    """The candles of an environment: the shipped sample, or its cache in the data folder. Raises `ConfigError` without either."""
+    if environment.candle_source == "sample":
+        return ParquetCandleStore(sample_root(), read_only=True)
+    if environment.data_cache_path is None:
+        msg = "the environment has no candles: expected `data_cache_path` beside `candle_source: cache`, found none"
+        raise ConfigError(msg)
+    return ParquetCandleStore(data_folder / environment.data_cache_path)
+
+
+def sample_root() -> Path:
+    """Folder of the real candles that ship with the package; open it with `read_only=True`."""
+    return Path(__file__).resolve().parent.parent / "sample" / "ohlcv"
+
+
+def digest_rows(rows: Sequence[Candle]) -> str:
+    """SHA-256 over the canonical JSON of the candles, in hexadecimal: what a warm-up input names its rows by."""
+    return hashlib.sha256(msgspec.json.encode(rows)).hexdigest()

@@ -1,0 +1,122 @@
+"""Files that are either the old or the new one, never a half: atomic writes with their own permissions, folders, digests.
+
+It knows nothing of what is in them. A symlink, FIFO or folder in the place of a file is refused, never followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from dudzian_daemon.domain.errors import ConfigError, DudzianError, StorageError
+from dudzian_daemon.kernel.faults import fault_point
+
+PRIVATE_FILE: Final = 0o600
+FILE: Final = 0o640
+FOLDER: Final = 0o750
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = FILE) -> None:
+    """Replace `path` by a durable file that holds `data` and has `mode` whatever the umask; its folder must exist.
+
+    Raises `ConfigError` when the folder cannot be written or something else than a file stands there, `StorageError`
+    when the disk refuses. After an error the old file is still there, whole.
+    """
+    require_regular_or_absent(path)
+    with os_errors(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                fault_point("files.write")
+                file.write(data)
+                file.flush()
+                temporary.chmod(mode)
+                fault_point("files.fsync")
+                os.fsync(file.fileno())
+            fault_point("files.rename")
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fault_point("files.renamed")
+        sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that writers of `path` left behind when they were killed; no writer may be at work."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of the file's bytes in hexadecimal."""
+    with os_errors(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def ensure_dir(path: Path, mode: int = FOLDER) -> None:
+    """Create `path` and its missing parents, durably and with `mode` whatever the umask; existing folders keep theirs."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    with os_errors(path):
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+            sync_folder(folder.parent)
+    if not path.is_dir():
+        msg = f"expected a folder at {path}, found something else; move it away"
+        raise ConfigError(msg)
+
+
+def require_regular_or_absent(path: Path) -> None:
+    """Raise `ConfigError` unless `path` is a regular file or nothing: a symlink could lead a write anywhere, a FIFO block it."""
+    with os_errors(path):
+        try:
+            found = path.lstat().st_mode
+        except FileNotFoundError:
+            return
+    if not stat.S_ISREG(found):
+        kind = "a symlink" if stat.S_ISLNK(found) else "something else"
+        msg = f"expected a regular file or nothing at {path}, found {kind}; move it away"
+        raise ConfigError(msg)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable. Windows has no such call: there the rename itself is journalled by NTFS."""
+    if sys.platform != "win32":
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def os_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about `path` into one line for the operator."""
+    try:
+        yield
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
+def _explained(path: Path, error: OSError) -> DudzianError:
+    reason = error.strerror or type(error).__name__
+    if error.errno in _FULL:
+        return StorageError(f"no space left for {path} ({reason}): free some space and run again")
+    if error.errno == errno.ENOENT:
+        return ConfigError(f"expected {path}, found nothing there: check the data folder")
+    if error.errno in _REFUSED:
+        return ConfigError(f"cannot use {path} ({reason}): check owner and permissions of its folder, or choose another data folder")
+    return StorageError(f"the disk refused {path} ({reason}): check the disk")

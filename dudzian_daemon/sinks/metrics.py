@@ -1,0 +1,299 @@
+"""Messages -> Prometheus families (docs/reference/metrics.md). It listens to what is durable and knows no server.
+
+All state is in the injected registry and in the sink that filled it: a restarted `run` goes on where it was, and a cycle
+that comes twice counts once.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final, Generic, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.metrics import MetricWrapperBase
+
+from dudzian_daemon import __version__
+from dudzian_daemon.domain.events import CYCLE_DURABLE, SESSION_STATE, UNIT_STATE, CycleDurable, SessionState, UnitState
+from dudzian_daemon.domain.market import SECOND_NS, Candle, Input, OpenPrint, Quote
+from dudzian_daemon.domain.orders import Fill, OrderStatus
+from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange
+from dudzian_daemon.domain.risk import TradingState
+from dudzian_daemon.kernel.bus import Bus
+from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.kernel.subscription import QueuedSubscription
+
+#: What the sink's queue must be subscribed to. The other topics repeat parts of `session.cycle_durable`.
+TOPICS: Final = (CYCLE_DURABLE, SESSION_STATE, UNIT_STATE)
+#: Wall time of a step; the operator's limit is the edge at 0.25.
+STEP_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+#: Event time from acceptance to fill: milliseconds with quotes, up to days at a daily open.
+EXECUTION_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3600.0, 86400.0)
+OTHER: Final = "other"
+#: Orders whose acceptance is remembered; beyond, the oldest are forgotten and observe no latency.
+MOST_OPEN_ORDERS: Final = 10_000
+
+_OPEN: Final = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
+M = TypeVar("M", bound=MetricWrapperBase)
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry with the figures of the process (memory, CPU, descriptors); series of creation times are off."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+class Bounded(Generic[M]):
+    """A labelled family with at most `most` sets of label values; every further set is counted under `other`."""
+
+    def __init__(self, metric: M, most: int) -> None:
+        self._metric = metric
+        self._most = most
+        self._children: dict[tuple[str, ...], M] = {}
+
+    def at(self, *values: str) -> M:
+        """The series of these label values."""
+        child = self._children.get(values)
+        if child is None:
+            if len(self._children) >= self._most:
+                return self._metric.labels(*[OTHER] * len(values))
+            child = self._children[values] = self._metric.labels(*values)
+        return child
+
+
+class Families:
+    """Every family of the daemon, by the name it has after `dudzian_`. Money is in the valuation asset unless labelled."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def plain(kind: type[M], name: str, text: str, **options: Any) -> M:
+            return kind(f"dudzian_{name}", text, registry=registry, **options)
+
+        def labelled(kind: type[M], name: str, text: str, *labels: str, most: int = 32) -> Bounded[M]:
+            return Bounded(kind(f"dudzian_{name}", text, labels, registry=registry), most)
+
+        self.build_info = labelled(Gauge, "build_info", "Version of the daemon and of Python.", "version", "python")
+        self.cycles = plain(Counter, "cycles", "Durable cycles.")
+        self.schedule_runs = labelled(Counter, "schedule_runs", "Cycles in which a schedule was due.", "schedule")
+        self.cycle_duration = plain(Histogram, "cycle_duration_seconds", "Wall time of the step behind a cycle.", buckets=STEP_BUCKETS)
+        self.journal_commit = plain(Histogram, "journal_commit_seconds", "Wall time of a journal commit.", buckets=COMMIT_BUCKETS)
+        self.journal_sequence = plain(Gauge, "journal_sequence", "Sequence of the newest durable cycle.")
+        self.session_instant = plain(Gauge, "session_instant_seconds", "Event time of the newest durable cycle, seconds since 1970 UTC.")
+        self.instrument_instant = labelled(Gauge, "instrument_instant_seconds", "Event time of an instrument's newest price.", "instrument")
+        self.last_input_age = plain(Gauge, "last_input_age_seconds", "Process time since the newest durable cycle came (or since start).")
+        self.session_state = labelled(Gauge, "session_state", "1 for the state the session is in.", "state")
+        self.signals = labelled(Counter, "signals", "Signals of strategies.", "strategy", "intent", most=48)
+        self.verdicts = labelled(Counter, "verdicts", "Answers of the risk gate.", "strategy", "outcome", "code", most=96)
+        self.orders = labelled(Counter, "orders", "Changes of an order's state.", "strategy", "status", most=64)
+        self.orders_rejected = labelled(Counter, "orders_rejected", "Rejected orders by reason.", "strategy", "code", most=64)
+        self.fills = labelled(Counter, "fills", "Executions.", "strategy", "instrument", "side", most=192)
+        self.traded_notional = labelled(Counter, "traded_notional", "Quantity times price of all fills.", "asset", most=16)
+        self.fees = labelled(Counter, "fees", "Fees of all fills.", "asset", most=16)
+        self.execution_latency = plain(Histogram, "execution_latency_seconds", "Event time, acceptance to fill.", buckets=EXECUTION_BUCKETS)
+        self.equity = plain(Gauge, "equity", "Cash plus marked value of all positions.")
+        self.cash = plain(Gauge, "cash", "Cash.")
+        self.drawdown = plain(Gauge, "drawdown_ratio", "Distance below the highest equity since the process started.")
+        self.exposure = labelled(Gauge, "exposure", "Absolute value of the positions at the last price.", "strategy")
+        self.realised_pnl = labelled(Gauge, "realised_pnl", "Realised profit and loss, fees apart.", "strategy")
+        self.open_positions = labelled(Gauge, "open_positions", "Instruments in which a position is held.", "strategy")
+        self.risk_state = labelled(Gauge, "risk_state", "1 for the state a risk profile is in.", "profile", "state")
+        self.risk_trips = labelled(Counter, "risk_trips", "Limits that tripped.", "profile", "rule")
+        self.liquidation_state = labelled(Gauge, "liquidation_state", "1 while a tripped limit closes positions.", "profile", most=16)
+        self.kill_switch = plain(Gauge, "kill_switch", "1 while the kill switch is on.")
+        self.strategy_faults = labelled(Counter, "strategy_faults", "Faults of strategies, contained.", "strategy", "where")
+        self.adapter_errors = labelled(Counter, "adapter_errors", "Errors of what is outside the process.", "adapter", "error")
+        self.unit_state = labelled(Gauge, "unit_state", "1 for the state a unit is in.", "unit", "state", most=64)
+        self.unit_restarts = labelled(Counter, "unit_restarts", "Restarts of a unit by the supervisor.", "unit")
+        self.bus_dropped = labelled(Counter, "bus_dropped", "Messages a subscriber's full queue has lost.", "subscriber")
+        self.bus_faults = labelled(Counter, "bus_faults", "Faults of a subscriber, contained.", "subscriber")
+        self.alerts_sent = labelled(Counter, "alerts_sent", "Alerts a channel took.", "channel", most=16)
+        self.alerts_failed = labelled(Counter, "alerts_failed", "Alerts a channel refused.", "channel", most=16)
+        self.alerts_suppressed = labelled(Counter, "alerts_suppressed", "Alerts held back by a throttle.", "channel", most=16)
+        self.alert_healthcheck_errors = labelled(Counter, "alert_healthcheck_errors", "Failed checks of a channel.", "channel", most=16)
+        self.build_info.at(__version__, platform.python_version()).set(1)
+
+
+class MetricsSink:
+    """Consumes one queued subscription of `TOPICS`. `refresh` is to be called on the loop before each scrape."""
+
+    name = "metrics"
+
+    def __init__(
+        self, registry: CollectorRegistry, subscription: QueuedSubscription, bus: Bus, clock: Clock, profiles: Iterable[str] = ()
+    ) -> None:
+        self.families = Families(registry)
+        self._subscription = subscription
+        self._bus = bus
+        self._clock = clock
+        self._unread: deque[object] = deque()
+        self._newest: tuple[str, int] = ("", 0)
+        self._came_ns = clock.monotonic_ns()
+        self._accepted: dict[str, int] = {}
+        self._prices: dict[str, tuple[int, float]] = {}
+        self._positions: dict[tuple[str, str], PositionChange] = {}
+        self._tripped: dict[str, set[str]] = {}
+        self._peak = 0.0
+        self._states: dict[tuple[object, ...], Gauge] = {}
+        self._totals: dict[Counter, int] = {}
+        for profile in profiles:
+            self._enter_state(self.families.risk_state, TradingState.ACTIVE, profile)
+            self.families.liquidation_state.at(profile).set(0)
+
+    async def run(self) -> None:
+        """Consume until the subscription ends. What was taken from the queue before a fault is not lost by it."""
+        self._consume()
+        async for batch in self._subscription.batches():
+            self._unread.extend(message for _topic, message in batch)
+            self._consume()
+
+    def handle(self, message: object) -> None:
+        """Count one message; those that only repeat a part of a cycle are ignored."""
+        if isinstance(message, CycleDurable):
+            self._cycle(message)
+        elif isinstance(message, SessionState):
+            self._enter_state(self.families.session_state, message.state)
+        elif isinstance(message, UnitState):
+            self._enter_state(self.families.unit_state, message.state, message.name)
+            self._count_up_to(self.families.unit_restarts.at(message.name), message.restarts)
+
+    def refresh(self) -> None:
+        """Bring up to date what moves without a message: the age of the last input, the bus's losses and faults."""
+        self.families.last_input_age.set((self._clock.monotonic_ns() - self._came_ns) / SECOND_NS)
+        for name, statistics in self._bus.statistics().items():
+            self._count_up_to(self.families.bus_dropped.at(name), statistics.dropped)
+            self._count_up_to(self.families.bus_faults.at(name), statistics.faults)
+
+    def observe_commit(self, seconds: float) -> None:
+        """One journal commit took so long."""
+        self.families.journal_commit.observe(seconds)
+
+    def _consume(self) -> None:
+        while self._unread:
+            self.handle(self._unread.popleft())
+
+    def _cycle(self, durable: CycleDurable) -> None:
+        record, families = durable.record, self.families
+        log_id, newest = self._newest
+        if durable.log_id == log_id and record.sequence <= newest:
+            return
+        self._newest = (durable.log_id, record.sequence)
+        self._came_ns = self._clock.monotonic_ns()
+        families.cycles.inc()
+        families.cycle_duration.observe(durable.duration_s)
+        families.journal_sequence.set(record.sequence)
+        families.session_instant.set(record.instant / SECOND_NS)
+        for schedule in record.due:
+            families.schedule_runs.at(schedule).inc()
+        self._note_prices(record.inputs)
+        self._count_decisions(record)
+        self._count_orders(record)
+        for change in record.risk:
+            self._note_risk(change)
+        self._note_account(record)
+
+    def _note_prices(self, inputs: Iterable[Input]) -> None:
+        for item in inputs:
+            if isinstance(item, Candle):
+                instant, price = item.end, item.close
+            elif isinstance(item, OpenPrint):
+                instant, price = item.instant, item.price
+            elif isinstance(item, Quote):
+                instant, price = item.instant - item.age_ns, (item.bid + item.ask) / 2.0
+            else:
+                continue
+            if instant >= self._prices.get(item.instrument, (0, 0.0))[0]:
+                self._prices[item.instrument] = (instant, price)
+                self.families.instrument_instant.at(item.instrument).set(instant / SECOND_NS)
+
+    def _count_decisions(self, record: CycleRecord) -> None:
+        owners = {signal.id: signal.strategy for signal in record.signals}
+        owners |= {result.order_id.rpartition(".")[0]: result.strategy for result in record.results}
+        for signal in record.signals:
+            self.families.signals.at(signal.strategy, signal.intent).inc()
+        for verdict in record.verdicts:
+            owner = owners.get(verdict.signal_id) or owners.get(verdict.group_id, OTHER)
+            self.families.verdicts.at(owner, verdict.outcome, verdict.code or "none").inc()
+        for fault in record.faults:
+            self.families.strategy_faults.at(fault.strategy, fault.where).inc()
+
+    def _count_orders(self, record: CycleRecord) -> None:
+        for result in record.results:
+            self.families.orders.at(result.strategy, result.status).inc()
+            if result.status is OrderStatus.ACCEPTED:
+                self._accepted[result.order_id] = record.instant
+            elif result.status is OrderStatus.REJECTED:
+                self.families.orders_rejected.at(result.strategy, result.code or "none").inc()
+        for fill in record.fills:
+            self._count_fill(fill)
+        for result in record.results:
+            if result.status not in _OPEN:
+                self._accepted.pop(result.order_id, None)
+        while len(self._accepted) > MOST_OPEN_ORDERS:
+            del self._accepted[next(iter(self._accepted))]
+
+    def _count_fill(self, fill: Fill) -> None:
+        self.families.fills.at(fill.strategy, fill.instrument, fill.side).inc()
+        self.families.traded_notional.at(fill.instrument.rpartition("/")[2]).inc(float(fill.quantity * fill.price))
+        self.families.fees.at(fill.fee_asset).inc(float(fill.fee))
+        accepted = self._accepted.get(fill.order_id)
+        if accepted is not None:
+            self.families.execution_latency.observe((fill.filled_at - accepted) / SECOND_NS)
+
+    def _note_risk(self, change: RiskChange) -> None:
+        families = self.families
+        if change.change == "kill_switch":
+            families.kill_switch.set(change.state == TradingState.HALTED)
+            return
+        rules = self._tripped.setdefault(change.profile, set())
+        if change.change == "tripped":
+            families.risk_trips.at(change.profile, change.rule).inc()
+            rules.add(change.rule)
+        elif change.change == "reset":
+            rules.discard(change.rule)
+        families.liquidation_state.at(change.profile).set(bool(rules))
+        self._enter_state(families.risk_state, change.state, change.profile)
+
+    def _note_account(self, record: CycleRecord) -> None:
+        families, equity = self.families, float(record.equity)
+        families.equity.set(equity)
+        families.cash.set(float(record.cash))
+        self._peak = max(self._peak, equity)
+        families.drawdown.set(1.0 - equity / self._peak if self._peak > 0 else 0.0)
+        for change in record.positions:
+            self._positions[(change.strategy, change.instrument)] = change
+        held = self._positions.values()
+        if record.positions:
+            _set_sums(families.realised_pnl, ((each.strategy, float(each.realised)) for each in held))
+            _set_sums(families.open_positions, ((each.strategy, float(each.quantity != 0)) for each in held))
+        if held:
+            _set_sums(families.exposure, ((each.strategy, self._value(each)) for each in held))
+
+    def _value(self, position: PositionChange) -> float:
+        return abs(float(position.quantity)) * self._prices.get(position.instrument, (0, 0.0))[1] if position.quantity else 0.0
+
+    def _enter_state(self, family: Bounded[Gauge], state: str, *whose: str) -> None:
+        """A set of states: the one that is entered becomes 1, the one that is left 0."""
+        key = (id(family), *whose)
+        left = self._states.get(key)
+        if left is not None:
+            left.set(0)
+        self._states[key] = family.at(*whose, state)
+        self._states[key].set(1)
+
+    def _count_up_to(self, counter: Counter, total: int) -> None:
+        """Follow a total that is counted elsewhere; one that falls has begun anew."""
+        before = self._totals.get(counter, 0)
+        counter.inc(total - before if total >= before else total)
+        self._totals[counter] = total
+
+
+def _set_sums(family: Bounded[Gauge], parts: Iterable[tuple[str, float]]) -> None:
+    sums: dict[Gauge, float] = {}
+    for name, part in parts:
+        series = family.at(name)
+        sums[series] = sums.get(series, 0.0) + part
+    for series, total in sums.items():
+        series.set(total)

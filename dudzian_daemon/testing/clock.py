@@ -1,0 +1,97 @@
+"""A clock that moves only when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from dudzian_daemon.kernel.clock import SECOND_NS
+
+#: 2024-01-01T00:00:00Z
+START_NS: Final = 1_704_067_200 * SECOND_NS
+#: Rounds of the loop without a runnable task until the tasks count as resting; callbacks may still pass work on in between.
+_QUIET_ROUNDS: Final = 3
+_MOST_ROUNDS: Final = 100_000
+
+
+class ManualClock:
+    """Implements `kernel.clock.Clock` for tests on asyncio: sleepers wake in `advance` and nowhere else."""
+
+    def __init__(self, *, wall_ns: int = START_NS, monotonic_ns: int = 0) -> None:
+        self._wall_offset_ns = wall_ns - monotonic_ns
+        self._now_ns = monotonic_ns
+        self._sleepers: list[tuple[int, int, anyio.Event]] = []
+        self._count = 0
+
+    @property
+    def sleeping(self) -> int:
+        """How many tasks wait on this clock."""
+        return len(self._sleepers)
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since 1970-01-01 UTC."""
+        return self._now_ns + self._wall_offset_ns
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since the clock's start."""
+        return self._now_ns
+
+    def jump_wall(self, seconds: float) -> None:
+        """Set the wall clock forward (or back) and wake nobody, as an operator or NTP does."""
+        self._wall_offset_ns += round(seconds * SECOND_NS)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock was advanced by `seconds`; zero or less only lets other tasks run."""
+        await self.sleep_until(self._now_ns + round(seconds * SECOND_NS))
+
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        """Wait until the clock was advanced to `monotonic_ns`; the past only lets other tasks run."""
+        if monotonic_ns <= self._now_ns:
+            await anyio.lowlevel.checkpoint()
+            return
+        self._count += 1
+        sleeper = (monotonic_ns, self._count, anyio.Event())
+        heappush(self._sleepers, sleeper)
+        try:
+            await sleeper[2].wait()
+        finally:
+            if not sleeper[2].is_set():  # cancelled
+                self._sleepers = sorted(each for each in self._sleepers if each is not sleeper)
+
+    async def advance(self, seconds: float) -> None:
+        """Move on by `seconds`: wake sleepers in the order of their deadlines, each at its own time, and let tasks come to rest.
+
+        A task that sleeps again inside the span is woken again. Raises `RuntimeError` if the tasks never come to rest.
+        """
+        target_ns = self._now_ns + round(seconds * SECOND_NS)
+        await self.settle()
+        while self._sleepers and self._sleepers[0][0] <= target_ns:
+            deadline_ns, _, event = heappop(self._sleepers)
+            self._now_ns = deadline_ns
+            event.set()
+            await self.settle()
+        self._now_ns = target_ns
+
+    async def settle(self) -> None:
+        """Let all other tasks of the loop run until each of them waits for something. Raises `RuntimeError` if they never do."""
+        quiet = 0
+        for _ in range(_MOST_ROUNDS):
+            await anyio.lowlevel.checkpoint()
+            quiet = 0 if _anyone_runnable() else quiet + 1
+            if quiet == _QUIET_ROUNDS:
+                return
+        msg = f"tasks did not come to rest in {_MOST_ROUNDS} rounds of the loop: one of them spins without waiting for the clock"
+        raise RuntimeError(msg)
+
+
+def _anyone_runnable() -> bool:
+    this = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        waiter = getattr(task, "_fut_waiter", None)
+        if task is not this and (waiter is None or waiter.done()):
+            return True
+    return False
