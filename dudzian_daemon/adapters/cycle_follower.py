@@ -5,8 +5,10 @@ The bus queue is the fast path; what its bound dropped is read back from the jou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import anyio.to_thread
 
 from dudzian_daemon.adapters.journal_reader import cycles_between
 from dudzian_daemon.domain.events import CycleDurable
@@ -33,13 +35,20 @@ class CycleFollower:
                 if not isinstance(message, CycleDurable) or message.record.sequence <= self.sequence:
                     continue
                 if message.record.sequence > self.sequence + 1:
-                    complete.extend(self._read_back(self.sequence + 1, message.record.sequence - 1))
+                    complete += await anyio.to_thread.run_sync(self._read_back, self.sequence + 1, message.record.sequence - 1)
                 complete.append(message)
                 self.sequence = message.record.sequence
             if complete:
                 yield complete
 
-    def _read_back(self, first: int, last: int) -> Iterator[CycleDurable]:
-        for cycle in cycles_between(self._journal, first, last):
-            duration_s = cycle.wall.get("duration_ns", 0) / 1e9
-            yield CycleDurable(record=cycle.record, log_id=cycle.log_id, line=cycle.line, line_hash=cycle.line_hash, duration_s=duration_s)
+    def _read_back(self, first: int, last: int) -> list[CycleDurable]:
+        return [
+            CycleDurable(
+                record=cycle.record,
+                log_id=cycle.log_id,
+                line=cycle.line,
+                line_hash=cycle.line_hash,
+                duration_s=cycle.wall.get("duration_ns", 0) / 1e9,
+            )
+            for cycle in cycles_between(self._journal, first, last)
+        ]

@@ -55,7 +55,7 @@ class CycleDurable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
-    """`session.state`: `starting`, `warming_up`, `running`, `stopping`, `frozen`, `stopped`; `detail` is one line for people."""
+    """`session.state`: `warming_up`, `running`, `frozen`, `data_ended`, `stopped`; `detail` is one line for people."""
 
     state: str
     log_id: str

@@ -1,0 +1,211 @@
+"""A file of sealed lines that only grows: appended in memory, written and synced in one piece off the loop.
+
+Journal and signed projections are such files. It knows no cycles and no kinds of entries.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sys
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder
+from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, split
+from dudzian_daemon.adapters.journal_reader import read_tail
+from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.domain.errors import IntegrityError, StorageError, StorageFull
+from dudzian_daemon.kernel.faults import fault_point
+from dudzian_daemon.trading.content import ORIGIN
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def new_log_id() -> str:
+    """A random log id, 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+class ChainedLog:
+    """Owns one file and the sealer of its lines. `append` is for one thread (the loop's); writing happens in a worker.
+
+    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`.
+    """
+
+    def __init__(self, path: Path, sealer: LineSealer, descriptor: int, *, length: int, faults: str) -> None:
+        self.path = path
+        self.durable_line = sealer.line
+        self._sealer = sealer
+        self._descriptor = descriptor
+        self._length = length
+        self._faults = faults
+        self._appended: list[bytes] = []
+        self._unwritten: list[bytes] = []
+        self._fault: str | None = None
+        self._turn = anyio.Lock()
+        self._writer = Lock()
+
+    @classmethod
+    def create(cls, path: Path, log_id: str, key: SigningKey | None, *, faults: str = "journal") -> ChainedLog:
+        """A new file (0600, its name durable) for the log `log_id`; unsigned without a key.
+
+        Raises `ConfigError` when something stands there already or the folder cannot be written.
+        """
+        require_regular_or_absent(path)
+        with os_errors(path):
+            descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+            path.chmod(PRIVATE_FILE)
+            sync_folder(path.parent)
+        return cls(path, LineSealer(log_id, key), descriptor, length=0, faults=faults)
+
+    @classmethod
+    def resume(cls, path: Path, key: SigningKey | None, *, faults: str = "journal") -> ChainedLog:
+        """Go on after the last line of an existing file, which must carry the seal of `key`.
+
+        A torn tail, what a crash left of a write, is cut off. Raises `IntegrityError` when the last line is not ours.
+        """
+        require_regular_or_absent(path)
+        tail = read_tail(path)
+        sealer = _sealer_after(path, tail.line, key)
+        with os_errors(path):
+            descriptor = os.open(path, _FLAGS)
+            os.truncate(descriptor, tail.length)
+        return cls(path, sealer, descriptor, length=tail.length, faults=faults)
+
+    @property
+    def log_id(self) -> str:
+        """Random identity of the log."""
+        return self._sealer.log_id
+
+    @property
+    def line(self) -> int:
+        """Number of the last appended line."""
+        return self._sealer.line
+
+    @property
+    def line_hash(self) -> str:
+        """Raw hash of the last appended line."""
+        return self._sealer.previous
+
+    @property
+    def pending(self) -> int:
+        """Lines appended and not yet durable."""
+        return self._sealer.line - self.durable_line
+
+    def append(self, d: bytes, w: bytes, content: str = ORIGIN) -> None:
+        """Seal the next line in memory. `d` and `w` are canonical JSON; a projection has no content link."""
+        self._appended.append(self._sealer.seal(d, w, content))
+
+    async def commit(self) -> None:
+        """Make all lines appended so far durable with one write and one sync, off the loop; one commit at a time.
+
+        Raises `StorageFull`, after which it may be called again, or `StorageError`, after which every call fails.
+        """
+        async with self._turn:
+            self._take()
+            if self._unwritten:
+                await anyio.to_thread.run_sync(self._write_and_sync)
+
+    def commit_now(self) -> None:
+        """As `commit`, in the calling thread: for commands and start-up, before a loop runs."""
+        self._take()
+        if self._unwritten:
+            self._write_and_sync()
+
+    def release(self) -> None:
+        """Let go of the file; lines that are not durable are lost."""
+        with self._writer:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+                self._fault = self._fault or f"log {self.path} is closed"
+
+    def _take(self) -> None:
+        self._unwritten += self._appended
+        self._appended = []
+
+    def _write_and_sync(self) -> None:
+        # The lock outlives a cancelled caller: a second commit must not write before the first worker is through.
+        with self._writer:
+            if self._fault is not None:
+                raise StorageError(self._fault)
+            lines = len(self._unwritten)
+            data = b"".join(self._unwritten[:lines])
+            try:
+                self._require_untouched()
+                fault_point(f"{self._faults}.write")
+                self._write(data)
+            except OSError as error:
+                raise self._taken_back(error) from error
+            try:
+                fault_point(f"{self._faults}.fsync")
+                _sync(self._descriptor)
+                fault_point(f"{self._faults}.release")
+            except OSError as error:
+                # What the kernel dropped after a failed sync is unknown: a second sync that succeeds would prove nothing.
+                raise self._failed(f"sync failed ({error.strerror}): the last lines may be lost") from error
+            self._length += len(data)
+            self.durable_line += lines
+            del self._unwritten[:lines]
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def _require_untouched(self) -> None:
+        held = os.fstat(self._descriptor)
+        try:
+            named = self.path.lstat()
+        except FileNotFoundError:
+            raise self._failed("expected our file, found it deleted or moved away") from None
+        if (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino):
+            raise self._failed("expected our file, found another one in its place")
+        if held.st_size != self._length:
+            raise self._failed(f"expected {self._length} bytes, found {held.st_size}: another program wrote to it")
+
+    def _taken_back(self, error: OSError) -> StorageError:
+        """Cut what a failed write left, so that no half line stays; a full disk may be tried again, all else may not."""
+        try:
+            os.truncate(self._descriptor, self._length)
+        except OSError as second:
+            return self._failed(f"write failed ({error.strerror}), and so did cutting what it left ({second.strerror})")
+        if error.errno in _FULL:
+            return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space, the lines are kept in memory")
+        return self._failed(f"write failed ({error.strerror})")
+
+    def _failed(self, reason: str) -> StorageError:
+        self._fault = f"log {self.path}: {reason}"
+        return StorageError(self._fault)
+
+
+def _sealer_after(path: Path, line: bytes | None, key: SigningKey | None) -> LineSealer:
+    """The sealer that goes on after `line`; sealing it anew must give the same bytes."""
+    if line is None:
+        msg = f"log {path}: expected at least one whole line, found none"
+        raise IntegrityError(msg)
+    try:
+        parts = split(line)
+    except ValueError:
+        parts = None
+    if parts is not None and LOG_ID.fullmatch(parts.s.log):
+        sealer = LineSealer(parts.s.log, key, line=parts.s.line - 1, previous=parts.s.prev)
+        if sealer.seal(bytes(parts.d), bytes(parts.w), parts.s.content) == line + b"\n":
+            return sealer
+    signer = f"sealed by key {key.id}" if key else "of an unsigned log"
+    msg = f"log {path}: expected a last line {signer}, found one that is not; run: dudzian verify-decision-log {path}"
+    raise IntegrityError(msg)
+
+
+def _sync(descriptor: int) -> None:
+    if sys.platform == "linux":
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)

@@ -1,0 +1,193 @@
+"""The session's one authoritative series: cycles in, a sealed and durable line out, then their release.
+
+It implements the `Journal` port. Checkpoints, heads and recovery build on it and are not here; it judges nothing.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from dudzian_daemon import __version__
+from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
+from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
+from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, OBJECTS_FOLDER, QUIET_GROUP, encode, genesis
+from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.domain.errors import ConfigError, StorageError
+from dudzian_daemon.domain.ports import Released
+from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.trading.content import ContentChain
+
+PRIVATE_FOLDER: Final = 0o700
+#: Kinds that only `append` writes.
+_CYCLE_KINDS: Final = frozenset({"cycle", "quiet"})
+
+
+class SessionJournal:
+    """One session's log. Everything but `commit` and `close` happens in memory; `commit` says what became durable."""
+
+    def __init__(self, folder: Path, log: ChainedLog, chain: ContentChain) -> None:
+        self.folder = folder
+        self._log = log
+        self._chain = chain
+        self._quiet: list[tuple[CycleRecord, bytes, bytes]] = []
+        self._unreleased: deque[tuple[int, str, tuple[CycleRecord, ...]]] = deque()
+        self._closing = False
+
+    @classmethod
+    def create(
+        cls, root: Path, artifact: str, key: SigningKey | None, *, clock: Clock, wall: dict[str, Any] | None = None
+    ) -> SessionJournal:
+        """Open a new session below the data folder `root`; its genesis line is durable on return. Blocks for some syncs.
+
+        Without a key the whole log is unsigned. Raises `ConfigError` when a symlink or something else stands in the way.
+        """
+        now = clock.wall_ns()
+        log_id = new_log_id()
+        folder = private_folder(root, JOURNAL_FOLDER / artifact / log_id)
+        date = datetime.fromtimestamp(now // 1_000_000_000, UTC).date().isoformat()
+        log = ChainedLog.create(folder / f"{date}-000001.jsonl", log_id, key)
+        chain = ContentChain()
+        entry = genesis(artifact, __version__, signed=key is not None)
+        log.append(encode(entry), encode({"at": now, **(wall or {})}), chain.link)
+        try:
+            log.commit_now()
+        except StorageError:
+            log.release()
+            with suppress(OSError):  # a session that was never born must not be the newest one
+                log.path.unlink()
+                folder.rmdir()
+            raise
+        return cls(folder, log, chain)
+
+    @property
+    def log_id(self) -> str:
+        """Random identity of the session's log."""
+        return self._log.log_id
+
+    @property
+    def path(self) -> Path:
+        """The segment that is written."""
+        return self._log.path
+
+    @property
+    def pending(self) -> int:
+        """Lines appended and not yet durable; quiet cycles that wait for `flush_quiet` are in none yet."""
+        return self._log.pending
+
+    @property
+    def waiting(self) -> int:
+        """Quiet cycles that wait for others to share a line with."""
+        return len(self._quiet)
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the last appended cycle, 0 before the first."""
+        return self._chain.sequence
+
+    @property
+    def content(self) -> str:
+        """Content link after the last appended cycle."""
+        return self._chain.link
+
+    def append(self, record: CycleRecord, *, wall: dict[str, Any]) -> None:
+        """Encode, chain and seal the record in memory; a quiet one waits for others to share a line with."""
+        w = encode(wall)
+        if not record.quiet:
+            self.flush_quiet()
+            self._seal(self._chain.seal(record), w, (record,))
+            return
+        self._quiet.append((record, self._chain.seal(record), w))
+        if len(self._quiet) >= QUIET_GROUP:
+            self.flush_quiet()
+
+    def append_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
+        """Seal a line that is no cycle; `d` lacks its `kind`, which comes first."""
+        if kind in _CYCLE_KINDS or "kind" in d:
+            msg = f"expected an entry that is no cycle and whose kind is given once, found {kind!r} with members {sorted(d)}"
+            raise ValueError(msg)
+        content, wall = encode({"kind": kind, **d}), encode(w)
+        self.flush_quiet()
+        self._seal(content, wall, ())
+
+    def flush_quiet(self) -> None:
+        """Seal the quiet cycles that wait, as one line; call it at least once a second of the edge clock."""
+        if not self._quiet:
+            return
+        group, self._quiet = self._quiet, []
+        records = tuple(record for record, _, _ in group)
+        d, w = (b",".join(part) for part in list(zip(*group, strict=True))[1:])
+        if len(group) > 1:
+            d, w = b'{"kind":"quiet","cycles":[' + d + b"]}", b"[" + w + b"]"
+        self._seal(d, w, records)
+
+    def put_object(self, data: bytes) -> str:
+        """Store a blob under its SHA-256 in the session's folder, durably, and return that name. Blocks: call it off the loop.
+
+        A line that names the digest is appended after this has returned.
+        """
+        digest = sha256(data).hexdigest()
+        folder = private_folder(self.folder, Path(OBJECTS_FOLDER))
+        path = folder / digest
+        with os_errors(path):
+            stored = path.is_file() and not path.is_symlink() and path.read_bytes() == data
+        if not stored:
+            write_atomic(path, data, mode=PRIVATE_FILE)
+        return digest
+
+    async def commit(self) -> Sequence[Released]:
+        """Write and sync all lines appended so far, off the loop; the cycles that became durable, in order.
+
+        Raises `StorageFull`, after which it may be called again, or `StorageError`, after which every call fails.
+        """
+        await self._log.commit()
+        released: list[Released] = []
+        while self._unreleased and self._unreleased[0][0] <= self._log.durable_line:
+            line, digest, records = self._unreleased.popleft()
+            released += [Released(record=record, line=line, line_hash=digest) for record in records]
+        return released
+
+    async def close(self, kind: str, detail: dict[str, Any], wall: dict[str, Any] | None = None) -> Sequence[Released]:
+        """Append the last entry, make all durable, release the file. After `StorageFull` it may be called again."""
+        if not self._closing:
+            self.append_entry(kind, detail, wall or {})
+            self._closing = True
+        released = await self.commit()
+        self._log.release()
+        return released
+
+    def abandon(self) -> None:
+        """Release the file as it is, without a last entry: after a fault."""
+        self._log.release()
+
+    def _seal(self, d: bytes, w: bytes, records: tuple[CycleRecord, ...]) -> None:
+        self._log.append(d, w, self._chain.link)
+        if records:
+            self._unreleased.append((self._log.line, self._log.line_hash, records))
+
+
+def private_folder(root: Path, below: Path) -> Path:
+    """The folder `below` the existing folder `root`, made with mode 0700 where it is missing.
+
+    Raises `ConfigError` on a symlink on the way: what is written must not end up elsewhere.
+    """
+    folder = root
+    ensure_dir(root)
+    for part in below.parts:
+        folder /= part
+        with os_errors(folder):
+            if folder.is_symlink() or (folder.exists() and not stat.S_ISDIR(folder.lstat().st_mode)):
+                msg = f"expected a folder at {folder}, found a symlink or a file; move it away"
+                raise ConfigError(msg)
+            if not folder.exists():
+                folder.mkdir(mode=PRIVATE_FOLDER)
+                folder.chmod(PRIVATE_FOLDER)
+                sync_folder(folder.parent)
+    return folder

@@ -1,0 +1,282 @@
+"""Reads sealed logs with flat memory: entries in order, the last ones from the file's end, sessions of a data folder.
+
+It takes lines apart and does not judge them: that is `verify`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import msgspec
+
+from dudzian_daemon.adapters.files import os_errors
+from dudzian_daemon.adapters.journal_format import LOG_ID, MAX_LINE_BYTES, OBJECTS_FOLDER, Seal, journal_folder, line_hash, segments, split
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
+from dudzian_daemon.domain.records import CycleRecord
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+#: What reading a damaged `.gz` raises.
+DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error)
+
+_BLOCK: Final = 64 * 1024
+_decode_cycle: Final = msgspec.json.Decoder(CycleRecord).decode
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
+    cycles: list[msgspec.Raw] = []
+
+
+class _Born(msgspec.Struct):
+    at: int = 0
+
+
+_decode_kind: Final = msgspec.json.Decoder(_Kind).decode
+_decode_born: Final = msgspec.json.Decoder(_Born).decode
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A line of a log: where it stands, its kind, its members and its raw hash. `d` and `w` are the bytes as they were."""
+
+    path: Path
+    kind: str
+    d: bytes
+    w: bytes
+    seal: Seal
+    line_hash: str
+
+    def cycles(self) -> list[Cycle]:
+        """The cycles of the line, none if it is of another kind. Raises `IntegrityError` if they do not parse."""
+        try:
+            if self.kind == "cycle":
+                parts, walls = [self.d], [msgspec.json.decode(self.w)]
+            elif self.kind == "quiet":
+                parts, walls = [bytes(part) for part in _decode_kind(self.d).cycles], msgspec.json.decode(self.w, type=list[Any])
+            else:
+                return []
+            records = zip(parts, walls, strict=True)
+            return [Cycle(_decode_cycle(part), wall, part, self.seal.log, self.seal.line, self.line_hash) for part, wall in records]
+        except (ValueError, RecursionError) as error:
+            raise _broken(self.path, f"line {self.seal.line}", str(error)) from None
+
+
+class Cycle(msgspec.Struct, frozen=True):
+    """A recorded cycle with its wall fields, its canonical bytes `d` and the identity of the line that carries it."""
+
+    record: CycleRecord
+    wall: dict[str, Any]
+    d: bytes
+    log_id: str
+    line: int
+    line_hash: str
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """End of a log file: the last whole line (without newline), the length up to its end, the bytes of a torn one after it."""
+
+    line: bytes | None
+    length: int
+    torn: int
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A session's folder and how its log ends.
+
+    `state` is `closed`, `stopped` (may be resumed), `open` (being written, or crashed), `torn` or `unreadable`; `lines` is
+    the number of the last line, `born` the wall time (ns) of its first.
+    """
+
+    log_id: str
+    folder: Path
+    state: str
+    lines: int
+    born: int
+
+    @property
+    def segments(self) -> list[Path]:
+        """The session's files in order."""
+        return segments(self.folder)
+
+
+@contextmanager
+def open_log(path: Path) -> Iterator[BinaryIO]:
+    """A log file for reading, unpacked if it is gzip. Raises `ConfigError` when it is no file or cannot be read."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os_errors(path):
+        descriptor = os.open(path, flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            msg = f"expected a log file at {path}, found something else"
+            raise ConfigError(msg)
+        with os.fdopen(descriptor, "rb", buffering=_BLOCK) as file:
+            yield unpacked(file)
+
+
+def unpacked(stream: BinaryIO) -> BinaryIO:
+    """The stream itself, or what it holds if it starts as gzip does. `stream` must be buffered."""
+    peek = getattr(stream, "peek", None)
+    if peek is not None and peek(2)[:2] == GZIP_MAGIC:
+        return cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="rb"))
+    return stream
+
+
+def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines with their newline; the last one may lack it, and so does the start of one longer than `MAX_LINE_BYTES`."""
+    while line := stream.readline(MAX_LINE_BYTES):
+        yield line
+        if not line.endswith(b"\n"):
+            return
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Whole lines of one log file in order; a torn tail is left out. Raises `IntegrityError` naming file and line."""
+    with open_log(path) as stream:
+        try:
+            for number, line in enumerate(raw_lines(stream), start=1):
+                if line.endswith(b"\n"):
+                    yield entry_of(path, f"line {number}", line[:-1])
+        except DAMAGED as error:
+            msg = f"log {path}: damaged gzip ({error})"
+            raise IntegrityError(msg) from None
+
+
+def entry_of(path: Path, where: str, line: bytes) -> Entry:
+    """The entry in a line given without its newline. Raises `IntegrityError`, which says `where`, when it is not one."""
+    try:
+        parts = split(line)
+        kind = _decode_kind(parts.d).kind
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, where, str(error)) from None
+    return Entry(path, kind, bytes(parts.d), bytes(parts.w), parts.s, line_hash(line))
+
+
+def lines_backwards(path: Path) -> Iterator[bytes]:
+    """Lines from the last to the first, without newlines, reading from the end; the first item is what follows the last newline."""
+    with os_errors(path), path.open("rb") as file:
+        position = file.seek(0, os.SEEK_END)
+        pieces: list[bytes] = []
+        while position:
+            size = min(_BLOCK, position)
+            position -= size
+            file.seek(position)
+            head, *rest = file.read(size).split(b"\n")
+            if rest:
+                pieces.append(rest.pop())
+                yield b"".join(reversed(pieces))
+                yield from reversed(rest)
+                pieces = []
+            pieces.append(head)
+            if len(pieces) * _BLOCK > MAX_LINE_BYTES:
+                msg = f"log {path}: expected lines of at most {MAX_LINE_BYTES} bytes, found a longer one"
+                raise IntegrityError(msg)
+        yield b"".join(reversed(pieces))
+
+
+def read_tail(path: Path) -> Tail:
+    """How a plain log file ends."""
+    backwards = lines_backwards(path)
+    torn = next(backwards)
+    line = next(backwards, None)
+    with os_errors(path):
+        length = path.stat().st_size
+    return Tail(line, length - len(torn), len(torn))
+
+
+def sessions(root: Path, artifact: str) -> list[Session]:
+    """Sessions of an artifact below the data folder `root`, newest first; each is judged by its first and last line only."""
+    folder = journal_folder(root, artifact)
+    if not folder.is_dir():
+        return []
+    found = [_session(path) for path in folder.iterdir() if LOG_ID.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=lambda session: (session.born, session.log_id), reverse=True)
+
+
+def latest_cycles(folder: Path, count: int, *, quiet: bool = True) -> list[Cycle]:
+    """The last `count` cycles of a session folder, oldest first, read from the end; without `quiet`, of those with an event."""
+    found: deque[Cycle] = deque()
+    for path in reversed(segments(folder)) if count else ():
+        for entry in _entries_backwards(path):
+            found.extendleft(cycle for cycle in reversed(entry.cycles()) if quiet or not cycle.record.quiet)
+            if len(found) >= count:
+                return list(found)[-count:]
+    return list(found)
+
+
+def cycles_between(folder: Path, first: int, last: int) -> list[Cycle]:
+    """Cycles of a session folder with first <= sequence <= last, oldest first, read from the end: for those that just fell behind."""
+    found: deque[Cycle] = deque()
+    for path in reversed(segments(folder)):
+        for entry in _entries_backwards(path):
+            for cycle in reversed(entry.cycles()):
+                if cycle.record.sequence < first:
+                    return list(found)
+                if cycle.record.sequence <= last:
+                    found.appendleft(cycle)
+    return list(found)
+
+
+class Follower:
+    """Follows a log while it is written: each `poll` gives the entries that were added since the last one."""
+
+    def __init__(self, path: Path, *, offset: int = 0) -> None:
+        self._path = path
+        self._offset = offset
+
+    def poll(self) -> list[Entry]:
+        """New whole lines; a line that is still being written comes with a later poll."""
+        added: list[Entry] = []
+        with open_log(self._path) as stream:
+            stream.seek(self._offset)
+            for line in raw_lines(stream):
+                if line.endswith(b"\n"):
+                    added.append(entry_of(self._path, f"at byte {self._offset}", line[:-1]))
+                    self._offset += len(line)
+        return added
+
+
+def read_object(folder: Path, digest: str) -> bytes:
+    """Content of `objects/<digest>` of a session folder. Raises `IntegrityError` when it is not what the name says."""
+    path = folder / OBJECTS_FOLDER / digest
+    with os_errors(path):
+        data = path.read_bytes()
+    if sha256(data).hexdigest() != digest:
+        msg = f"object {path}: expected content with this SHA-256, found other content"
+        raise IntegrityError(msg)
+    return data
+
+
+def _entries_backwards(path: Path) -> Iterator[Entry]:
+    if path.suffix == ".gz":
+        yield from reversed(list(entries(path)))
+        return
+    backwards = lines_backwards(path)
+    next(backwards)
+    for number, line in enumerate(backwards, start=1):
+        yield entry_of(path, f"line {number} from the end", line)
+
+
+def _session(folder: Path) -> Session:
+    born, state, lines = folder.stat().st_mtime_ns, "unreadable", 0
+    try:
+        files = segments(folder)
+        born = _decode_born(next(entries(files[0])).w).at
+        last = next(_entries_backwards(files[-1]))
+        lines = last.seal.line
+        torn = files[-1].suffix != ".gz" and read_tail(files[-1]).torn
+        state = "torn" if torn else last.kind if last.kind in ("closed", "stopped") else "open"
+    except (IndexError, StopIteration, ConfigError, IntegrityError, ValueError, RecursionError):
+        state = "unreadable"
+    return Session(folder.name, folder, state, lines, born)
+
+
+def _broken(path: Path, where: str, reason: str) -> IntegrityError:
+    return IntegrityError(f"log {path} {where}: expected an entry, found text that is none ({reason})")

@@ -1,0 +1,183 @@
+"""Where the signing key of the decision log comes from. Values are never printed, logged or put into an error."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import platformdirs
+
+from dudzian_daemon.domain.errors import ConfigError
+
+SERVICE: Final = "dudzian.trading"
+KEY_FILE_VARIABLE: Final = "DUDZIAN_KEY_FILE"
+#: Names under which the key's text is taken from the environment, the first one that is set wins.
+KEY_VARIABLES: Final = ("DECISION_LOG_HMAC_KEY", "DECISION_KEY")
+MIN_KEY_BYTES: Final = 16
+NEW_KEY_BYTES: Final = 32
+
+_KEY_TEXT_BYTES: Final = 4096
+_KEY_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+#: keyring rates its backends; below 1 are the null, the failing and the plain-text ones.
+_RECOMMENDED_BACKEND: Final = 1
+
+
+class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key by id, and where it was found. `created` asks the caller for a one-line notice."""
+
+    id: str
+    secret: bytes
+    source: str
+    created: bool = False
+
+    def __repr__(self) -> str:
+        return f"SigningKey(id={self.id!r}, source={self.source!r})"
+
+    __str__ = __repr__
+
+
+def signing_key(key_id: str, *, env: Mapping[str, str], config_dir: Path | None = None, key_file: Path | None = None) -> SigningKey:
+    """The key `key_id`, made and stored if there is none (OS keychain if it is usable, else a 0600 file).
+
+    Raises `ConfigError` when a key is there and cannot be used.
+    """
+    found = find_signing_key(key_id, env=env, config_dir=config_dir, key_file=key_file)
+    return found or _create(key_id, _key_path(key_id, config_dir))
+
+
+def find_signing_key(
+    key_id: str, *, env: Mapping[str, str], config_dir: Path | None = None, key_file: Path | None = None
+) -> SigningKey | None:
+    """The key `key_id` from key file, environment, config folder or OS keychain, in this order; None if it is nowhere."""
+    given = key_file or (Path(env[KEY_FILE_VARIABLE]) if env.get(KEY_FILE_VARIABLE) else None)
+    if given is not None:
+        return SigningKey(id=key_id, secret=read_key_file(given), source=str(given))
+    for name in KEY_VARIABLES:
+        if env.get(name):
+            return SigningKey(id=key_id, secret=decode_key(env[name], name), source=f"environment variable {name}")
+    path = _key_path(key_id, config_dir)
+    if path.exists():
+        return SigningKey(id=key_id, secret=read_key_file(path), source=str(path))
+    text = _from_keyring(key_id)
+    if text is None:
+        return None
+    return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {SERVICE}/{key_id}"), source="OS keychain")
+
+
+def decode_key(text: str, where: str) -> bytes:
+    """Bytes of a key given as hex or base64 text; `where` names its place in the `ConfigError` of an unusable one."""
+    compact = text.strip()
+    try:
+        secret = bytes.fromhex(compact)
+    except ValueError:
+        try:
+            secret = base64.b64decode(compact, validate=True)
+        except (binascii.Error, ValueError):
+            secret = b""
+    if len(secret) < MIN_KEY_BYTES:
+        msg = f"{where}: expected a key of at least {MIN_KEY_BYTES} bytes as hex or base64 text, found something else"
+        raise ConfigError(msg)
+    return secret
+
+
+def read_key_file(path: Path, *, private: bool = True) -> bytes:
+    """Key in a file. Raises `ConfigError` if it cannot be read, or if `private` and others may read it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        msg = f"key file {path}: {error.strerror}"
+        raise ConfigError(msg) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            msg = f"key file {path}: expected a regular file"
+            raise ConfigError(msg)
+        if private and readable_by_others(status):
+            msg = f"key file {path}: expected mode 0600, found {stat.S_IMODE(status.st_mode):04o}; run: chmod 600 {path}"
+            raise ConfigError(msg)
+        text = os.read(descriptor, _KEY_TEXT_BYTES)
+    finally:
+        os.close(descriptor)
+    return decode_key(text.decode("ascii", "replace"), f"key file {path}")
+
+
+def readable_by_others(status: os.stat_result) -> bool:
+    """True if group or others have any right on the file; on Windows the profile folder's own rules protect it."""
+    return sys.platform != "win32" and bool(status.st_mode & 0o077)
+
+
+def _key_path(key_id: str, config_dir: Path | None) -> Path:
+    if not _KEY_ID.fullmatch(key_id):
+        msg = f"signing key id {key_id!r}: expected up to 64 letters, digits, '.', '_' or '-', not starting with '.'"
+        raise ConfigError(msg)
+    folder = platformdirs.user_config_path("dudzian") if config_dir is None else config_dir / "dudzian"
+    return folder / "keys" / f"{key_id}.key"
+
+
+def _create(key_id: str, path: Path) -> SigningKey:
+    text = secrets.token_hex(NEW_KEY_BYTES)
+    if _to_keyring(key_id, text):
+        return SigningKey(id=key_id, secret=bytes.fromhex(text), source="OS keychain", created=True)
+    created = _write_key_file(path, text)
+    return SigningKey(id=key_id, secret=read_key_file(path), source=str(path), created=created)
+
+
+def _write_key_file(path: Path, text: str) -> bool:
+    """Put the key there in one step; False if another process was first."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(descriptor)
+            os.link(draft, path)
+        finally:
+            draft.unlink()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        msg = f"signing key cannot be stored in {path}: {error.strerror}; give one by {KEY_FILE_VARIABLE} or {KEY_VARIABLES[0]}"
+        raise ConfigError(msg) from None
+    return True
+
+
+def _from_keyring(key_id: str) -> str | None:
+    import keyring
+    import keyring.errors
+
+    if not _usable(keyring.get_keyring().priority):
+        return None
+    try:
+        return keyring.get_password(SERVICE, key_id)
+    except (keyring.errors.KeyringError, OSError) as error:
+        msg = f"the OS keychain does not answer ({type(error).__name__}); unlock it, or give the key by {KEY_FILE_VARIABLE}"
+        raise ConfigError(msg) from None
+
+
+def _to_keyring(key_id: str, text: str) -> bool:
+    import keyring
+    import keyring.errors
+
+    if not _usable(keyring.get_keyring().priority):
+        return False
+    try:
+        keyring.set_password(SERVICE, key_id, text)
+        return keyring.get_password(SERVICE, key_id) == text
+    except (keyring.errors.KeyringError, OSError):
+        return False
+
+
+def _usable(priority: float) -> bool:
+    return priority >= _RECOMMENDED_BACKEND

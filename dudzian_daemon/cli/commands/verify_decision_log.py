@@ -1,0 +1,247 @@
+"""Check that a decision log or journal is what was written, and whether it is all of it.
+
+Without a path: the newest session of the environment and its decision log.
+
+The key is the one of a flag, else the one that the daemon would sign with; none is ever made.
+
+Exit codes: 0 intact, 1 tampered, 2 unreadable or wrong usage, 3 key missing, 4 torn tail.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from dudzian_daemon.cli.output import emit_json, emit_text, note
+
+if TYPE_CHECKING:
+    from dudzian_daemon.adapters.keychain import SigningKey
+    from dudzian_daemon.adapters.log_report import LogReport
+    from dudzian_daemon.adapters.log_sources import Source
+
+STDIN: Final = "-"
+#: How long (s), ten times over, a line that is just being written is given to get its end.
+_PAUSE_S: Final = 0.05
+_PROGRESS_FROM_BYTES: Final = 16 * 1024 * 1024
+
+
+EXAMPLES = """Examples:
+
+  dudzian verify-decision-log                                      the newest session
+
+  dudzian verify-decision-log logs/decision_journal/demo.jsonl --hmac-key-file risk-ci.key --expected-key-id risk-ci
+
+  dudzian verify-decision-log data/journal --json                  all sessions, for programs
+"""
+
+
+class VerifyExit(IntEnum):
+    """Exit codes of this command."""
+
+    INTACT = 0
+    TAMPERED = 1
+    UNREADABLE = 2
+    KEY_MISSING = 3
+    TORN_TAIL = 4
+
+
+#: Of several logs the first of these that occurs is the verdict on all.
+_WORST_FIRST: Final = (VerifyExit.TAMPERED, VerifyExit.UNREADABLE, VerifyExit.KEY_MISSING, VerifyExit.TORN_TAIL)
+
+
+def command(
+    path: Annotated[str | None, typer.Argument(help="Journal or session folder, log file (.gz too), or - for stdin.")] = None,
+    log: Annotated[str | None, typer.Option("--log", help="Same as the path.")] = None,
+    hmac_key_file: Annotated[Path | None, typer.Option("--hmac-key-file", help="File with the key as hex or base64 text.")] = None,
+    hmac_key: Annotated[str | None, typer.Option("--hmac-key", help="The key itself; other users can see it.")] = None,
+    hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None,
+    expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Fail if the log names another key.")] = None,
+    allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept logs declared unsigned in their first line.")] = False,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose newest session, when no path is given.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
+    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    report_output: Annotated[Path | None, typer.Option("--report-output", help="Also write the JSON document to this file.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing about logs that are intact.")] = False,
+) -> None:
+    """Judge each log at the path and exit with the worst verdict."""
+    from dudzian_daemon.adapters.verify import Terms, verify_log
+
+    if path is not None and log is not None:
+        raise _usage("give the log once: as PATH or by --log")
+    sources = _sources(path or log, environment, data_dir, config)
+    key = _given_key(hmac_key_file, hmac_key, hmac_key_env) or (lambda key_id: _daemons_key(key_id, config))
+    with _progress(sources) as advance:
+        terms = Terms(
+            key=key,
+            expected_key_id=expected_key_id,
+            allow_unsigned=allow_unsigned,
+            pause=_pause,
+            progress=advance,
+        )
+        reports = [verify_log(source, terms) for source in sources]
+    codes = {_code(report) for report in reports}
+    code = next((candidate for candidate in _WORST_FIRST if candidate in codes), VerifyExit.INTACT)
+    document = {"verdict": code.name.lower(), "exit_code": int(code), "logs": reports}
+    if report_output is not None:
+        _write_report(report_output, document)
+    if json:
+        emit_json(document)
+    for report in [] if json else reports:
+        if not quiet or _code(report) is not VerifyExit.INTACT:
+            emit_text(_describe(report))
+    raise typer.Exit(code)
+
+
+def _usage(text: str) -> Exception:
+    from dudzian_daemon.domain.errors import ConfigError
+
+    return ConfigError(text)
+
+
+def _sources(given: str | None, environment: str | None, data_dir: Path | None, config: Path | None) -> list[Source]:
+    from dudzian_daemon.adapters.data_folder import resolve
+    from dudzian_daemon.adapters.journal_reader import unpacked
+    from dudzian_daemon.adapters.log_sources import Source, find_logs
+
+    if given == STDIN:
+        return [Source(label="stdin", stream=unpacked(sys.stdin.buffer))]
+    root = resolve(data_dir, os.environ)
+    if given is None:
+        return _newest(root, environment, config)
+    path = Path(given)
+    if not path.exists() and (root / path).exists():
+        path = root / path
+    found = find_logs(path)
+    if not found:
+        raise _usage(f"expected a log at {path}, found none below it")
+    return found
+
+
+def _newest(root: Path, environment: str | None, config: Path | None) -> list[Source]:
+    """The newest session of the environment and the decision log written beside it."""
+    from dudzian_daemon.adapters.journal_format import journal_folder
+    from dudzian_daemon.adapters.journal_reader import sessions
+    from dudzian_daemon.adapters.log_sources import find_logs
+    from dudzian_daemon.config.load import load
+
+    configuration = load(config, env=os.environ).config
+    name = configuration.environment_id(environment)
+    artifact = configuration.artifact_name(name)
+    newest = sessions(root, artifact)[:1]
+    if not newest:
+        folder = journal_folder(root, artifact)
+        raise _usage(f"expected a session of {name} in {folder}, found none; start one: dudzian run --environment {name}")
+    decision_log = root / configuration.risk.decision_log.path / f"{artifact}.jsonl"
+    return find_logs(newest[0].folder) + (find_logs(decision_log) if decision_log.exists() else [])
+
+
+def _given_key(file: Path | None, text: str | None, variable: str | None) -> Callable[[str], SigningKey | None] | None:
+    """The key of a flag, under whatever id a log names; None without such a flag."""
+    from dudzian_daemon.adapters.keychain import SigningKey, decode_key, read_key_file, readable_by_others
+
+    if sum(given is not None for given in (file, text, variable)) > 1:
+        raise _usage("give the key once: --hmac-key-file, --hmac-key or --hmac-key-env")
+    if file is not None:
+        if not file.exists():
+            raise _key_missing(f"key file {file} does not exist")
+        if readable_by_others(file.stat()):
+            note(f"key file {file} can be read by other users; run: chmod 600 {file}")
+        secret, source = read_key_file(file, private=False), str(file)
+    elif text is not None:
+        note("a key given by --hmac-key can be seen by other users of this machine; --hmac-key-file and --hmac-key-env cannot")
+        secret, source = decode_key(text, "--hmac-key"), "--hmac-key"
+    elif variable is not None:
+        if not os.environ.get(variable):
+            raise _key_missing(f"environment variable {variable} is not set")
+        secret, source = decode_key(os.environ[variable], variable), variable
+    else:
+        return None
+    return lambda key_id: SigningKey(id=key_id, secret=secret, source=source)
+
+
+def _daemons_key(key_id: str, config: Path | None) -> SigningKey | None:
+    """The key that the daemon would sign with, never a new one."""
+    from dudzian_daemon.adapters.keychain import find_signing_key
+    from dudzian_daemon.config.load import load
+
+    configured = load(config, env=os.environ).config.risk.decision_log.signing_key_path
+    return find_signing_key(key_id, env=os.environ, key_file=Path(configured) if configured else None)
+
+
+def _key_missing(text: str) -> typer.Exit:
+    note(text)
+    return typer.Exit(VerifyExit.KEY_MISSING)
+
+
+def _pause() -> None:
+    Event().wait(_PAUSE_S)
+
+
+@contextmanager
+def _progress(sources: list[Source]) -> Iterator[Callable[[int], None] | None]:
+    """A bar on stderr for long logs when a person watches."""
+    total = sum(path.stat().st_size for source in sources for path in source.files if path.exists())
+    if total < _PROGRESS_FROM_BYTES or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("verifying", total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def _code(report: LogReport) -> VerifyExit:
+    if report.integrity == "intact":
+        return VerifyExit.TORN_TAIL if report.torn_bytes else VerifyExit.INTACT
+    return VerifyExit[report.integrity.upper()]
+
+
+def _describe(report: LogReport) -> str:
+    finding = report.finding
+    if finding is not None:
+        sequence = "" if finding.sequence is None else f" (sequence {finding.sequence})"
+        return f"TAMPERED at {finding.file} line {finding.line}{sequence}: expected {finding.expected}, found {finding.found}"
+    if report.integrity == "key_missing":
+        return f"key missing: {report.log} is signed by key {report.reason}, which is not on this machine; give it by --hmac-key-file"
+    if report.integrity == "unreadable":
+        return f"unreadable: {report.log}: {report.reason}"
+    return f"{_counts(report)}\n  {_ending(report)}; completeness {report.proof}"
+
+
+def _counts(report: LogReport) -> str:
+    kind = "torn tail" if report.torn_bytes else "intact"
+    seals = f"{report.signed} signed by {report.key_id}" if report.signed else f"{report.unsigned} UNSIGNED"
+    text = f"{kind}: {report.log}: {report.entries} entries, {seals}"
+    if report.projection:
+        return f"{text}, decision log of {report.artifact}"
+    cycles = f"{report.cycles} cycles, sequence {report.first_sequence}..{report.last_sequence}" if report.cycles else "no cycles"
+    return f"{text}, {cycles}\n  content chain {report.content}"
+
+
+def _ending(report: LogReport) -> str:
+    if report.torn_bytes:
+        return f"intact up to line {report.entries}, then {report.torn_bytes} bytes of a line that a crash cut off"
+    return {
+        "closed": "ends with `closed`",
+        "stopped": "ends with `stopped`, may be resumed",
+        "open": "open: still being written, or its writer died",
+    }[report.completeness]
+
+
+def _write_report(path: Path, document: dict[str, Any]) -> None:
+    import msgspec
+
+    from dudzian_daemon.adapters.files import write_atomic
+
+    write_atomic(path.absolute(), msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
