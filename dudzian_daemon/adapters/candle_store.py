@@ -179,8 +179,8 @@ class ParquetCandleStore:
         if self.read_only:
             remedy = "put the original back (the shipped sample comes with the package: reinstall it)"
         else:
-            command = "seed-paper-cache" if file.source == SEEDED else "backfill"
-            remedy = f"fill {file.year}-{file.month:02d} again with `dudzian {command}`"
+            how = " with `dudzian seed-paper-cache`" if file.source == SEEDED else ""
+            remedy = f"fill {file.year}-{file.month:02d} again{how}"
         expected = f"expected {file.rows} candles with SHA-256 {file.sha256[:16]}..."
         return IntegrityError(f"{path} is not what was written: {expected}, but {found}; {remedy}")
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from dudzian_daemon.domain.errors import ConfigError, DudzianError, StorageError
+from dudzian_daemon.domain.errors import ConfigError, DudzianError, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
 
 PRIVATE_FILE: Final = 0o600
@@ -114,7 +114,7 @@ def os_errors(path: Path) -> Iterator[None]:
 def _explained(path: Path, error: OSError) -> DudzianError:
     reason = error.strerror or type(error).__name__
     if error.errno in _FULL:
-        return StorageError(f"no space left for {path} ({reason}): free some space and run again")
+        return StorageFull(f"no space left for {path} ({reason}): free some space and run again")
     if error.errno == errno.ENOENT:
         return ConfigError(f"expected {path}, found nothing there: check the data folder")
     if error.errno in _REFUSED:

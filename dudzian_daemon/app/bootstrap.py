@@ -12,9 +12,10 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from dudzian_daemon.adapters.candle_store import digest_rows, store_of
+from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.cycle_follower import CycleFollower
+from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.files import ensure_dir
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
@@ -68,12 +69,13 @@ def assemble(
     readiness: Callable[[], Readiness],
     console: Console | None,
 ) -> Assembly:
-    """Build core, session and sinks; opens the journal and the decision log, so it blocks: call it off the loop."""
-    store = store_of(prepared.chosen, prepared.data_folder)
+    """Build core, session and sinks; opens the journal and the decision log, so it blocks: nothing else may run yet."""
+    store = candles_of(prepared.chosen, prepared.data_folder)
     with exact_money():
         core = Core(prepared.spec)
     windows = replay_windows(prepared.config, prepared.environment, core, store)
     feed = ReplayFeed(store, windows, core.execution_series, digest_rows)
+    decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock)
     opening = core.ledger.equity
 
@@ -99,7 +101,7 @@ def assemble(
         prepared.spec.profiles,
     )
     sinks: list[DecisionLog | ConsoleView | MetricsSink] = [
-        DecisionLog(follower("decision_log", bus, journal), open_decision_log(prepared, key), environment=prepared.environment),
+        DecisionLog(follower("decision_log", bus, journal), decision_log, clock, environment=prepared.environment),
         metrics,
     ]
     if console is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,43 +15,39 @@ import anyio
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from dudzian_daemon.adapters.files import ensure_dir, write_atomic
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.journal_reader import sessions
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import Assembly, assemble
+from dudzian_daemon.app.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
-from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals, stop_signals
+from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals
 from dudzian_daemon.domain import events
-from dudzian_daemon.domain.errors import DudzianError, IntegrityError, Permanent, PluginError, StorageError
 from dudzian_daemon.domain.records import RiskChange
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock, SystemClock
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
-from dudzian_daemon.kernel.supervisor import Action, RestartPolicy, Stage, StopReport, Supervisor
-from dudzian_daemon.services.inbox import CommandFile, Inbox, Reply
-from dudzian_daemon.services.session import Ending
+from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
+from dudzian_daemon.services.inbox import CommandFile, Inbox, Reply, expire_commands
 from dudzian_daemon.sinks.metrics import new_registry
-from dudzian_daemon.sinks.reports import report_lines
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.metrics_http import MetricsServer
 
-_NO_RESTART: Final = RestartPolicy(most_restarts=0)
 #: An input this late (wall seconds) makes the daemon not ready.
 OVERDUE_SECONDS: Final = 10.0
 
 
-def run(options: RunOptions, env: Mapping[str, str], out: TextIO) -> int:
+def run(options: RunOptions, env: Mapping[str, str], out: TextIO, signals: StopSignals) -> int:
     """Run the daemon until its data ends or it is told to stop; returns the exit code. Raises `DudzianError` for the command line."""
-    with stop_signals() as signals:
-        try:
-            return _run(options, env, signals, out)
-        except StopRequested:
-            out.write("Shutdown complete\n")
-            return 0
+    try:
+        return _run(options, env, signals, out)
+    except StopRequested:
+        out.write("Shutdown complete\n")
+        return 0
 
 
 def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out: TextIO) -> int:
@@ -65,6 +62,7 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
     _phase("lock", signals)
     lock = InstanceLock.acquire(prepared.data_folder)
     try:
+        expire_commands(prepared.data_folder)
         _phase("logs", signals)
         _configure_logs(prepared, options)
         return anyio.run(Daemon(prepared, options, key, SystemClock(), signals, out).run)
@@ -85,37 +83,29 @@ class Daemon:
         self._out = out
         self._bus = Bus()
         self._units = UnitRegistry(self._unit_changed)
-        self._by_operator = False
-        self._stop_recorded = anyio.Event()
         self._assembly: Assembly | None = None
         self._log = logs.logger("daemon")
 
     async def run(self) -> int:
         """From the port to the last line; returns the exit code."""
-        async with Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=self._stages()) as supervisor:
-            loop = asyncio.get_running_loop()
-            self._signals.listen(partial(_on_loop, loop, partial(self._on_signal, supervisor)))
-            assembly = self._start(supervisor)
-            reason = await supervisor.stop_requested()
-            self._log.info("stopping", action="stop", reason=reason)
-            report = await supervisor.stop()
-        return self._end(assembly, report, supervisor.fault)
+        supervisor = Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=stages(self._prepared))
+        end = SessionEnd(self._prepared, supervisor)
+        self._signals.listen(partial(_on_loop, asyncio.get_running_loop(), end.on_signal))
+        try:
+            server, assembly = self._assemble()
+            async with supervisor:
+                self._host(supervisor, end, server, assembly)
+                reason = await supervisor.stop_requested()
+                self._log.info("stopping", action="stop", reason=reason)
+                report = await supervisor.stop()
+                return self._end(end, assembly, report)
+        finally:
+            self._signals.listen(None)
 
     # -- start -----------------------------------------------------------------------------------------------------
 
-    def _stages(self) -> list[Stage]:
-        budgets = self._prepared.config.shutdown.budgets_seconds
-        return [
-            Stage("feed", budgets.feed),
-            Stage("close_positions", budgets.close_positions),
-            Stage("journal", budgets.cycle, durable=True),
-            Stage("sinks", budgets.sinks),
-            Stage("report", budgets.report),
-            Stage("adapters", budgets.adapters, durable=True),
-        ]
-
-    def _start(self, supervisor: Supervisor) -> Assembly:
-        """Wire and start everything. Blocks for some syncs: nothing else runs yet, and a stop signal waits that long."""
+    def _assemble(self) -> tuple[MetricsServer | None, Assembly]:
+        """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
         _phase("port", self._signals)
         registry = new_registry()
         server = self._metrics_server(registry)
@@ -128,17 +118,21 @@ class Daemon:
         )
         assembly.status.status.metrics_port = port
         self._announce(assembly, port)
-        if server is not None:
-            supervisor.add(server, stage="adapters")
+        return server, assembly
+
+    def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsServer | None, assembly: Assembly) -> None:
+        """Start everything."""
+        end.host(assembly)
         for sink in (*assembly.sinks, assembly.report):
             supervisor.add(sink, stage="sinks")
+        inbox = Inbox(self._prepared.data_folder, partial(self._on_command, end, assembly), self._clock)
         supervisor.add(assembly.status, stage="adapters")
-        inbox = Inbox(self._prepared.data_folder, partial(self._on_command, supervisor, assembly), self._clock)
-        inbox.prepare()
         supervisor.add(inbox, stage="adapters")
+        if server is not None:
+            server.before_scrape = assembly.metrics.refresh
+            supervisor.add(server, stage="adapters")
         self._add_passive_units(assembly)
-        self._add_session(supervisor, assembly)
-        return assembly
+        self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
 
     def _metrics_server(self, registry: CollectorRegistry) -> MetricsServer | None:
         settings = self._prepared.config.runtime.metrics_http
@@ -149,35 +143,6 @@ class Daemon:
         return MetricsServer(
             registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, host=settings.host, port=settings.port
         )
-
-    def _add_session(self, supervisor: Supervisor, assembly: Assembly) -> None:
-        session = assembly.session
-
-        async def stop_feeding() -> None:
-            session.stop_feeding()
-
-        async def close_book() -> None:
-            if not session.data_ended:
-                await session.close_book(self._ending())
-            self._stop_recorded.set()
-
-        async def finish() -> None:
-            await session.finish(self._ending())
-
-        async def write_report() -> None:
-            await assembly.report.write(
-                self._prepared.data_folder / "data" / "reports" / "sessions",
-                f"{self._prepared.artifact}-{assembly.journal.log_id}",
-                ended=self._ending().reason,
-                content_chain=assembly.journal.content,
-            )
-
-        supervisor.add_action("stop_feeding", stop_feeding, stage="feed")
-        supervisor.add_action("close_book", close_book, stage="close_positions")
-        supervisor.add_action("finish_journal", finish, stage="journal")
-        supervisor.add_action("write_report", write_report, stage="report")
-        supervisor.add(session, stage="journal", restart=_NO_RESTART, essential=True)
-        self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
 
     def _add_passive_units(self, assembly: Assembly) -> None:
         """What lives inside the step and has a state of its own."""
@@ -221,13 +186,6 @@ class Daemon:
             reasons.append(f"the next input is {overdue:.0f} s overdue")
         return Readiness(not reasons, tuple(reasons))
 
-    def _on_signal(self, supervisor: Supervisor, request: StopRequest) -> None:
-        if supervisor.reason:
-            supervisor.force()
-            return
-        self._by_operator = request.by_operator
-        supervisor.request_stop(request.signal)
-
     def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:
         self._log.info("session", action="session_state", state=state.state, detail=state.detail)
         if state.state == "data_ended":
@@ -241,12 +199,14 @@ class Daemon:
     def _unit_changed(self, unit: Unit) -> None:
         self._bus.publish(events.UNIT_STATE, events.UnitState(name=unit.name, state=unit.state, detail=unit.detail, restarts=unit.restarts))
 
-    async def _on_command(self, supervisor: Supervisor, assembly: Assembly, command_id: str, command: CommandFile) -> Reply:
+    async def _on_command(self, end: SessionEnd, assembly: Assembly, command_id: str, command: CommandFile) -> Reply:
         if command.name == "stop":
-            self._by_operator = command.arguments.get("close_positions", "yes") == "yes"
-            supervisor.request_stop("stop command")
-            await self._stop_recorded.wait()
+            keep = command.arguments.get("close_positions", "yes") != "yes"
+            end.ask("stop command", by_operator=True, keep_positions=keep)
+            await end.recorded.wait()
             return Reply(command_id, accepted=True, detail="stopping", sequence=assembly.core.sequence)
+        if command.name == "kill_switch" and command.arguments.get("on") not in ("yes", "no"):
+            return Reply(command_id, accepted=False, detail=f"kill_switch: expected on=yes or on=no, found {command.arguments}")
         if command.name in ("kill_switch", "close_positions"):
             arguments = {"close_positions": "yes", **command.arguments} if command.name == "close_positions" else command.arguments
             sequence = await assembly.session.command(command_id, command.name, arguments)
@@ -255,41 +215,23 @@ class Daemon:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def _ending(self) -> Ending:
-        """How the session ends, by who asked: a person's stop closes positions and a virtual session, a service manager's keeps both."""
-        if self._assembly is not None and self._assembly.session.data_ended:
-            return Ending("closed", "end_of_data", close_positions=False)
-        wanted = self._prepared.config.shutdown.close_positions
-        close = wanted == "always" or (wanted == "operator" and self._by_operator)
-        return Ending("closed" if self._by_operator else "stopped", self._reason, close_positions=close)
-
-    @property
-    def _reason(self) -> str:
-        return "operator" if self._by_operator else "service"
-
-    def _end(self, assembly: Assembly, report: StopReport, fault: Exception | None) -> int:
-        for stage in report.stages:
-            late = (*stage.overran, *stage.stuck, *stage.failed)
-            if late:
-                self._out.write(f"dudzian: stop stage {stage.name} did not finish: {', '.join(late)}\n")
-        if not report.forced:
-            for line in report_lines(assembly.report.report):
-                self._out.write(f"{line}\n")
+    def _end(self, end: SessionEnd, assembly: Assembly, report: StopReport) -> int:
+        """The last lines. A thread that hangs, in the disk or in a pipe nobody reads, would keep the process for ever: it ends at once."""
+        stuck = {name for stage in report.stages for name in stage.stuck}
+        if "console" not in stuck:
+            self._out.writelines(f"{line}\n" for line in end.last_words(assembly, report))
+        fault, code = end.fault(report), end.exit_code(report)
         if fault is not None:
+            self._log.error("run_failed", action="stop", fault=fault)
             sys.stderr.write(f"dudzian: {fault}\n")
         self._log.info("Shutdown complete", action="stopped", reason=report.reason, forced=report.forced)
-        self._out.write("Shutdown complete\n")
-        self._out.flush()
-        return 0 if fault is None else fault.exit_code if isinstance(fault, DudzianError) else 1
-
-
-def verdict(error: Exception) -> Action:
-    """What the supervisor does about a fault."""
-    if isinstance(error, (IntegrityError, StorageError)):
-        return Action.STOP_DAEMON
-    if isinstance(error, (Permanent, PluginError)):
-        return Action.STOP_SERVICE
-    return Action.RETRY
+        if "console" not in stuck:
+            self._out.write("Shutdown complete\n")
+            self._out.flush()
+        if stuck:
+            logs.close()
+            os._exit(code)
+        return code
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, handle: Callable[[StopRequest], None], request: StopRequest) -> None:
@@ -309,7 +251,8 @@ def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
     path = prepared.data_folder / "logs" / "runtime" / f"{prepared.artifact}.log"
     ensure_dir(path.parent)
     stream = None if not options.show_view else io.StringIO()
-    logs.configure(settings.level, json=settings.format == "json", stream=stream, file=path, background=True)
+    with os_errors(path):
+        logs.configure(settings.level, json=settings.format == "json", stream=stream, file=path, background=True)
 
 
 def _path(text: str | None) -> Path | None:

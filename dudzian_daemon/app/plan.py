@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from dudzian_daemon.adapters.candle_store import store_of
+from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.app.preparation import RunOptions, prepare
 from dudzian_daemon.app.replay import replay_windows
 from dudzian_daemon.domain.money import exact_money
@@ -43,7 +43,7 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
     prepared = prepare(options, env)
     with exact_money():
         core = Core(prepared.spec)
-    windows = replay_windows(prepared.config, prepared.environment, core, store_of(prepared.chosen, prepared.data_folder))
+    windows = replay_windows(prepared.config, prepared.environment, core, candles_of(prepared.chosen, prepared.data_folder))
     return Plan(
         environment=prepared.environment,
         mode=prepared.chosen.mode,

@@ -15,6 +15,7 @@ import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
 from dudzian_daemon.app.plugins import PluginSource, load_plugin, make_strategy
 from dudzian_daemon.app.session_spec import session_spec, strategies_of
+from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.load import LoadedConfig, load
 from dudzian_daemon.config.places import bundled
 from dudzian_daemon.config.schema import CoreConfig, Environment
@@ -71,7 +72,7 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
         raise ConfigError(msg)
     folders = [bundled("plugins")]
     plugins = {name: load_plugin("strategies", config.strategy(name).plugin, folders) for name in strategies_of(config, environment)}
-    strategies = {name: make_strategy(source, _plain(config.strategy(name).parameters)) for name, source in plugins.items()}
+    strategies = {name: make_strategy(source, config.strategy(name).parameters) for name, source in plugins.items()}
     return Prepared(
         loaded=loaded,
         environment=environment,
@@ -100,7 +101,7 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
     """Member `d` of the journal's `run` entry: what a re-execution needs to be the same, by hash."""
     return {
         "environment": prepared.environment,
-        "config": msgspec.to_builtins(prepared.config),
+        "config": msgspec.Raw(canonical(prepared.config, prepared.environment)),
         "package": {"version": dudzian_daemon.__version__, "sha256": package_digest()},
         "plugins": {name: {"plugin": source.name, "sha256": source.digest} for name, source in sorted(prepared.plugins.items())},
         "dependencies": dict(sorted((dist.name, dist.version) for dist in distributions() if dist.name)),
@@ -117,8 +118,3 @@ def package_digest() -> str:
         if "_bundled" not in path.parts:
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as a plugin's `Params` expect them: numbers with a point are floats there."""
-    return {name: float(value) if isinstance(value, Decimal) else value for name, value in parameters.items()}

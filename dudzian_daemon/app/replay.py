@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dudzian_daemon.adapters.candle_store import ParquetCandleStore
+from dudzian_daemon.adapters.derived_venue import DerivedVenueStore
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import Series
-from dudzian_daemon.services.feed import Window
 from dudzian_daemon.trading.step import Core
+from dudzian_daemon.trading.windows import Window
 
 
-def replay_windows(config: CoreConfig, environment: str, core: Core, store: ParquetCandleStore) -> list[Window]:
+def replay_windows(config: CoreConfig, environment: str, core: Core, store: DerivedVenueStore) -> list[Window]:
     """The configured windows, else one over all candles the store has of the scheduled series. Blocks on the store."""
     chosen = config.environment(environment)
     needs = _warm_up(config, environment, core)
+
+    def pair(symbol: str) -> str:
+        return config.instrument(symbol, chosen.exchange).symbol
+
     windows = [
-        Window(
-            window.start_ns,
-            window.end_ns,
-            _of(needs, {config.instrument(symbol, chosen.exchange).key for symbol in window.instruments}, window.granularity),
-        )
+        Window(window.start_ns, window.end_ns, _of(needs, {pair(symbol) for symbol in window.instruments}, window.granularity))
         for window in chosen.replay.windows
     ]
     return windows or [_everything(needs, store, environment)]
@@ -36,15 +36,21 @@ def _warm_up(config: CoreConfig, environment: str, core: Core) -> dict[Series, i
     return needs
 
 
-def _of(needs: dict[Series, int], instruments: set[str], granularity: str) -> dict[Series, int]:
-    return {series: count for series, count in needs.items() if series.instrument in instruments and series.granularity == granularity}
+def _of(needs: dict[Series, int], pairs: set[str], granularity: str | None) -> dict[Series, int]:
+    """The needed series of some pairs, at whatever venue."""
+    return {
+        series: count
+        for series, count in needs.items()
+        if series.instrument.partition(":")[2] in pairs and granularity in (None, series.granularity)
+    }
 
 
-def _everything(needs: dict[Series, int], store: ParquetCandleStore, environment: str) -> Window:
+def _everything(needs: dict[Series, int], store: DerivedVenueStore, environment: str) -> Window:
     ranges = [found for series in needs for found in store.ranges(series)]
     if not ranges:
         names = ", ".join(_names(needs))
-        msg = f"no candles of {names} in {store.root}; make some with: dudzian seed-paper-cache --environment {environment} --days 180"
+        remedy = f"dudzian seed-paper-cache --environment {environment} --days 180"
+        msg = f"environment {environment!r} has no candles of {names}; make some with: {remedy}"
         raise ConfigError(msg)
     return Window(min(found.start for found in ranges), max(found.end for found in ranges), needs)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from dudzian_daemon.config.schema import CoreConfig, RiskProfile
+import msgspec
+
+from dudzian_daemon.config.schema import CoreConfig, Environment, RiskProfile
 from dudzian_daemon.config.schema import Schedule as ScheduleConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.fees import ExecutionPreset
@@ -31,7 +33,10 @@ def session_spec(config: CoreConfig, environment: str, strategies: Mapping[str, 
     instruments: dict[str, Instrument] = {}
     schedules = []
     for name, entry in scheduler.schedules.items():
-        members = [config.instrument(symbol, chosen.exchange) for symbol in config.bucket(entry.instrument_bucket).symbols]
+        venues = entry.venues or (chosen.exchange,)
+        symbols = config.bucket(entry.instrument_bucket).symbols
+        members = [_instrument(config, chosen, symbol, venue) for symbol in symbols for venue in venues]
+        _require_legs(name, entry, strategies[entry.strategy], len(venues))
         instruments |= {member.key: member for member in members}
         schedules.append(_schedule(name, entry, config.profile(entry.risk_profile), members, paper.position_size))
     _require_one_owner(schedules)
@@ -50,6 +55,8 @@ def session_spec(config: CoreConfig, environment: str, strategies: Mapping[str, 
         ),
         valuation_asset=paper.valuation_asset,
         opening_balance=paper.initial_balances.get(paper.valuation_asset, Decimal(0)),
+        allow_short=paper.allow_short,
+        leverage=paper.default_leverage,
     )
 
 
@@ -79,6 +86,23 @@ def _schedule(name: str, entry: ScheduleConfig, profile: RiskProfile, members: l
         max_signals=entry.max_signals,
         priority=entry.priority,
     )
+
+
+def _instrument(config: CoreConfig, environment: Environment, symbol: str, venue: str) -> Instrument:
+    """The instrument at a real venue, or at a derived one with the rules of its source."""
+    derived = environment.derived_venues.get(venue)
+    if derived is None:
+        return config.instrument(symbol, venue)
+    return msgspec.structs.replace(config.instrument(symbol, derived.source), venue=venue, synthetic=True)
+
+
+def _require_legs(name: str, entry: ScheduleConfig, strategy: Strategy, venues: int) -> None:
+    if strategy.legs != venues:
+        msg = (
+            f"schedule {name!r}: strategy {entry.strategy!r} trades {strategy.legs} instrument(s) together, "
+            f"found {venues} venue(s); give `venues` as many names as it has legs"
+        )
+        raise ConfigError(msg)
 
 
 def _require_one_owner(schedules: list[Schedule]) -> None:

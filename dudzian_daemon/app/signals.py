@@ -1,17 +1,23 @@
 """Stop signals, from the first moment of a run to its last: SIGINT, SIGTERM and Windows' Ctrl-Break.
 
-Installed before anything is imported or opened, so that a stop in the earliest phase is a stop and no traceback. The
-first signal asks for a staged stop, the second skips to the durable end.
+Installed before anything heavy is imported or opened, so that a stop in the earliest phase is a stop and no traceback.
+The first signal asks for a staged stop, the second skips to the durable end.
 """
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
+from typing import Any, Final
 
 import msgspec
+
+_STOP: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
+_RELOAD: Final = "SIGHUP"
 
 
 class StopRequested(Exception):
@@ -34,36 +40,43 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: list[StopRequest] = []
+        self._untold: deque[StopRequest] = deque()
         self._listener: Callable[[StopRequest], None] | None = None
+        self._before: dict[int, Any] = {}
 
-    def listen(self, listener: Callable[[StopRequest], None]) -> None:
-        """Call `listener` for every signal, those already received included; it runs in the main thread, between two bytecodes."""
+    def install(self) -> None:
+        """Catch stop signals from now on, and answer SIGHUP; for the main thread only."""
+        for name in (*_STOP, _RELOAD):
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                self._before[number] = signal.signal(number, self._on_reload if name == _RELOAD else self._on_stop)
+
+    def restore(self) -> None:
+        """Give the signals back to whom they went before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def listen(self, listener: Callable[[StopRequest], None] | None) -> None:
+        """Call `listener` once for every signal, those already received included; it runs in the main thread, between two bytecodes."""
         self._listener = listener
-        for request in self.received:
-            listener(request)
+        self._tell()
 
     def require_none(self) -> None:
         """Raise `StopRequested` if a stop was asked for already: called between the phases of the start."""
         if self.received:
             raise StopRequested(self.received[0].signal)
 
-    def on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """The signal handler."""
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
         request = StopRequest(signal.Signals(number).name)
         self.received.append(request)
-        if self._listener is not None:
-            self._listener(request)
+        self._untold.append(request)
+        self._tell()
 
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        with suppress(OSError):  # past the buffers of `sys.stderr`, which may be in use where the signal struck
+            os.write(2, b"dudzian: SIGHUP: the configuration is not read again while running; restart to apply changes\n")
 
-@contextmanager
-def stop_signals() -> Iterator[StopSignals]:
-    """Catch stop signals inside the block; the handlers of before come back afterwards."""
-    signals = StopSignals()
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.signal(number, signals.on_signal) for number in numbers}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _tell(self) -> None:
+        while self._listener is not None and self._untold:
+            self._listener(self._untold.popleft())

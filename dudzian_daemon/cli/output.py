@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def emit_json(document: Any) -> None:
@@ -21,3 +25,36 @@ def emit_text(text: str) -> None:
 def note(text: str) -> None:
     """Write one line of diagnostics to stderr."""
     sys.stderr.write(f"dudzian: {text}\n")
+
+
+def lossy_stdout() -> TextIO:
+    """Stdout for what must go on when its reader has gone (`dudzian run | head`): what cannot be written is dropped."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:  # replaced by a program that embeds us: it knows what it wants
+        return sys.stdout
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Lossy(getattr(buffer, "raw", buffer))),  # -u leaves the buffer out
+        encoding=sys.stdout.encoding,
+        errors=sys.stdout.errors,
+        line_buffering=bool(sys.stdout.line_buffering),
+    )
+
+
+class _Lossy(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def write(self, data: ReadableBuffer, /) -> int | None:
+        try:
+            return self._raw.write(data)
+        except OSError:
+            return memoryview(data).nbytes

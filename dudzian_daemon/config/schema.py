@@ -27,6 +27,7 @@ from dudzian_daemon.config.fields import (
     Host,
     InputPath,
     Label,
+    Leverage,
     Multiple,
     Name,
     OutputPath,
@@ -65,7 +66,7 @@ class ReplayWindow(Section, frozen=True, kw_only=True):
     start: Annotated[date, about("first day, UTC")]
     end: Annotated[date, about("day after the last one, UTC; later than `start`")]
     instruments: Annotated[tuple[Symbol, ...], Meta(min_length=1, description="instruments to replay, from instruments.yaml")]
-    granularity: Annotated[Granularity, about("length of a candle")]
+    granularity: Annotated[Granularity | None, about("only candles of this length; default: all that the schedules take")] = None
 
     @property
     def start_ns(self) -> int:
@@ -118,7 +119,11 @@ class PaperTrading(Section, frozen=True, kw_only=True):
     initial_balances: Annotated[dict[Asset, Amount], Meta(min_length=1, description="opening cash by asset; default USDT: 10000")] = field(
         default_factory=lambda: {"USDT": Decimal(10_000)}
     )
-    position_size: Annotated[PositiveFraction, about("share of equity an entry takes when its signal names none")] = Decimal("0.1")
+    position_size: Annotated[PositiveFraction, about("share of its strategy's budget an entry takes when its signal names none")] = Decimal(
+        "0.1"
+    )
+    allow_short: Annotated[bool, about("true: strategies may sell what they do not hold, against margin")] = False
+    default_leverage: Annotated[Leverage, about("a short blocks its proceeds and 1 / leverage of them as margin")] = Decimal(1)
     preset: Annotated[Name, about("fidelity model of the simulator")] = "candle_default"
     maker_fee: Annotated[FeeRate, about("fee of a resting order, share of its value; below 0: rebate")] = Decimal("0.0004")
     taker_fee: Annotated[FeeRate, about("fee of an order that takes, as a share of its value")] = Decimal("0.0006")
@@ -133,12 +138,23 @@ class PaperOverride(Section, frozen=True, kw_only=True):
     valuation_asset: Annotated[Asset | None, about("see `paper_trading`")] = None
     initial_balances: Annotated[Annotated[dict[Asset, Amount], Meta(min_length=1)] | None, about("replaces the whole map")] = None
     position_size: Annotated[PositiveFraction | None, about("see `paper_trading`")] = None
+    allow_short: Annotated[bool | None, about("see `paper_trading`")] = None
+    default_leverage: Annotated[Leverage | None, about("see `paper_trading`")] = None
     preset: Annotated[Name | None, about("see `paper_trading`")] = None
     maker_fee: Annotated[FeeRate | None, about("see `paper_trading`")] = None
     taker_fee: Annotated[FeeRate | None, about("see `paper_trading`")] = None
     slippage_bps: Annotated[Multiple | None, about("see `paper_trading`")] = None
     latency_ms: Annotated[Annotated[int, Meta(ge=0, le=60_000)] | None, about("see `paper_trading`")] = None
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**53 - 1)] | None, about("see `paper_trading`")] = None
+
+
+class DerivedVenue(Section, frozen=True, kw_only=True):
+    """A second venue for demonstrations: prices of a real one, moved by a declared basis. Everything from it is marked synthetic."""
+
+    source: Annotated[Name, about("venue whose candles it is derived from")]
+    basis_bps: Annotated[Multiple, about("largest distance of its prices from the source's, in basis points")] = Decimal(30)
+    period_bars: Annotated[Positive, about("bars over which the basis swings")] = 12
+    seed: Annotated[int, Meta(ge=0, le=2**53 - 1, description="seed of the swings")] = 0
 
 
 class Environment(Section, frozen=True, kw_only=True):
@@ -169,6 +185,7 @@ class Environment(Section, frozen=True, kw_only=True):
     alert_audit: Annotated[AlertAudit, about("record of alerts sent")] = AlertAudit()
     decision_journal: Annotated[DecisionJournal, about("where the journal lies")] = DecisionJournal()
     adapter_settings: Annotated[dict[Name, Scalar], about("handed to the exchange plugin as it stands")] = field(default_factory=dict)
+    derived_venues: Annotated[dict[Name, DerivedVenue], about("synthetic second venues by name")] = field(default_factory=dict)
     replay: Annotated[Replay, about("replay of stored candles")] = Replay()
     paper_trading: Annotated[PaperOverride | None, about("differences from the top section `paper_trading`")] = None
 
@@ -236,6 +253,7 @@ class Schedule(Section, frozen=True, kw_only=True):
 
     strategy: Annotated[Name, about("which of `strategies`")]
     instrument_bucket: Annotated[Name, about("which of risk.instrument_buckets")]
+    venues: Annotated[tuple[Name, ...], about("venues of each instrument, one a leg; empty: the environment's exchange")] = ()
     risk_profile: Annotated[Name, about("which of `risk_profiles`")]
     interval: Annotated[Granularity, about("candles it decides on")]
     cadence_seconds: Annotated[Seconds, about("seconds between two decisions, on a grid of UTC")]

@@ -11,12 +11,13 @@ import msgspec
 
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.orders import Fill, OrderResult, Signal, Verdict
-from dudzian_daemon.domain.records import CycleRecord, RiskChange, StrategyFault
+from dudzian_daemon.domain.records import CycleRecord, RiskChange, StrategyChange, StrategyFault
 
 CONTROLLER_CYCLE: Final = "auto_trader.controller_cycle"
 MARKET_CANDLE: Final = "market.candle"
 STRATEGY_SIGNAL: Final = "strategy.signal"
 STRATEGY_FAULT: Final = "strategy.fault"
+STRATEGY_STATE: Final = "strategy.state"
 RISK_VERDICT: Final = "risk.verdict"
 RISK_STATE: Final = "risk.state"
 ORDER_RESULT: Final = "order.result"
@@ -73,5 +74,16 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Message = (
-    ControllerCycle | CycleDurable | SessionState | UnitState | Candle | Signal | StrategyFault | Verdict | RiskChange | OrderResult | Fill
+    ControllerCycle
+    | CycleDurable
+    | SessionState
+    | UnitState
+    | Candle
+    | Signal
+    | StrategyFault
+    | StrategyChange
+    | Verdict
+    | RiskChange
+    | OrderResult
+    | Fill
 )

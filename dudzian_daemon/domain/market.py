@@ -23,6 +23,7 @@ DAY_NS: Final = 24 * HOUR_NS
 #: Length in nanoseconds of every granularity the store and the schedules know.
 GRANULARITIES: Final[Mapping[str, int]] = MappingProxyType(
     {
+        "30s": 30 * SECOND_NS,
         "1m": MINUTE_NS,
         "5m": 5 * MINUTE_NS,
         "15m": 15 * MINUTE_NS,
@@ -46,7 +47,10 @@ class Phase(IntEnum):
 
 
 class Instrument(msgspec.Struct, frozen=True):
-    """One tradable pair on one venue, with the venue's market rules (row D-05); `key` is `venue:BASE/QUOTE`."""
+    """One tradable pair on one venue, with the venue's market rules (row D-05); `key` is `venue:BASE/QUOTE`.
+
+    A `synthetic` one trades at a venue whose prices a declared model derives from another's.
+    """
 
     venue: str
     symbol: str
@@ -56,6 +60,7 @@ class Instrument(msgspec.Struct, frozen=True):
     lot_size: Decimal
     min_quantity: Decimal
     min_notional: Decimal
+    synthetic: bool = False
 
     @property
     def key(self) -> str:
@@ -85,7 +90,10 @@ class OpenPrint(msgspec.Struct, frozen=True, array_like=True, tag="open_print", 
 
 
 class Candle(msgspec.Struct, frozen=True, array_like=True, tag="candle_close", gc=False):
-    """A closed bar. `end` is the bar's end; `instant` differs from it only for a straggler; `held_ns` is how long the barrier waited."""
+    """A closed bar. `end` is the bar's end; `instant` differs from it only for a straggler.
+
+    `held_ns` is how long the barrier waited; `synthetic` candles were derived by a declared model, not seen at a venue.
+    """
 
     instant: int
     instrument: str
@@ -97,6 +105,7 @@ class Candle(msgspec.Struct, frozen=True, array_like=True, tag="candle_close", g
     close: float
     volume: float
     held_ns: int = 0
+    synthetic: bool = False
 
 
 class Quote(msgspec.Struct, frozen=True, array_like=True, tag="quote", gc=False):

@@ -67,6 +67,11 @@ def _quantise(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     return multiple.to_integral_value(rounding=rounding, context=_ROUNDING) * step
 
 
+def reciprocal(value: Decimal) -> Decimal:
+    """1 / `value` to 80 digits: for rates that are then quantised, never for amounts."""
+    return _ROUNDING.divide(ONE, value)
+
+
 def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """`amount` * `part` / `whole`, rounded towards zero to `CASH_STEP`; the caller keeps the rest, so nothing is lost."""
     return amount * part // (whole * CASH_STEP) * CASH_STEP

@@ -39,8 +39,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy's wish for one instrument.
 
     `target` is the wanted exposure as a signed fraction of the strategy's budget; None on an entry means the
-    configured position size, and an exit always means 0. `numbers` are the values behind the decision. The core fills
-    in `id`, `strategy`, `schedule` and `instant`.
+    configured position size, and an exit always means 0. `numbers` are the values behind the decision. Signals of one
+    decision with the same non-empty `group` are one order group: all legs or none. The core fills in `id`, `strategy`,
+    `schedule` and `instant`.
     """
 
     instrument: str
@@ -51,6 +52,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     stop_price: float | None = None
     protection: Protection = Protection.NONE
     numbers: dict[str, float] = {}
+    group: str = ""
     id: str = ""
     strategy: str = ""
     schedule: str = ""
@@ -112,6 +114,7 @@ class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
     quantity: Decimal
     reduce_only: bool
+    signal_id: str = ""
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,3 +216,4 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     fill_source: str
     inside_bar: bool
     preset: str
+    synthetic: bool = False

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dudzian_daemon.domain.market import Candle, Series
+from dudzian_daemon.domain.market import Candle, Quote, Series
 from dudzian_daemon.domain.orders import Signal
 from dudzian_daemon.domain.records import CycleRecord
 
@@ -28,11 +28,12 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
-    """What `decide` may look at: the latest candle of each declared series, its age, and the position facts per instrument."""
+    """What `decide` may look at: latest candle of each declared series, latest quote and position facts per instrument."""
 
     instant: int
     candles: dict[Series, Candle]
     positions: dict[str, Position]
+    quotes: dict[str, Quote] = {}
 
     def age_ns(self, series: Series) -> int | None:
         """Time since the end of the series' latest candle, None if there is none yet."""
@@ -50,9 +51,12 @@ class SeriesNeed(msgspec.Struct, frozen=True):
 class Strategy(Protocol):
     """The strategy contract (architecture 7): no clock, no I/O, no randomness, no state outside `State`."""
 
-    Params: type[msgspec.Struct]
+    #: A frozen `msgspec.Struct` that refuses unknown fields; not said in the type, since a protocol's attribute is invariant.
+    Params: type[Any]
     #: How many instruments one unit of the strategy trades; each unit has its own `State`.
     legs: int
+    #: True for a strategy that decides on quotes where there are any; a new quote is new data for it.
+    takes_quotes: bool
 
     def __init__(self, params: Any) -> None: ...
 

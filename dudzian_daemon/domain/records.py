@@ -33,6 +33,14 @@ class StrategyFault(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
+class StrategyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy was `suspended` or `resumed` by an operator, or `quarantined` by the core or a restart; `reason` is a word."""
+
+    strategy: str
+    change: str
+    reason: str
+
+
 class RiskChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change of a profile's risk state: `tripped`, `reset`, `day_rolled`, or the kill switch (profile `*`)."""
 
@@ -59,6 +67,7 @@ class CycleRecord(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...] = ()
     positions: tuple[PositionChange, ...] = ()
     risk: tuple[RiskChange, ...] = ()
+    strategies: tuple[StrategyChange, ...] = ()
     faults: tuple[StrategyFault, ...] = ()
     cash: Decimal
     equity: Decimal
@@ -67,4 +76,5 @@ class CycleRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def quiet(self) -> bool:
         """True if a schedule was due (or a minute passed) and nothing came of it; quiet cycles may share a journal line."""
-        return not (self.signals or self.results or self.fills or self.risk or self.faults) and self.phase not in (0, 1)
+        happened = self.signals or self.results or self.fills or self.risk or self.strategies or self.faults
+        return not happened and self.phase not in (0, 1)

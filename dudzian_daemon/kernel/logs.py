@@ -35,7 +35,7 @@ class _Sink:
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
         self.outputs: list[Output] = []
-        self._last_resort = Output(_render_json, TextStream(None), background=False)
+        self._last_resort = Output(lambda event: _json_renderer()(event), TextStream(None), background=False)
 
     def write(self, event: dict[str, Any]) -> None:
         for output in self.outputs or (self._last_resort,):
@@ -79,10 +79,10 @@ def configure(
     close()
     _sink.clock = clock or SystemClock()
     if file is not None:
-        _sink.outputs.append(Output(_render_json, RotatingFile(file), background=background))
+        _sink.outputs.append(Output(_json_renderer(), RotatingFile(file), background=background))
     if not quiet:
         target = TextStream(stream)
-        render = _render_json if json or not target.is_terminal() else _human_renderer()
+        render = _json_renderer() if json or not target.is_terminal() else _human_renderer()
         _sink.outputs.append(Output(render, target, background=background))
     _set_up_structlog(numeric)
     logging.getLogger().addHandler(_bridge)
@@ -157,10 +157,13 @@ def _finish(event: Event) -> dict[str, Any]:
     return finished
 
 
-def _render_json(event: dict[str, Any]) -> bytes:
-    import orjson
+def _json_renderer() -> Callable[[dict[str, Any]], bytes]:
+    import orjson  # here and not at the first line: an import needs descriptors, and there may be none left by then
 
-    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+    def render(event: dict[str, Any]) -> bytes:
+        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+
+    return render
 
 
 def _human_renderer() -> Callable[[dict[str, Any]], bytes]:

@@ -64,6 +64,18 @@ def read_reply(data_folder: Path, command_id: str) -> Reply | None:
     return msgspec.json.decode(path.read_bytes(), type=Reply) if path.exists() else None
 
 
+def expire_commands(data_folder: Path) -> None:
+    """Make the folders; commands left by an earlier run are answered as expired, never executed late.
+
+    To be called once, right after the data folder was locked: what comes later is meant for this daemon. Blocks.
+    """
+    folder = inbox_folder(data_folder)
+    ensure_dir(folder, 0o700)
+    ensure_dir(folder / "replies", 0o700)
+    for path in _waiting(folder):
+        _answer(path, Reply(path.stem, accepted=False, detail="expired: the daemon it was meant for has ended"))
+
+
 class Inbox:
     """Polls the folder, hands each command to `handler`, writes the reply, removes the command."""
 
@@ -74,17 +86,10 @@ class Inbox:
         self._handler = handler
         self._clock = clock
 
-    def prepare(self) -> None:
-        """Make the folders; commands left by an earlier run are answered as expired, never executed late."""
-        ensure_dir(self._folder, 0o700)
-        ensure_dir(self._folder / "replies", 0o700)
-        for path in self._waiting():
-            self._answer(path, Reply(path.stem, accepted=False, detail="expired: the daemon it was meant for has ended"))
-
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            for path in await anyio.to_thread.run_sync(self._waiting):
+            for path in await anyio.to_thread.run_sync(_waiting, self._folder):
                 await self._serve(path)
             await self._clock.sleep(POLL_SECONDS)
 
@@ -95,14 +100,16 @@ class Inbox:
         except (msgspec.DecodeError, OSError, DudzianError) as error:
             reply = Reply(path.stem, accepted=False, detail=f"{error}")
         log.info("command", action="command", id=path.stem, accepted=reply.accepted, detail=reply.detail)
-        await anyio.to_thread.run_sync(self._answer, path, reply)
+        await anyio.to_thread.run_sync(_answer, path, reply)
 
-    def _waiting(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("*.json") if path.is_file() and not path.is_symlink())
 
-    def _answer(self, path: Path, reply: Reply) -> None:
-        write_atomic(self._folder / "replies" / f"{path.stem}.json", msgspec.json.encode(reply), mode=0o600)
-        path.unlink(missing_ok=True)
+def _waiting(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.is_symlink())
+
+
+def _answer(path: Path, reply: Reply) -> None:
+    write_atomic(path.parent / "replies" / path.name, msgspec.json.encode(reply), mode=0o600)
+    path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> CommandFile:

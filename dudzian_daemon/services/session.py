@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
@@ -14,7 +15,7 @@ import anyio.lowlevel
 import msgspec
 
 from dudzian_daemon.domain import events
-from dudzian_daemon.domain.errors import StorageFull
+from dudzian_daemon.domain.errors import StorageError, StorageFull
 from dudzian_daemon.domain.market import Candle, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
@@ -75,6 +76,8 @@ class Session:
         self._released = anyio.Event()
         self._feeding = anyio.CancelScope()
         self._ended = anyio.Event()
+        self._frozen = False
+        self._state = "starting"
         self._upcoming: int | None = None
         self._release_at: int | None = None
         self.durable_sequence = 0
@@ -101,7 +104,9 @@ class Session:
         self._feeding.cancel()
 
     async def command(self, command_id: str, name: str, arguments: dict[str, str]) -> int:
-        """Step a command in and wait until its line is durable; returns its sequence."""
+        """Step a command in and wait until its line is durable; returns its sequence. While the disk is full it waits before."""
+        while self._frozen:
+            await self._next_release()
         ceiling = self._driver.last[0] + 1 if self._upcoming is None else self._upcoming - 1
         now = min(self._pace.now(), ceiling)
         sequence = self._step(partial(self._driver.command, command_id, name, arguments, now=now))
@@ -126,6 +131,15 @@ class Session:
         self._publish_state("stopped", ending.reason)
         self._ended.set()
 
+    async def give_up(self, ending: Ending) -> None:
+        """End after a fault: the core is stepped no more; what it has done so far is made durable if the disk takes it."""
+        self.stop_feeding()
+        sequence = self._timings[-1][0] if self._timings else self.durable_sequence
+        with suppress(StorageError):  # the fault that is being told already
+            self._release(await self._journal.close(ending.kind, {"reason": ending.reason, "sequence": sequence}))
+        self._publish_state("stopped", ending.reason)
+        self._ended.set()
+
     # -- feeding the core ------------------------------------------------------------------------------------------
 
     async def _feed_core(self) -> None:
@@ -146,6 +160,7 @@ class Session:
 
     async def _end_window(self, window: WindowEnd) -> None:
         self._upcoming = self._release_at = None
+        await self._until_room()
         arguments = {"window": str(window.number), "close_positions": "yes"}
         self._step(partial(self._driver.command, f"end_of_data-{window.number}", "end_of_data", arguments))
         self._step(self._driver.snapshot)
@@ -162,7 +177,11 @@ class Session:
             await anyio.lowlevel.checkpoint()
         else:
             await self._clock.sleep_until(release_at)
-        while self._journal.pending >= MAX_LINES_AHEAD:
+        await self._until_room()
+
+    async def _until_room(self) -> None:
+        """Wait while the disk is full or too far behind."""
+        while self._frozen or self._journal.pending >= MAX_LINES_AHEAD:
             await self._next_release()
 
     def _step(self, step: Callable[[], Iterator[CycleRecord]]) -> int:
@@ -181,23 +200,27 @@ class Session:
     # -- durable, then visible -------------------------------------------------------------------------------------
 
     async def _commit_lines(self) -> None:
-        frozen = False
         while True:
             await self._appended.wait()
             self._appended = anyio.Event()
+            self._release(await self._commit())
+
+    async def _commit(self) -> Sequence[Released]:
+        """Commit, however often a full disk has to be asked; the core is frozen meanwhile."""
+        state = self._state
+        while True:
             try:
                 released = await self._journal.commit()
             except StorageFull as error:
-                if not frozen:
+                if not self._frozen:
+                    self._frozen, state = True, self._state
                     self._publish_state("frozen", str(error))
-                frozen = True
-                self._appended.set()
                 await self._clock.sleep(FULL_DISK_RETRY_SECONDS)
-                continue
-            if frozen:
-                frozen = False
-                self._publish_state("running", "the disk has space again")
-            self._release(released)
+            else:
+                if self._frozen:
+                    self._frozen = False
+                    self._publish_state(state, "the disk has space again")
+                return released
 
     async def _close_quiet_lines(self) -> None:
         while True:
@@ -228,6 +251,7 @@ class Session:
             (events.MARKET_CANDLE, [item for item in record.inputs if isinstance(item, Candle)]),
             (events.STRATEGY_SIGNAL, record.signals),
             (events.STRATEGY_FAULT, record.faults),
+            (events.STRATEGY_STATE, record.strategies),
             (events.RISK_VERDICT, record.verdicts),
             (events.RISK_STATE, record.risk),
             (events.ORDER_RESULT, record.results),
@@ -244,6 +268,7 @@ class Session:
         )
 
     def _publish_state(self, state: str, detail: str = "") -> None:
+        self._state = state
         message = events.SessionState(state=state, log_id=self._journal.log_id, instant=self._driver.last[0], detail=detail)
         self._bus.publish(events.SESSION_STATE, message)
 

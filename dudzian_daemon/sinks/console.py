@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+import anyio
+from anyio.to_thread import run_sync as in_thread
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -51,29 +53,34 @@ class ConsoleView:
         self._told = 0
 
     async def run(self) -> None:
-        """Draw until the queue is closed."""
+        """Draw until the queue is closed, in threads: a terminal or pipe that nobody reads must not hold the loop."""
         if not self._console.is_terminal:
             async for batch in self._queue.batches():
-                for _topic, message in batch:
-                    self._print(message)
+                await in_thread(self._print, [message for _topic, message in batch])
             return
-        with Live(self._render(), console=self._console, refresh_per_second=_LIVE_PER_SECOND, transient=False) as live:
+        live = Live(self._render(), console=self._console, refresh_per_second=_LIVE_PER_SECOND, transient=False)
+        await in_thread(live.start, True)
+        try:
             async for batch in self._queue.batches():
                 for _topic, message in batch:
                     self._events.extend(self._take(message))
-                live.update(self._render())
+                await in_thread(live.update, self._render())
+        finally:
+            with anyio.CancelScope(shield=True):
+                await in_thread(live.stop)
 
     async def stop(self) -> None:
         """Take what is queued and end."""
         self._queue.end()
 
-    def _print(self, message: Any) -> None:
-        for style, text in self._take(message):
-            self._console.print(Text(text, style), soft_wrap=True)
-        record = self._record
-        if record is not None and record.instant - self._told >= _PLAIN_EQUITY_EVERY_NS:
-            self._told = record.instant
-            self._console.print(Text(f"{_minute(record.instant)}  cycle {record.sequence}  equity {record.equity:.2f}"), soft_wrap=True)
+    def _print(self, messages: Sequence[Any]) -> None:
+        for message in messages:
+            for style, text in self._take(message):
+                self._console.print(Text(text, style), soft_wrap=True)
+            record = self._record
+            if record is not None and record.instant - self._told >= _PLAIN_EQUITY_EVERY_NS:
+                self._told = record.instant
+                self._console.print(Text(f"{_minute(record.instant)}  cycle {record.sequence}  equity {record.equity:.2f}"), soft_wrap=True)
 
     def _take(self, message: Any) -> list[Line]:
         if isinstance(message, SessionState):

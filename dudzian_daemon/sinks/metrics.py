@@ -41,7 +41,7 @@ M = TypeVar("M", bound=MetricWrapperBase)
 
 def new_registry() -> CollectorRegistry:
     """A registry with the figures of the process (memory, CPU, descriptors); series of creation times are off."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry

@@ -12,9 +12,13 @@ import msgspec
 
 from dudzian_daemon.adapters.chained_log import ChainedLog
 from dudzian_daemon.adapters.cycle_follower import CycleFollower
+from dudzian_daemon.domain.errors import Permanent, StorageError, StorageFull
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Outcome, Signal, Verdict
-from dudzian_daemon.kernel.clock import iso_utc
+from dudzian_daemon.kernel.clock import Clock, iso_utc
+
+#: How long the log waits before it asks a full disk again.
+FULL_DISK_RETRY_SECONDS: Final = 1.0
 
 _VERDICT_EVENTS: Final = {
     Outcome.APPROVED: "risk_check_passed",
@@ -36,9 +40,10 @@ class DecisionLog:
 
     name = "decision_log"
 
-    def __init__(self, follower: CycleFollower, log: ChainedLog, *, environment: str) -> None:
+    def __init__(self, follower: CycleFollower, log: ChainedLog, clock: Clock, *, environment: str) -> None:
         self._follower = follower
         self._log = log
+        self._clock = clock
         self._environment = environment
 
     async def run(self) -> None:
@@ -48,15 +53,28 @@ class DecisionLog:
                 for cycle in batch:
                     for event in decision_events(cycle, self._environment):
                         self._log.append(msgspec.json.encode(event), b"{}")
-                await self._log.commit()
+                await self._commit()
             self._log.append(msgspec.json.encode({"kind": "stopped", "sequence": self._follower.sequence}), b"{}")
-            await self._log.commit()
+            await self._commit()
         finally:
             self._log.release()
 
     async def stop(self) -> None:
         """Take what is queued and end."""
         self._follower.end()
+
+    async def _commit(self) -> None:
+        """Commit, waiting while the disk is full. Raises `Permanent` when it fails: the log is behind then, and the session goes on."""
+        while True:
+            try:
+                await self._log.commit()
+            except StorageFull:
+                await self._clock.sleep(FULL_DISK_RETRY_SECONDS)
+            except StorageError as error:
+                msg = f"the decision log stays behind the journal: {error}"
+                raise Permanent(msg) from error
+            else:
+                return
 
 
 def decision_events(cycle: CycleDurable, environment: str) -> Iterator[dict[str, Any]]:

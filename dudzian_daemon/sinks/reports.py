@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.cycle_follower import CycleFollower
@@ -132,9 +133,8 @@ class ReportSink:
             for _, change in sorted(self._held.items())
             if change.quantity
         ]
-        ensure_dir(folder)
         path = folder / f"{name}.json"
-        write_atomic(path, msgspec.json.format(msgspec.json.encode(self.report), indent=2) + b"\n")
+        await anyio.to_thread.run_sync(_store, path, msgspec.json.format(msgspec.json.encode(self.report), indent=2) + b"\n")
         return path
 
     def _add_fill(self, fill: Fill, change: PositionChange) -> None:
@@ -165,6 +165,11 @@ class ReportSink:
         self._peak = max(self._peak, equity)
         if self._peak > 0:
             self.report.max_drawdown = max(self.report.max_drawdown, float((self._peak - equity) / self._peak))
+
+
+def _store(path: Path, data: bytes) -> None:
+    ensure_dir(path.parent)
+    write_atomic(path, data)
 
 
 def report_lines(report: SessionReport) -> Iterator[str]:

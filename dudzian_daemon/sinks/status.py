@@ -12,6 +12,7 @@ import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.files import write_atomic
+from dudzian_daemon.domain.errors import ConfigError, Retryable, StorageError
 from dudzian_daemon.domain.events import CycleDurable, SessionState
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.records import PositionChange
@@ -59,9 +60,13 @@ def status_path(data_folder: Path) -> Path:
 
 
 def read_status(data_folder: Path) -> Status | None:
-    """The last snapshot, None if no daemon ever ran there."""
+    """The last snapshot, None if no daemon ever ran there. Raises `ConfigError` when the file is none."""
     path = status_path(data_folder)
-    return msgspec.json.decode(path.read_bytes(), type=Status) if path.is_file() else None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Status) if path.is_file() else None
+    except msgspec.DecodeError as error:
+        msg = f"expected a status snapshot in {path}, found something else ({error}); a running daemon writes a new one within a second"
+        raise ConfigError(msg) from None
 
 
 class StatusSink:
@@ -78,7 +83,7 @@ class StatusSink:
         bus.subscribe("session.*", self._take, name=self.name)
 
     async def run(self) -> None:
-        """Write until cancelled, and once more then."""
+        """Write until cancelled, and once more then. Raises `Retryable` when the disk refuses: readers see an old snapshot for a while."""
         try:
             while True:
                 await self._write()
@@ -91,7 +96,10 @@ class StatusSink:
         self.status.positions = [change for _, change in sorted(self._positions.items()) if change.quantity]
         self.status.written_at = self._clock.wall_ns()
         self._complete(self.status)
-        await anyio.to_thread.run_sync(write_atomic, self._path, msgspec.json.encode(self.status))
+        try:
+            await anyio.to_thread.run_sync(write_atomic, self._path, msgspec.json.encode(self.status))
+        except StorageError as error:
+            raise Retryable(str(error)) from error
 
     def _take(self, _topic: str, message: Any) -> None:
         status = self.status

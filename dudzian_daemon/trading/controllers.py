@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
+from dudzian_daemon.domain.market import Instrument
 from dudzian_daemon.domain.money import ZERO, from_float
 from dudzian_daemon.domain.orders import (
     ApprovedGroup,
@@ -23,6 +24,7 @@ from dudzian_daemon.domain.orders import (
 )
 from dudzian_daemon.domain.sizing import leg_to_target
 from dudzian_daemon.trading.ledger import Ledger
+from dudzian_daemon.trading.leg_watch import LegWatch
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
 from dudzian_daemon.trading.spec import Schedule, SessionSpec
@@ -52,32 +54,38 @@ class TradingController:
         self._gate = gate
         self._execution = execution
         self._strategies = strategies
+        self.legs = LegWatch(spec.leg_timeout_ns)
 
     def process(self, closings: Iterable[OrderGroup], signals: Iterable[Signal], instant: int) -> Outcome:
-        """Judge closing groups, then reducing signals, then the rest in the order given; each reserves before the next."""
+        """Judge closing groups, then reducing ones, then the rest in the order given; each reserves before the next."""
         outcome = Outcome([], [])
         entries: Counter[str] = Counter()
         sized = []
-        for signal in signals:
-            entries[signal.schedule] += signal.intent is not Intent.EXIT
-            sized.append(self._group(signal, rank=entries[signal.schedule]))
-        for group in (*closings, *sorted(sized, key=lambda group: not group.legs[0].reduce_only)):
-            self._judge(group, instant, outcome)
+        for group in _in_groups(signals):
+            entries[group[0].schedule] += group[0].intent is not Intent.EXIT
+            sized.append(self._group(group, rank=entries[group[0].schedule]))
+        for each in (*closings, *sorted(sized, key=lambda group: not all(leg.reduce_only for leg in group.legs))):
+            self._judge(each, instant, outcome)
         return outcome
 
+    def holdings(self) -> list[tuple[Schedule, str]]:
+        """Every position that is held: the schedule it is under, and its instrument."""
+        held = sorted(key for key, book in self._ledger.books.items() if book.quantity)
+        return [(self._strategies.schedule_of(strategy, instrument), instrument) for strategy, instrument in held]
+
     def closing_groups(
-        self, instant: int, *, profiles: Collection[str] | None = None, max_age_ns: Mapping[str, int] | None = None
+        self, instant: int, *, wanted: Callable[[Schedule, str], bool] | None = None, max_age_ns: Mapping[str, int] | None = None
     ) -> list[OrderGroup]:
-        """Reduce-only groups for what the strategies (of `profiles`, if given) hold and are not closing yet.
+        """Reduce-only groups for what the strategies hold and are not closing yet; `wanted(schedule, instrument)` chooses.
 
         With `max_age_ns` by instrument the gate refuses to close on a last price older than that.
         """
         groups = []
-        for strategy, instrument in sorted(self._ledger.books):
+        for schedule, instrument in self.holdings():
+            strategy = schedule.strategy
             book = self._ledger.books[(strategy, instrument)]
-            schedule = self._strategies.schedule_of(strategy, instrument)
             left = abs(book.quantity) - self._gate.reserved_reducing(strategy, instrument)
-            if left <= 0 or (profiles is not None and schedule.profile not in profiles):
+            if left <= 0 or (wanted is not None and not wanted(schedule, instrument)):
                 continue
             side = Side.SELL if book.quantity > 0 else Side.BUY
             leg = OrderLeg(instrument=instrument, side=side, quantity=left, reduce_only=True)
@@ -98,11 +106,14 @@ class TradingController:
             )
         return groups
 
-    def cancel(self, *, code: str, strategy: str | None = None) -> list[OrderResult]:
-        """Take resting orders out of the book and free what they had reserved."""
+    def cancel(
+        self, instant: int, *, code: str, schedules: Collection[str] | None = None, group_id: str | None = None
+    ) -> list[OrderResult]:
+        """Take resting orders out of the book (as `PaperTradingExecutionService.cancel`) and free what they had reserved."""
         results = []
-        for order, result in self._execution.cancel(code=code, strategy=strategy):
+        for order, result in self._execution.cancel(code=code, schedules=schedules, group_id=group_id):
             self._gate.release(order.id)
+            self.legs.failed(order, instant)
             results.append(result)
         return results
 
@@ -111,44 +122,64 @@ class TradingController:
         outcome.verdicts.append(answer.verdict)
         if isinstance(answer, ApprovedGroup):
             outcome.results.extend(self._execution.submit(answer, instant))
+            self.legs.start(answer, instant)
         else:
             outcome.results.extend(rejected(answer))
 
-    def _group(self, signal: Signal, rank: int) -> OrderGroup:
-        schedule = self._strategies.schedule_of(signal.strategy, signal.instrument)
-        candle = self._strategies.latest_candle(schedule, signal.instrument)
+    def _group(self, signals: list[Signal], rank: int) -> OrderGroup:
+        first = signals[0]
+        schedule = self._strategies.schedule_of(first.strategy, first.instrument)
+        candles = [candle for signal in signals if (candle := self._strategies.latest_candle(schedule, signal.instrument)) is not None]
         return OrderGroup(
-            id=signal.id,
-            signal_id=signal.id,
-            strategy=signal.strategy,
+            id=first.id,
+            signal_id=first.id,
+            strategy=first.strategy,
             schedule=schedule.name,
             profile=schedule.profile,
-            instant=signal.instant,
-            legs=(self._leg(signal, schedule),),
+            instant=first.instant,
+            legs=_evened([self._leg(signal, schedule) for signal in signals], self._spec.instruments),
             surplus=rank > schedule.max_signals,
-            age_ns=0 if candle is None else signal.instant - candle.end,
+            age_ns=max((first.instant - candle.end for candle in candles), default=0),
             max_age_ns=min(schedule.cadence_ns // 4, self._spec.max_decision_age_ns),
-            held_ns=0 if candle is None else candle.held_ns,
+            held_ns=max((candle.held_ns for candle in candles), default=0),
         )
 
     def _leg(self, signal: Signal, schedule: Schedule) -> OrderLeg:
         position = self._ledger.position(signal.strategy, signal.instrument)
         if signal.intent is Intent.EXIT:
             side = Side.BUY if position < 0 else Side.SELL
-            return OrderLeg(instrument=signal.instrument, side=side, quantity=abs(position), reduce_only=True)
+            return OrderLeg(instrument=signal.instrument, side=side, quantity=abs(position), reduce_only=True, signal_id=signal.id)
         target = schedule.position_size if signal.target is None else from_float(signal.target)
         held = position != 0 and signal.intent is Intent.ENTER
-        return (None if held else self._to_target(signal, position, target, schedule)) or OrderLeg(
-            instrument=signal.instrument, side=Side.BUY, quantity=ZERO, reduce_only=False
-        )
+        leg = None if held else self._to_target(signal, position, target, schedule)
+        leg = leg or OrderLeg(instrument=signal.instrument, side=Side.BUY, quantity=ZERO, reduce_only=False)
+        return msgspec.structs.replace(leg, signal_id=signal.id)
 
     def _to_target(self, signal: Signal, position: Decimal, target: Decimal, schedule: Schedule) -> OrderLeg | None:
         mark = self._ledger.last_price(signal.instrument)
-        if mark is None:
+        if mark is None or mark.price <= 0:
             return None
         budget = self._ledger.equity * schedule.allocation
         lot_size = self._spec.instruments[signal.instrument].lot_size
         return leg_to_target(signal.instrument, position, target, budget, mark.price, lot_size)
+
+
+def _in_groups(signals: Iterable[Signal]) -> Iterable[list[Signal]]:
+    """Signals that belong together, in the order of their first member; ungrouped ones alone."""
+    groups: dict[tuple[str, ...], list[Signal]] = {}
+    for signal in signals:
+        groups.setdefault((signal.schedule, signal.group) if signal.group else (signal.id,), []).append(signal)
+    return groups.values()
+
+
+def _evened(legs: list[OrderLeg], instruments: Mapping[str, Instrument]) -> tuple[OrderLeg, ...]:
+    """Opening legs of one asset made equally large, so that a hedge is one; rounded down to the coarser lot by the gate."""
+    opening = [leg for leg in legs if not leg.reduce_only]
+    bases = {instruments[leg.instrument].base for leg in opening if leg.instrument in instruments}
+    if len(opening) < len(legs) or len(legs) == 1 or len(bases) != 1:
+        return tuple(legs)
+    quantity = min(leg.quantity for leg in legs)
+    return tuple(msgspec.structs.replace(leg, quantity=quantity) for leg in legs)
 
 
 def rejected(refused: Refused) -> list[OrderResult]:
@@ -157,7 +188,7 @@ def rejected(refused: Refused) -> list[OrderResult]:
     return [
         OrderResult(
             order_id=group.order_id(number),
-            signal_id=group.signal_id,
+            signal_id=leg.signal_id or group.signal_id,
             strategy=group.strategy,
             instrument=leg.instrument,
             side=leg.side,

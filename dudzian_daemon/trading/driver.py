@@ -22,9 +22,8 @@ class Driver:
 
     def advance(self, tick: Tick) -> Iterator[CycleRecord]:
         """Step through the timers due before `tick`, then `tick`; yields the cycles that came of it."""
-        while self._deadline is not None and (self._deadline, Phase.TIMER) < (tick.instant, tick.phase):
-            due = self._deadline
-            yield from self._step(Tick(due, Phase.TIMER, (Timer(due, due),)))
+        while self._deadline is not None and (instant := self._timer_instant(self._deadline), Phase.TIMER) < (tick.instant, tick.phase):
+            yield from self._step(Tick(instant, Phase.TIMER, (Timer(instant, self._deadline),)))
         yield from self._step(tick)
 
     def command(self, command_id: str, name: str, arguments: dict[str, str], *, now: int = 0) -> Iterator[CycleRecord]:
@@ -37,6 +36,11 @@ class Driver:
         tick = self.core.snapshot(self.last[0] + 1)
         if tick is not None:
             yield from self._step(tick)
+
+    def _timer_instant(self, due: int) -> int:
+        """When a timer can be delivered: at its deadline, or just after what was released last."""
+        instant, phase = self.last
+        return due if (due, Phase.TIMER) > (instant, phase) else instant + 1
 
     def _step(self, tick: Tick) -> Iterator[CycleRecord]:
         self.last = (tick.instant, tick.phase)

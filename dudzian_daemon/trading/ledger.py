@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from dudzian_daemon.domain.market import Instrument
-from dudzian_daemon.domain.money import ZERO, from_float, share
+from dudzian_daemon.domain.money import ONE, ZERO, from_float, share
 from dudzian_daemon.domain.orders import Fill, Side
 from dudzian_daemon.domain.records import PositionChange
 
@@ -81,6 +81,11 @@ class Ledger:
     def gross_exposure(self) -> Decimal:
         """Sum of the absolute marked values of the net positions."""
         return sum(map(abs, self._value.values()), ZERO)
+
+    def blocked_cash(self, leverage: Decimal) -> Decimal:
+        """Cash that short positions tie up: their proceeds, and 1 / `leverage` of them as margin."""
+        proceeds = sum((-book.cost for book in self.books.values() if book.quantity < 0), ZERO)
+        return proceeds + share(proceeds, ONE, leverage)
 
     def exposure(self, instrument: str) -> Decimal:
         """Marked value of the net position, signed."""

@@ -6,7 +6,7 @@ and never in the step that accepted it. The reference price is the price the dat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from dudzian_daemon.domain.fees import ExecutionPreset, taker_fee, taker_price
 from dudzian_daemon.domain.market import Instrument, OpenPrint, Quote
@@ -41,16 +41,23 @@ class PaperTradingExecutionService:
         orders = self._resting.get(price.instrument)
         if not orders:
             return []
-        active = [order for order in orders if order.active_at <= price.instant]
+        snapshot = isinstance(price, Quote) and price.source == "last_price"  # no later price will come: latency has no meaning
+        active = [order for order in orders if snapshot or order.active_at <= price.instant]
         if len(active) == len(orders):
             del self._resting[price.instrument]
         else:
             self._resting[price.instrument] = [order for order in orders if order.active_at > price.instant]
         return [(order, self._fill(order, price)) for order in active]
 
-    def cancel(self, *, code: str, strategy: str | None = None) -> list[tuple[Order, OrderResult]]:
-        """Take all resting orders (of one strategy, if named) out of the book."""
-        cancelled = [order for order in self.open_orders if strategy in (None, order.strategy)]
+    def cancel(
+        self, *, code: str, schedules: Collection[str] | None = None, group_id: str | None = None
+    ) -> list[tuple[Order, OrderResult]]:
+        """Take all resting orders out of the book, or only those that signals of `schedules` have put there, or those of one group."""
+        cancelled = [
+            order
+            for order in self.open_orders
+            if (schedules is None or (order.signal_id and order.schedule in schedules)) and group_id in (None, order.group_id)
+        ]
         gone = {order.id for order in cancelled}
         kept = {name: [order for order in orders if order.id not in gone] for name, orders in self._resting.items()}
         self._resting = {name: orders for name, orders in kept.items() if orders}
@@ -61,7 +68,7 @@ class PaperTradingExecutionService:
         return Order(
             id=group.order_id(number),
             group_id=group.id,
-            signal_id=group.signal_id,
+            signal_id=leg.signal_id or group.signal_id,
             strategy=group.strategy,
             schedule=group.schedule,
             instrument=leg.instrument,
@@ -98,6 +105,7 @@ class PaperTradingExecutionService:
             fill_source=source,
             inside_bar=False,
             preset=self._preset.name,
+            synthetic=instrument.synthetic,
         )
 
 

@@ -6,14 +6,15 @@ Limits are judged on equity marked to market, once per tick, whether or not an o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from decimal import Decimal
+from fractions import Fraction
+from typing import Final
 
 import msgspec
 
-from dudzian_daemon.domain.fees import ExecutionPreset
-from dudzian_daemon.domain.market import DAY_NS, Instrument
-from dudzian_daemon.domain.money import BPS, ONE, ZERO, quantise_down, units
+from dudzian_daemon.domain.market import DAY_NS
+from dudzian_daemon.domain.money import BPS, CASH_STEP, ONE, ZERO, quantise_down, quantise_up, reciprocal, units
 from dudzian_daemon.domain.orders import ApprovedGroup, OrderGroup, OrderLeg, Outcome, RefusalCode, Refused, Side, Verdict
 from dudzian_daemon.domain.records import RiskChange
 from dudzian_daemon.domain.risk import (
@@ -26,6 +27,10 @@ from dudzian_daemon.domain.risk import (
     drawdown_allowed,
 )
 from dudzian_daemon.trading.ledger import Ledger, Mark
+from dudzian_daemon.trading.spec import SessionSpec
+
+#: The quantity of a rule that counts instruments and bounds no size.
+_UNBOUNDED: Final = Decimal("Infinity")
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -44,6 +49,7 @@ class Reservation(msgspec.Struct, frozen=True):
 
     strategy: str
     instrument: str
+    side: Side
     quantity: Decimal
     notional: Decimal
     reduce_only: bool
@@ -52,16 +58,20 @@ class Reservation(msgspec.Struct, frozen=True):
 class ThresholdRiskEngine:
     """Gate of one account; reads the ledger, writes nothing but its own state."""
 
-    def __init__(
-        self, profiles: Mapping[str, RiskLimits], instruments: Mapping[str, Instrument], preset: ExecutionPreset, ledger: Ledger
-    ) -> None:
-        self._profiles = profiles
-        self._instruments = instruments
+    def __init__(self, spec: SessionSpec, ledger: Ledger) -> None:
+        self._profiles = spec.profiles
+        self._instruments = spec.instruments
         self._ledger = ledger
-        #: What a unit of notional may cost in cash: price against us by slippage, plus the fee.
-        self._cash_per_notional = (ONE + preset.slippage_bps * BPS) * (ONE + preset.taker_fee)
+        self._allow_short = spec.allow_short
+        self._leverage = spec.leverage
+        #: Cash that a unit of opening notional takes: a purchase its price, a short sale its margin; slippage and fee both.
+        costs = spec.preset.slippage_bps * BPS, spec.preset.taker_fee
+        self._cash_needed = {
+            Side.BUY: (ONE + costs[0]) * (ONE + costs[1]),
+            Side.SELL: quantise_up(reciprocal(spec.leverage), CASH_STEP) + costs[0] + costs[1],
+        }
         self._reserved: dict[str, Reservation] = {}
-        self.states = {name: ProfileState(day=0, start_of_day_equity=ledger.equity, peak_equity=ledger.equity) for name in profiles}
+        self.states = {name: ProfileState(day=0, start_of_day_equity=ledger.equity, peak_equity=ledger.equity) for name in spec.profiles}
         self.kill_switch = False
 
     # -- limits on equity ------------------------------------------------------------------------------------------
@@ -82,13 +92,13 @@ class ThresholdRiskEngine:
                 changes.append(self._change(name, "tripped", "hard_drawdown_pct", allowed, fall))
         return changes
 
-    def roll_day(self, day: int, equity: Decimal, *, flat: bool) -> list[RiskChange]:
-        """Begin the UTC day `day`: a new loss base; a daily trip of an earlier day resets when the account is flat."""
+    def roll_day(self, day: int, equity: Decimal, *, exposed: Collection[str]) -> list[RiskChange]:
+        """Begin the UTC day `day`: a new loss base; an earlier day's trip resets for the profiles that hold nothing any more."""
         changes = []
         for name, state in self.states.items():
             state.day = day
             state.start_of_day_equity = equity
-            if state.daily_trip_day is not None and state.daily_trip_day < day and flat:
+            if state.daily_trip_day is not None and state.daily_trip_day < day and name not in exposed:
                 state.daily_trip_day = None
                 changes.append(self._change(name, "reset", "max_daily_loss_pct", None, None))
         return changes
@@ -105,25 +115,51 @@ class ThresholdRiskEngine:
             return TradingState.HALTED
         return TradingState.REDUCING if self.states[profile].reducing else TradingState.ACTIVE
 
+    def note(self, profile: str, change: str, rule: str) -> RiskChange:
+        """A change for the record that is not of a limit."""
+        return self._change(profile, change, rule, None, None)
+
     def _change(self, profile: str, change: str, rule: str, limit: Decimal | None, value: Decimal | None) -> RiskChange:
         return RiskChange(profile=profile, change=change, state=self.state(profile), rule=rule, limit=limit, value=value)
 
     # -- the gate --------------------------------------------------------------------------------------------------
 
     def judge(self, group: OrderGroup) -> ApprovedGroup | Refused:
-        """Approve, clip or refuse the group as a whole and reserve what it may use."""
-        caps = []
-        legs = []
-        for leg in group.legs:
-            cap = self._blocked(group, leg) or min(self._caps(group, leg), key=lambda cap: cap.quantity)
-            approved = self._tradable(leg, min(leg.quantity, cap.quantity))
-            if approved <= 0 or (approved < leg.quantity and len(group.legs) > 1):
-                return Refused(group, self._verdict(group, leg, cap, Outcome.REFUSED, ZERO))
-            caps.append(cap)
-            legs.append(msgspec.structs.replace(leg, quantity=approved))
-        outcome = Outcome.APPROVED if legs[0].quantity == group.legs[0].quantity else Outcome.ADJUSTED
-        self._reserve(group, legs)
-        return ApprovedGroup(group, tuple(legs), self._verdict(group, group.legs[0], caps[0], outcome, legs[0].quantity))
+        """Approve, clip or refuse the group as a whole and reserve what it may use.
+
+        Legs are judged one after the other, each with the legs before it reserved; a group of several is clipped in proportion.
+        """
+        caps = [self._reserving(group, number) for number in range(len(group.legs))]
+        self._release_legs(group)
+        worst = min(range(len(caps)), key=lambda number: _share_allowed(caps[number], group.legs[number]))
+        legs = [self._clipped(leg, caps[worst], group.legs[worst]) for leg in group.legs]
+        if not all(leg.quantity for leg in legs):
+            return Refused(group, self._verdict(group, worst, caps[worst], Outcome.REFUSED, ZERO))
+        for number, leg in enumerate(legs):
+            self._reserve(group, number, leg)
+        outcome = Outcome.APPROVED if legs[worst].quantity == group.legs[worst].quantity else Outcome.ADJUSTED
+        return ApprovedGroup(group, tuple(legs), self._verdict(group, worst, caps[worst], outcome, legs[worst].quantity))
+
+    def _reserving(self, group: OrderGroup, number: int) -> Cap:
+        """The tightest rule for one leg; what it allows is reserved while the next legs are judged."""
+        leg = group.legs[number]
+        cap = self._blocked(group, leg) or min(self._caps(group, leg), key=lambda cap: cap.quantity)
+        if cap.quantity > 0:
+            self._reserve(group, number, msgspec.structs.replace(leg, quantity=min(leg.quantity, cap.quantity)))
+        return cap
+
+    def _release_legs(self, group: OrderGroup) -> None:
+        for number in range(len(group.legs)):
+            self.release(group.order_id(number))
+
+    def _clipped(self, leg: OrderLeg, cap: Cap, tightest: OrderLeg) -> OrderLeg:
+        """The leg scaled as the tightest leg is scaled by its cap, rounded down to what can be traded."""
+        quantity = leg.quantity
+        if cap.quantity <= 0:
+            quantity = ZERO
+        elif cap.quantity < tightest.quantity:
+            quantity = units(leg.quantity * cap.quantity, tightest.quantity, self._lot(leg))
+        return msgspec.structs.replace(leg, quantity=self._tradable(leg, quantity))
 
     def release(self, order_id: str) -> None:
         """The order has ended: what it had reserved is free again."""
@@ -139,7 +175,8 @@ class ThresholdRiskEngine:
         """The states and facts that refuse whatever the size."""
         if leg.instrument not in self._instruments:
             return _refusal(RefusalCode.UNKNOWN_INSTRUMENT)
-        if self._ledger.last_price(leg.instrument) is None:
+        mark = self._ledger.last_price(leg.instrument)
+        if mark is None or mark.price <= 0:
             return _refusal(RefusalCode.NO_REFERENCE_PRICE)
         if group.max_age_ns is not None and group.age_ns > group.max_age_ns and not (leg.reduce_only and group.signal_id):
             return _refusal(RefusalCode.STALE_DATA, limit=Decimal(group.max_age_ns), value=Decimal(group.age_ns))
@@ -160,9 +197,9 @@ class ThresholdRiskEngine:
             return _refusal(RefusalCode.DRAWDOWN_LIMIT)
         if state.daily_trip_day is not None:
             return _refusal(RefusalCode.DAILY_LOSS_LIMIT)
-        if leg.side is Side.SELL:
-            return _refusal(RefusalCode.REVERSAL if position > 0 else RefusalCode.SHORT_NOT_ALLOWED)
-        return None
+        if position and (leg.side is Side.BUY) == (position < 0):
+            return _refusal(RefusalCode.REVERSAL)
+        return _refusal(RefusalCode.SHORT_NOT_ALLOWED) if leg.side is Side.SELL and not self._allow_short else None
 
     def _caps(self, group: OrderGroup, leg: OrderLeg) -> list[Cap]:
         if leg.reduce_only:
@@ -199,12 +236,13 @@ class ThresholdRiskEngine:
         held.update(r.instrument for r in self._reserved.values() if not r.reduce_only)
         limit, value = Decimal(limits.max_open_positions), Decimal(len(held))
         allowed = limit > 0 and (leg.instrument in held or value < limit)
-        return Cap(RefusalCode.OPEN_POSITIONS, "max_open_positions", limit, value, limit - value, leg.quantity if allowed else ZERO)
+        return Cap(RefusalCode.OPEN_POSITIONS, "max_open_positions", limit, value, limit - value, _UNBOUNDED if allowed else ZERO)
 
     def _cap_cash(self, leg: OrderLeg, price: Decimal) -> Cap:
-        limit = self._ledger.cash
-        value = self._opening_notional() * self._cash_per_notional
-        return _money_cap(RefusalCode.INSUFFICIENT_CASH, "cash", limit, value, price * self._cash_per_notional, self._lot(leg))
+        limit = self._ledger.cash - self._ledger.blocked_cash(self._leverage)
+        opening = [reserved for reserved in self._reserved.values() if not reserved.reduce_only]
+        value = sum((reserved.notional * self._cash_needed[reserved.side] for reserved in opening), ZERO)
+        return _money_cap(RefusalCode.INSUFFICIENT_CASH, "cash", limit, value, price * self._cash_needed[leg.side], self._lot(leg))
 
     def _tradable(self, leg: OrderLeg, quantity: Decimal) -> Decimal:
         """`quantity` rounded down to the lot; 0 if an opening order would be below the venue's minimum."""
@@ -217,9 +255,10 @@ class ThresholdRiskEngine:
         notional = quantity * self._mark(leg.instrument).price
         return ZERO if quantity < instrument.min_quantity or notional < instrument.min_notional else quantity
 
-    def _verdict(self, group: OrderGroup, leg: OrderLeg, cap: Cap, outcome: Outcome, approved: Decimal) -> Verdict:
+    def _verdict(self, group: OrderGroup, number: int, cap: Cap, outcome: Outcome, approved: Decimal) -> Verdict:
+        leg = group.legs[number]
         clipped = outcome is not Outcome.APPROVED
-        below = outcome is Outcome.REFUSED and cap.quantity >= leg.quantity
+        below = outcome is Outcome.REFUSED and 0 < leg.quantity <= cap.quantity
         return Verdict(
             group_id=group.id,
             signal_id=group.signal_id,
@@ -234,10 +273,10 @@ class ThresholdRiskEngine:
             approved=approved,
         )
 
-    def _reserve(self, group: OrderGroup, legs: list[OrderLeg]) -> None:
-        for number, leg in enumerate(legs):
-            notional = leg.quantity * self._mark(leg.instrument).price
-            self._reserved[group.order_id(number)] = Reservation(group.strategy, leg.instrument, leg.quantity, notional, leg.reduce_only)
+    def _reserve(self, group: OrderGroup, number: int, leg: OrderLeg) -> None:
+        notional = leg.quantity * self._mark(leg.instrument).price
+        reserved = Reservation(group.strategy, leg.instrument, leg.side, leg.quantity, notional, leg.reduce_only)
+        self._reserved[group.order_id(number)] = reserved
 
     def _opening_notional(self, instrument: str | None = None) -> Decimal:
         return sum((r.notional for r in self._reserved.values() if not r.reduce_only and instrument in (None, r.instrument)), ZERO)
@@ -251,6 +290,11 @@ class ThresholdRiskEngine:
             msg = f"{instrument} has no price; _blocked refuses it before any size is computed"
             raise LookupError(msg)
         return mark
+
+
+def _share_allowed(cap: Cap, leg: OrderLeg) -> Fraction:
+    """The fraction of the leg that its cap lets pass."""
+    return Fraction(min(cap.quantity, leg.quantity)) / Fraction(leg.quantity) if leg.quantity else Fraction(0)
 
 
 def _money_cap(code: RefusalCode, rule: str, limit: Decimal, value: Decimal, price: Decimal, lot: Decimal) -> Cap:

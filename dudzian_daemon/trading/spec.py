@@ -9,6 +9,7 @@ import msgspec
 
 from dudzian_daemon.domain.fees import ExecutionPreset
 from dudzian_daemon.domain.market import Instrument
+from dudzian_daemon.domain.money import ONE
 from dudzian_daemon.domain.ports import Strategy
 from dudzian_daemon.domain.risk import RiskLimits
 
@@ -33,7 +34,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the core needs to know. Keys of `instruments` are instrument keys, of `strategies` strategy names."""
+    """Everything the core needs to know. Keys of `instruments` are instrument keys, of `strategies` strategy names.
+
+    A short position blocks its proceeds and 1 / `leverage` of them as margin. A group of several legs that is not filled
+    after `leg_timeout_ns` is unwound. A strategy is quarantined after `quarantine_after` recorded faults; those in
+    `quarantined` start that way.
+    """
 
     instruments: Mapping[str, Instrument]
     schedules: tuple[Schedule, ...]
@@ -43,3 +49,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     valuation_asset: str
     opening_balance: Decimal
     max_decision_age_ns: int = 3_600_000_000_000
+    allow_short: bool = False
+    leverage: Decimal = ONE
+    leg_timeout_ns: int = 30_000_000_000
+    quarantine_after: int = 3
+    quarantined: tuple[str, ...] = ()

@@ -26,20 +26,20 @@ from dudzian_daemon.domain.market import (
     WarmUp,
 )
 from dudzian_daemon.domain.orders import Fill, Order, OrderGroup, OrderResult, OrderStatus, RefusalCode, Side, Signal, Verdict
-from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyFault
+from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyChange, StrategyFault
 from dudzian_daemon.trading.controllers import TradingController
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService, result
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
 from dudzian_daemon.trading.scheduler import MultiStrategyScheduler
 from dudzian_daemon.trading.spec import SessionSpec
-from dudzian_daemon.trading.strategy_host import StrategyHost
+from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED, StrategyHost
 
 #: A tick this long after the last cycle is a cycle too, so that marks and equity become durable and visible.
 LONGEST_SILENCE_NS: Final = MINUTE_NS
 
-#: Commands the core obeys. `close_positions` `yes` closes the book, `on` `yes` sets the kill switch.
-COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "kill_switch"})
+#: Commands the core obeys. `close_positions` `yes` closes the book, `on` `no` lifts the kill switch, `strategy` names one.
+COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "kill_switch", "suspend", "resume", "quarantine"})
 
 
 class StepResult(msgspec.Struct, frozen=True):
@@ -59,6 +59,7 @@ class Draft(msgspec.Struct):
     fills: list[Fill] = []
     positions: list[PositionChange] = []
     risk: list[RiskChange] = []
+    strategies: list[StrategyChange] = []
     faults: list[StrategyFault] = []
     closings: list[OrderGroup] = []
 
@@ -69,7 +70,7 @@ class Core:
     def __init__(self, spec: SessionSpec) -> None:
         self.spec = spec
         self.ledger = Ledger(spec.instruments, spec.valuation_asset, spec.opening_balance)
-        self.gate = ThresholdRiskEngine(spec.profiles, spec.instruments, spec.preset, self.ledger)
+        self.gate = ThresholdRiskEngine(spec, self.ledger)
         self.execution = PaperTradingExecutionService(spec.instruments, spec.preset)
         self.strategies = StrategyHost(spec)
         self.scheduler = MultiStrategyScheduler(spec.schedules)
@@ -102,13 +103,14 @@ class Core:
         draft.risk += self.gate.judge_equity(tick.instant, self.ledger.equity)  # 2 judge limits on what was just marked
         if tick.instant == (self._day + 1) * DAY_NS and tick.phase in (Phase.CLOSE, Phase.TIMER):
             self._roll_day(tick, draft)  # a candle that closes at midnight belongs to the day that ends
-        self._liquidate(tick, draft)
+        self._force_closings(tick, draft)
 
         due = self.scheduler.due(tick.instant, self.strategies.has_new_data)
         for schedule in due:  # 3 due strategies turn state and view into signals
             signals, faults = self.strategies.decide(schedule, tick.instant)
             draft.signals += signals
             draft.faults += faults
+        draft.strategies += self.strategies.count_faults(draft.faults)
 
         outcome = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
         draft.verdicts += outcome.verdicts
@@ -134,8 +136,10 @@ class Core:
             self._execute(order, fill, draft)
         if isinstance(price, OpenPrint):
             self.ledger.mark(price.instrument, price.price, price.instant)
-        else:
-            self.ledger.mark(price.instrument, (price.bid + price.ask) / 2.0, price.instant - price.age_ns)
+            return
+        self.ledger.mark(price.instrument, (price.bid + price.ask) / 2.0, price.instant - price.age_ns)
+        if price.source == "quote":
+            self.strategies.on_quote(price)
 
     def _take_candle(self, candle: Candle, draft: Draft) -> None:
         if candle.granularity == self.execution_series.get(candle.instrument):
@@ -144,13 +148,28 @@ class Core:
 
     def _take_command(self, command: Command, draft: Draft) -> None:
         if command.name == "kill_switch":
-            draft.risk.append(self.gate.set_kill_switch(command.arguments.get("on") == "yes"))
+            draft.risk.append(self.gate.set_kill_switch(command.arguments.get("on") != "no"))
+            return
+        if command.name in ("suspend", "resume", "quarantine"):
+            self._take_strategy_command(command, draft)
             return
         if command.name in ("stop", "end_of_data"):
-            draft.results += self.controller.cancel(code="stopped")
+            draft.results += self.controller.cancel(command.instant, code="stopped")
         if command.arguments.get("close_positions") == "yes":
             ages = {name: 2 * GRANULARITIES[granularity] for name, granularity in self.execution_series.items()}
             draft.closings += self.controller.closing_groups(command.instant, max_age_ns=ages)
+
+    def _take_strategy_command(self, command: Command, draft: Draft) -> None:
+        strategy, reason = command.arguments.get("strategy", ""), command.arguments.get("reason", "operator")
+        if strategy not in self.spec.strategies:
+            return
+        if command.name == "resume":
+            resumed, faults = self.strategies.resume(strategy, reason)
+            draft.strategies.append(resumed)
+            draft.faults += faults
+        else:
+            change = SUSPENDED if command.name == "suspend" else QUARANTINED
+            draft.strategies.append(self.strategies.set_inactive(strategy, change, reason))
 
     def _take_gap(self, gap: Gap, draft: Draft) -> None:
         draft.faults += self.strategies.on_gap(gap)
@@ -167,7 +186,9 @@ class Core:
         self.gate.release(order.id)
         if fill.side is Side.BUY and fill.quantity * fill.price + fill.fee > self.ledger.cash:
             draft.results.append(result(order, OrderStatus.REJECTED, code=RefusalCode.INSUFFICIENT_CASH))
+            self.controller.legs.failed(order, fill.filled_at)
             return
+        self.controller.legs.filled(order)
         _, change = self.ledger.book(fill)
         self.strategies.on_fill(fill, change)
         draft.fills.append(fill)
@@ -176,21 +197,37 @@ class Core:
 
     def _roll_day(self, tick: Tick, draft: Draft) -> None:
         self._day = tick.instant // DAY_NS
-        draft.risk += self.gate.roll_day(self._day, self.ledger.equity, flat=not any(self.ledger.net.values()))
+        held = {schedule.profile for schedule, _ in self.controller.holdings()}
+        draft.risk += self.gate.roll_day(self._day, self.ledger.equity, exposed=held)
 
-    def _liquidate(self, tick: Tick, draft: Draft) -> None:
-        """While a profile is reducing, close what its strategies hold; at the trip, cancel what they have resting."""
-        reducing = [name for name, state in self.gate.states.items() if state.reducing]
-        if not reducing:
+    def _force_closings(self, tick: Tick, draft: Draft) -> None:
+        """What the core closes by itself: books of reducing profiles and quarantined strategies, and groups that lost a leg.
+
+        Not on a command: it moves no price, and a stop has said itself what becomes of the book.
+        """
+        if tick.phase is Phase.COMMAND:
             return
         tripped = {change.profile for change in draft.risk if change.change == "tripped"}
-        for schedule in self.spec.schedules:
-            if schedule.profile in tripped:
-                draft.results += self.controller.cancel(code="reducing", strategy=schedule.strategy)
-        draft.closings += self.controller.closing_groups(tick.instant, profiles=reducing)
+        if tripped:
+            stopped = [schedule.name for schedule in self.spec.schedules if schedule.profile in tripped]
+            draft.results += self.controller.cancel(tick.instant, code="reducing", schedules=stopped)
+        lost = self.controller.legs.give_up(tick.instant)
+        for group in lost:
+            draft.results += self.controller.cancel(tick.instant, code="leg_failed", group_id=group.group_id)
+            draft.risk.append(self.gate.note(group.profile, "leg_failed", "order_group"))
+        reducing = {name for name, state in self.gate.states.items() if state.reducing}
+        abandoned = {strategy for strategy, why in self.strategies.inactive.items() if why == QUARANTINED}
+        if lost or reducing or abandoned:
+            halves = {(group.strategy, instrument) for group in lost for instrument in group.instruments}
+            draft.closings += self.controller.closing_groups(
+                tick.instant,
+                wanted=lambda schedule, instrument: (
+                    schedule.profile in reducing or schedule.strategy in abandoned or (schedule.strategy, instrument) in halves
+                ),
+            )
 
     def _record(self, tick: Tick, draft: Draft, due: tuple[str, ...]) -> CycleRecord | None:
-        happened = draft.signals or draft.verdicts or draft.results or draft.fills or draft.risk or draft.faults
+        happened = draft.verdicts or draft.results or draft.fills or draft.risk or draft.strategies or draft.faults
         eventful = tick.phase in (Phase.COMMAND, Phase.REVISION, Phase.TIMER)
         silence = self._last_cycle is None or tick.instant - self._last_cycle >= LONGEST_SILENCE_NS
         if not (due or happened or eventful or silence):
@@ -210,12 +247,14 @@ class Core:
             fills=tuple(draft.fills),
             positions=tuple(draft.positions),
             risk=tuple(draft.risk),
+            strategies=tuple(draft.strategies),
             faults=tuple(draft.faults),
             cash=self.ledger.cash,
             equity=self.ledger.equity,
         )
 
     def _next_deadline(self) -> int | None:
-        """The next midnight UTC while anything is at stake; a flat, empty account needs no timer to roll its day."""
+        """The end of a group's patience, or the next midnight UTC while anything is at stake; a flat account needs none to roll its day."""
         exposed = any(self.ledger.net.values()) or bool(self.execution.open_orders)
-        return (self._day + 1) * DAY_NS if exposed else None
+        midnight = (self._day + 1) * DAY_NS if exposed else None
+        return min((due for due in (midnight, self.controller.legs.next_deadline) if due is not None), default=None)

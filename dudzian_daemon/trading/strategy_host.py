@@ -6,16 +6,28 @@ wrongly becomes a recorded fault and costs nobody else anything.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TypeVar, TypeVarTuple
+from itertools import islice
+from typing import Final, TypeVar, TypeVarTuple
 
 import msgspec
 
-from dudzian_daemon.domain.market import Candle, Gap, Series
+from dudzian_daemon.domain.market import Candle, Gap, Quote, Series
 from dudzian_daemon.domain.orders import Fill, Intent, Signal
 from dudzian_daemon.domain.ports import MarketView, Position, SeriesNeed, Strategy
-from dudzian_daemon.domain.records import PositionChange, StrategyFault
+from dudzian_daemon.domain.records import PositionChange, StrategyChange, StrategyFault
 from dudzian_daemon.trading.spec import Schedule, SessionSpec
+
+SUSPENDED: Final = "suspended"
+QUARANTINED: Final = "quarantined"
+#: More from one unit at one instant are no decisions but a fault.
+MOST_SIGNALS: Final = 256
+#: Beyond any leverage that a profile can allow; what is larger is a fault, not a wish.
+LARGEST_TARGET: Final = 1_000.0
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Signal).decode
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -33,6 +45,7 @@ class Unit:
         self.state = strategy.new_state()
         self.seen = {need.series: 0 for need in self.needs}
         self.latest: dict[Series, Candle] = {}
+        self.quotes: dict[str, Quote] = {}
         self.positions = {instrument: Position() for instrument in instruments}
         self.fresh = False
 
@@ -42,10 +55,11 @@ class Unit:
         return all(self.seen[need.series] >= need.warm_up for need in self.needs)
 
     def reset(self) -> None:
-        """Forget the indicators (not the positions) and warm up again."""
-        self.state = self.strategy.new_state()
+        """Forget the indicators (not the positions) and warm up again; whatever the plugin does, the warm-up counts from here."""
         self.seen = dict.fromkeys(self.seen, 0)
         self.latest.clear()
+        self.quotes.clear()
+        self.state = self.strategy.new_state()
 
     def observe(self, series: Series, candle: Candle) -> None:
         """Count the candle and move the position facts; the plugin's own state moves in the host's fence."""
@@ -76,6 +90,13 @@ class StrategyHost:
         self.units: dict[str, tuple[Unit, ...]] = {}
         self._by_series: dict[tuple[str, str], list[tuple[Series, Unit]]] = {}
         self._by_position: dict[tuple[str, str], Unit] = {}
+        self._by_quote: dict[str, list[Unit]] = {}
+        self._quarantine_after = spec.quarantine_after
+        self._faults: Counter[str] = Counter()
+        #: Strategies that do not decide, and why: `suspended` or `quarantined`.
+        self.inactive: dict[str, str] = dict.fromkeys(spec.quarantined, QUARANTINED)
+        #: The unit whose code runs now: what a watchdog names when it does not come back.
+        self.running: Unit | None = None
         for schedule in spec.schedules:
             strategy = spec.strategies[schedule.strategy]
             self.units[schedule.name] = tuple(Unit(schedule, strategy, legs) for legs in _in_legs(schedule.instruments, strategy.legs))
@@ -85,14 +106,24 @@ class StrategyHost:
                 self._by_series.setdefault((need.series.instrument, need.series.granularity), []).append((need.series, unit))
             for instrument in unit.instruments:
                 self._by_position[(unit.schedule.strategy, instrument)] = unit
+                if unit.strategy.takes_quotes:
+                    self._by_quote.setdefault(instrument, []).append(unit)
 
     def on_candle(self, candle: Candle) -> list[StrategyFault]:
         """Give one released candle to every unit that takes its series."""
         faults: list[StrategyFault] = []
         for series, unit in self._by_series.get((candle.instrument, candle.granularity), ()):
+            if self.inactive.get(unit.schedule.strategy) == QUARANTINED:
+                continue
             unit.observe(series, candle)
-            _fenced(faults, unit, "on_candle", unit.strategy.on_candle, unit.state, candle)
+            self._fenced(faults, unit, "on_candle", unit.strategy.on_candle, unit.state, candle)
         return faults
+
+    def on_quote(self, quote: Quote) -> None:
+        """Keep the latest quote for the units that decide on quotes; it is new data for them."""
+        for unit in self._by_quote.get(quote.instrument, ()):
+            unit.quotes[quote.instrument] = quote
+            unit.fresh = True
 
     def warm_up(self, candles: Iterable[Candle]) -> list[StrategyFault]:
         """Give history: states move, nobody is asked to decide on it."""
@@ -105,8 +136,8 @@ class StrategyHost:
         """Tell every unit that takes the series; it is reset if the plugin wants that or fails."""
         faults: list[StrategyFault] = []
         for series, unit in self._by_series.get((gap.instrument, gap.granularity), ()):
-            if _fenced(faults, unit, "on_gap", unit.strategy.on_gap, unit.state, series, gap.start, gap.end) is not False:
-                unit.reset()
+            if self._fenced(faults, unit, "on_gap", unit.strategy.on_gap, unit.state, series, gap.start, gap.end) is not False:
+                self._fenced(faults, unit, "new_state", unit.reset)
         return faults
 
     def decide(self, schedule: Schedule, instant: int) -> tuple[list[Signal], list[StrategyFault]]:
@@ -117,11 +148,11 @@ class StrategyHost:
         signals: list[Signal] = []
         faults: list[StrategyFault] = []
         for unit in self.units[schedule.name]:
-            if not unit.fresh or not unit.warm:
+            if not unit.fresh or not unit.warm or unit.schedule.strategy in self.inactive:
                 continue
             unit.fresh = False
-            view = MarketView(instant=instant, candles=unit.latest, positions=unit.positions)
-            spoken = _fenced(faults, unit, "decide", _spoken, unit, view) or []
+            view = MarketView(instant=instant, candles=dict(unit.latest), positions=dict(unit.positions), quotes=dict(unit.quotes))
+            spoken = self._fenced(faults, unit, "decide", _spoken, unit, view) or []
             signals.extend(stamp(signal, schedule, instant, number) for number, signal in enumerate(spoken))
         signals.sort(key=lambda signal: (-signal.confidence, signal.instrument))
         return signals, faults
@@ -129,6 +160,29 @@ class StrategyHost:
     def has_new_data(self, schedule: Schedule) -> bool:
         """True if any unit of the schedule saw a candle since it last decided."""
         return any(unit.fresh for unit in self.units[schedule.name])
+
+    def count_faults(self, faults: Iterable[StrategyFault]) -> list[StrategyChange]:
+        """Add to each strategy's recorded faults; one that reaches the limit is quarantined."""
+        changes = []
+        for fault in faults:
+            self._faults[fault.strategy] += 1
+            if self._faults[fault.strategy] >= self._quarantine_after and self.inactive.get(fault.strategy) != QUARANTINED:
+                changes.append(self.set_inactive(fault.strategy, QUARANTINED, "faults"))
+        return changes
+
+    def set_inactive(self, strategy: str, change: str, reason: str) -> StrategyChange:
+        """Suspend (it sees candles, decides nothing) or quarantine (its code is not called) a strategy."""
+        self.inactive[strategy] = change
+        return StrategyChange(strategy=strategy, change=change, reason=reason)
+
+    def resume(self, strategy: str, reason: str) -> tuple[StrategyChange, list[StrategyFault]]:
+        """Let a strategy decide again; one that was quarantined has missed candles and warms up anew."""
+        faults: list[StrategyFault] = []
+        if self.inactive.pop(strategy, None) == QUARANTINED:
+            self._faults[strategy] = 0
+            for unit in (unit for unit in self._all if unit.schedule.strategy == strategy):
+                self._fenced(faults, unit, "new_state", unit.reset)
+        return StrategyChange(strategy=strategy, change="resumed", reason=reason), faults
 
     def schedule_of(self, strategy: str, instrument: str) -> Schedule:
         """The one schedule under which the strategy trades the instrument."""
@@ -159,6 +213,17 @@ class StrategyHost:
         base = before if before.quantity else Position(entry_instant=fill.filled_at)
         unit.positions[fill.instrument] = msgspec.structs.replace(base, quantity=float(change.quantity), entry_price=entry_price)
 
+    def _fenced(self, faults: list[StrategyFault], unit: Unit, where: str, call: Callable[[*Ts], T], *arguments: *Ts) -> T | None:
+        """The plugin's answer, or None with a fault on record."""
+        self.running = unit
+        try:
+            return call(*arguments)
+        except Exception as error:  # noqa: BLE001 - fence "plugin call": a strategy's fault is a record, never the core's
+            faults.append(StrategyFault(strategy=unit.schedule.strategy, unit=unit.name, where=where, error=type(error).__name__))
+            return None
+        finally:
+            self.running = None
+
 
 def stamp(signal: Signal, schedule: Schedule, instant: int, number: int) -> Signal:
     """The signal with its derived identity: (strategy, instrument, instant, n)."""
@@ -170,24 +235,26 @@ def _in_legs(instruments: tuple[str, ...], legs: int) -> Iterable[tuple[str, ...
     return (instruments[start : start + legs] for start in range(0, len(instruments), legs))
 
 
-def _fenced(faults: list[StrategyFault], unit: Unit, where: str, call: Callable[[*Ts], T], *arguments: *Ts) -> T | None:
-    """The plugin's answer, or None with a fault on record."""
-    try:
-        return call(*arguments)
-    except Exception as error:  # noqa: BLE001 - fence "plugin call": a strategy's fault is a record, never the core's
-        faults.append(StrategyFault(strategy=unit.schedule.strategy, unit=unit.name, where=where, error=type(error).__name__))
-        return None
-
-
 def _spoken(unit: Unit, view: MarketView) -> list[Signal]:
-    """What the unit decides; raises on anything that is not a finite, well-formed signal of one of its instruments."""
-    signals = list(unit.strategy.decide(unit.state, view))
-    for signal in signals:
-        if type(signal) is not Signal or signal.instrument not in unit.instruments or type(signal.intent) is not Intent:
-            msg = f"expected signals for {unit.instruments}"
-            raise TypeError(msg)
-        numbers = [signal.confidence, signal.target or 0.0, signal.stop_price or 0.0, *signal.numbers.values()]
-        if not all(type(number) is float and number - number == 0.0 for number in numbers) or not 0.0 <= signal.confidence <= 1.0:
-            msg = f"expected finite floats and a confidence in [0, 1], found {numbers}"
-            raise ValueError(msg)
-    return signals
+    """What the unit decides; raises on anything that is not a reasonable number of well-formed signals of its instruments."""
+    signals = list(islice(unit.strategy.decide(unit.state, view), MOST_SIGNALS + 1))
+    if len(signals) > MOST_SIGNALS:
+        msg = f"expected at most {MOST_SIGNALS} signals at one instant"
+        raise ValueError(msg)
+    return [_well_formed(signal, unit.instruments) for signal in signals]
+
+
+def _well_formed(signal: Signal, instruments: tuple[str, ...]) -> Signal:
+    """The signal as the journal would read it back, sharing nothing with the plugin; raises if it cannot be judged or recorded."""
+    if type(signal) is not Signal or signal.instrument not in instruments or type(signal.intent) is not Intent:
+        msg = f"expected signals for {instruments}"
+        raise TypeError(msg)
+    target = signal.target or 0.0
+    numbers = [signal.confidence, target, signal.stop_price or 0.0, *signal.numbers.values()]
+    if not all(type(number) is float and number - number == 0.0 for number in numbers):
+        msg = f"expected finite floats, found {numbers}"
+        raise ValueError(msg)
+    if not 0.0 <= signal.confidence <= 1.0 or abs(target) > LARGEST_TARGET:
+        msg = f"expected a confidence in [0, 1] and a target within {LARGEST_TARGET} budgets, found {signal.confidence} and {target}"
+        raise ValueError(msg)
+    return _decode(_encode(signal))

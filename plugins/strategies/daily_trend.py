@@ -85,6 +85,7 @@ class DailyTrend:
 
     Params = TrendParams
     legs = 1
+    takes_quotes = False
 
     def __init__(self, params: TrendParams) -> None:
         self.params = params

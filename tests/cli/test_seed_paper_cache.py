@@ -109,7 +109,7 @@ def test_a_dry_run_writes_nothing_and_quiet_says_nothing(tmp_path: Path, capsys:
         (["--start-date", "01.02.2024"], "--start-date: expected a day such as 2024-01-01"),
         (["--start-date", "2024-13-01"], "--start-date"),
         (["--start-date", "1969-12-31"], "--start-date"),
-        (["--interval", "1w"], "expected an interval out of 1m"),
+        (["--interval", "1w"], "expected an interval out of 30s"),
         (["--days", "0"], "--days"),
     ],
 )

@@ -109,7 +109,7 @@ def _table(path: Path, entries: Sequence[SeriesEntry], interrupted: int) -> str:
     if interrupted:
         lines.append(f"{interrupted} month files of an interrupted write are not counted; the next write settles them")
     if not (entries or interrupted):
-        lines.append("nothing here: `dudzian seed-paper-cache` makes up candles, `dudzian backfill` fetches real ones")
+        lines.append("nothing here: `dudzian seed-paper-cache` makes up candles")
     if entries:
         lines.append(f"{'symbol':<24} {'interval':<8} {'rows':>8} {'missing':>8}  {'first':<20}  {'last':<20}  sources")
     lines += [

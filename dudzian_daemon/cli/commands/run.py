@@ -6,13 +6,15 @@ Without options this is the demo: real candles that ship with the package, no ne
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.output import emit_json, emit_text, lossy_stdout
+
+if TYPE_CHECKING:
+    from dudzian_daemon.app.preparation import RunOptions
 
 EXAMPLES = """Examples:
 
@@ -43,19 +45,33 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")] = False,
 ) -> None:
     """Run a paper session until its data ends or you press Ctrl-C (twice: at once)."""
-    from dudzian_daemon.app import daemon
+    from dudzian_daemon.app.signals import StopSignals
+    from dudzian_daemon.kernel.faults import fault_point
+
+    signals = StopSignals()
+    if not dry_run:
+        signals.install()  # to the end of the process: a Ctrl-C after the last line is no traceback either
+        fault_point("run.import")
+
     from dudzian_daemon.app.preparation import RunOptions
 
     options = RunOptions(
         config=config, environment=environment, data_dir=data_dir, speed=speed, metrics_port=metrics_port, show_view=not no_ui
     )
     if dry_run:
-        from dudzian_daemon.app.plan import plan, plan_lines
-
-        answer = plan(options, os.environ)
-        if as_json:
-            emit_json(answer)
-        else:
-            emit_text("\n".join(plan_lines(answer)))
+        _plan(options, as_json=as_json)
         return
-    raise typer.Exit(daemon.run(options, os.environ, sys.stdout))
+
+    from dudzian_daemon.app import daemon
+
+    raise typer.Exit(daemon.run(options, os.environ, lossy_stdout(), signals))
+
+
+def _plan(options: RunOptions, *, as_json: bool) -> None:
+    from dudzian_daemon.app.plan import plan, plan_lines
+
+    answer = plan(options, os.environ)
+    if as_json:
+        emit_json(answer)
+    else:
+        emit_text("\n".join(plan_lines(answer)))

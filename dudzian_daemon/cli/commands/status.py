@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text
-from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.errors import ConfigError, Retryable
 
 if TYPE_CHECKING:
     from dudzian_daemon.sinks.status import Status
@@ -36,6 +36,9 @@ def command(
     folder = resolve(data_dir, os.environ)
     pid = running_pid(folder)
     status = read_status(folder)
+    if pid is not None and (status is None or status.pid != pid):
+        msg = f"the daemon (pid {pid}) on {folder} is starting and has no snapshot yet; ask again in a second"
+        raise Retryable(msg)
     if status is None:
         msg = f"no daemon has run on {folder} yet; start one with: dudzian run"
         raise ConfigError(msg)

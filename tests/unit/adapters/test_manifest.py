@@ -125,7 +125,7 @@ def test_the_layout_of_another_version_is_named(root: Path) -> None:
 
 def test_what_is_no_database_is_damage_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"rubbish" * 1000)
-    with pytest.raises(IntegrityError, match=r"is not what was written: restore it .*dudzian backfill"):
+    with pytest.raises(IntegrityError, match=r"is not what was written: restore it .*dudzian seed-paper-cache"):
         load_manifest(tmp_path)
 
 

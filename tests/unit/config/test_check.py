@@ -41,7 +41,7 @@ PLANTED = [
         "daily_trend_core: {tick_seconds: 86400, interval: 1d}\n",
         "daily_trend_core: {tick_seconds: 86400, interval: 1day}",
         "controllers.daily_trend_core.interval",
-        "expected one of 15m, 1d, 1h, 1m, 30m, 4h, 5m, found text '1day'; did you mean '1d'?",
+        "expected one of 15m, 1d, 1h, 1m, 30m, 30s, 4h, 5m, found text '1day'; did you mean '1d'?",
     ),
     (
         "    max_daily_loss_pct: 0.015\n",
