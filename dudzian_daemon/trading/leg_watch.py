@@ -49,7 +49,7 @@ class LegWatch:
                 del self._groups[order.group_id]
 
     def failed(self, order: Order, instant: int) -> None:
-        """One leg will never be filled: the group is given up as soon as a timer comes."""
+        """One leg will never be filled: the group is given up in this step, or in the next if that is over."""
         watched = self._groups.get(order.group_id)
         if watched is not None:
             watched.deadline = min(watched.deadline, instant)
