@@ -83,8 +83,24 @@ def assemble(
         for rows in tick.rows.values():
             journal.put_object(encode(rows))
 
-    session = Session(Driver(core), feed, Pace(clock, prepared.speed), journal, bus, clock, store_rows)
-    auto_trader = AutoTrader(bus)
+    metrics = MetricsSink(
+        registry,
+        bus.subscribe_queued(TOPICS, name="metrics", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST),
+        bus,
+        clock,
+        prepared.spec.profiles,
+    )
+    session = Session(
+        Driver(core),
+        feed,
+        Pace(clock, prepared.speed),
+        journal,
+        bus,
+        clock,
+        store_rows=store_rows,
+        observe_commit=metrics.observe_commit,
+    )
+    auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
     status = StatusSink(
         bus,
         Status(environment=prepared.environment, log_id=journal.log_id, pid=os.getpid(), started_at=clock.wall_ns()),
@@ -93,13 +109,6 @@ def assemble(
         lambda status: complete(status, units, bus, readiness()),
     )
     report = ReportSink(follower("report", bus, journal), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
-    metrics = MetricsSink(
-        registry,
-        bus.subscribe_queued(TOPICS, name="metrics", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST),
-        bus,
-        clock,
-        prepared.spec.profiles,
-    )
     sinks: list[DecisionLog | ConsoleView | MetricsSink] = [
         DecisionLog(follower("decision_log", bus, journal), decision_log, clock, environment=prepared.environment),
         metrics,

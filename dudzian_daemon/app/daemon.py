@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -246,13 +245,12 @@ def _phase(name: str, signals: StopSignals) -> None:
 
 
 def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
-    """Everything goes to the runtime log; stderr gets it too when there is no view, else only warnings on a pipe."""
+    """Everything goes to the runtime log, and to stderr too when there is no view."""
     settings = prepared.config.logging
     path = prepared.data_folder / "logs" / "runtime" / f"{prepared.artifact}.log"
     ensure_dir(path.parent)
-    stream = None if not options.show_view else io.StringIO()
     with os_errors(path):
-        logs.configure(settings.level, json=settings.format == "json", stream=stream, file=path, background=True)
+        logs.configure(settings.level, json=settings.format == "json", file=path, background=True, quiet=options.show_view)
 
 
 def _path(text: str | None) -> Path | None:

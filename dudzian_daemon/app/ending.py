@@ -85,6 +85,19 @@ class SessionEnd:
         supervisor.add_action("write_report", partial(self._write_report, assembly), stage="report")
         supervisor.add(session, stage="journal", restart=_NO_RESTART, essential=True)
 
+    def ending(self, *, data_ended: bool) -> Ending:
+        """How the session ends, by who asked: a person's stop closes positions and a virtual session, a service manager's keeps both."""
+        if self._supervisor.fault is not None:
+            return Ending("stopped", "fault", close_positions=False)
+        if data_ended:
+            return Ending("closed", "end_of_data", close_positions=False)
+        wanted, keep = self._prepared.config.shutdown.close_positions, self._keep_positions
+        return Ending(
+            "closed" if self._by_operator and not keep else "stopped",
+            "operator" if self._by_operator else "service",
+            close_positions=not keep and (wanted == "always" or (wanted == "operator" and self._by_operator)),
+        )
+
     def last_words(self, assembly: Assembly, report: StopReport) -> Iterator[str]:
         """What the operator is told at the end, but for faults."""
         for stage in report.stages:
@@ -115,38 +128,25 @@ class SessionEnd:
 
     # -- in the stages of the stop ---------------------------------------------------------------------------------
 
-    def _ending(self, assembly: Assembly) -> Ending:
-        """How the session ends, by who asked: a person's stop closes positions and a virtual session, a service manager's keeps both."""
-        if self._supervisor.fault is not None:
-            return Ending("stopped", "fault", close_positions=False)
-        if assembly.session.data_ended:
-            return Ending("closed", "end_of_data", close_positions=False)
-        wanted, keep = self._prepared.config.shutdown.close_positions, self._keep_positions
-        return Ending(
-            "closed" if self._by_operator and not keep else "stopped",
-            "operator" if self._by_operator else "service",
-            close_positions=not keep and (wanted == "always" or (wanted == "operator" and self._by_operator)),
-        )
-
     async def _begin(self, stage: str) -> None:
         self._log.info("stop_stage", action="stop", stage=stage)
         fault_point(f"stop.{stage}")
 
     async def _close_book(self, assembly: Assembly) -> None:
         if self._supervisor.fault is None and not assembly.session.data_ended:
-            await assembly.session.close_book(self._ending(assembly))
+            await assembly.session.close_book(self.ending(data_ended=assembly.session.data_ended))
         self.recorded.set()
 
     async def _finish(self, assembly: Assembly) -> None:
         if self._supervisor.fault is None:
-            await assembly.session.finish(self._ending(assembly))
+            await assembly.session.finish(self.ending(data_ended=assembly.session.data_ended))
         else:
-            await assembly.session.give_up(self._ending(assembly))
+            await assembly.session.give_up(self.ending(data_ended=assembly.session.data_ended))
 
     async def _write_report(self, assembly: Assembly) -> None:
         await assembly.report.write(
             self._prepared.data_folder / "data" / "reports" / "sessions",
             f"{self._prepared.artifact}-{assembly.journal.log_id}",
-            ended=self._ending(assembly).reason,
+            ended=self.ending(data_ended=assembly.session.data_ended).reason,
             content_chain=assembly.journal.content,
         )

@@ -16,7 +16,7 @@ import msgspec
 
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import StorageError, StorageFull
-from dudzian_daemon.domain.market import Candle, Tick, WindowEnd
+from dudzian_daemon.domain.market import SECOND_NS, Candle, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
 from dudzian_daemon.domain.records import CycleRecord
@@ -62,7 +62,16 @@ class Session:
     name = "session"
 
     def __init__(
-        self, driver: Driver, feed: Feed, pace: Pace, journal: Journal, bus: Bus, clock: Clock, store_rows: Callable[[Tick], None]
+        self,
+        driver: Driver,
+        feed: Feed,
+        pace: Pace,
+        journal: Journal,
+        bus: Bus,
+        clock: Clock,
+        *,
+        store_rows: Callable[[Tick], None],
+        observe_commit: Callable[[float], None],
     ) -> None:
         self._driver = driver
         self._feed = feed
@@ -71,6 +80,7 @@ class Session:
         self._bus = bus
         self._clock = clock
         self._store_rows = store_rows
+        self._observe_commit = observe_commit
         self._timings: deque[tuple[int, Timing]] = deque()
         self._appended = anyio.Event()
         self._released = anyio.Event()
@@ -107,15 +117,18 @@ class Session:
         """Step a command in and wait until its line is durable; returns its sequence. While the disk is full it waits before."""
         while self._frozen:
             await self._next_release()
-        ceiling = self._driver.last[0] + 1 if self._upcoming is None else self._upcoming - 1
-        now = min(self._pace.now(), ceiling)
+        now = self._pace.now()
+        if self._upcoming is None or now >= self._upcoming:  # an input that is late keeps its place: just after the last one
+            now = 0
         sequence = self._step(partial(self._driver.command, command_id, name, arguments, now=now))
         await self._until_durable(sequence)
         return sequence
 
     async def close_book(self, ending: Ending) -> None:
-        """Record why the session stops and, if wanted, close its positions on the last prices."""
+        """Record why the session stops and, if wanted, close its positions on the last prices. Before the first input there is no when."""
         self.stop_feeding()
+        if self._driver.core.sequence == 0:
+            return
         await self.command(
             f"{ending.reason}-{self._driver.last[0] + 1}",
             "stop",
@@ -207,7 +220,7 @@ class Session:
 
     async def _commit(self) -> Sequence[Released]:
         """Commit, however often a full disk has to be asked; the core is frozen meanwhile."""
-        state = self._state
+        state, began = self._state, self._clock.monotonic_ns()
         while True:
             try:
                 released = await self._journal.commit()
@@ -220,6 +233,8 @@ class Session:
                 if self._frozen:
                     self._frozen = False
                     self._publish_state(state, "the disk has space again")
+                if released:
+                    self._observe_commit((self._clock.monotonic_ns() - began) / SECOND_NS)
                 return released
 
     async def _close_quiet_lines(self) -> None:

@@ -39,7 +39,7 @@ class SeriesEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def command(
-    environment: Annotated[str | None, typer.Option("--environment", help="Whose candles; default: the default environment.")] = None,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose candles; default: the default environment.")] = None,
     symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Only this pair (BTC_USDT or the venue's name); repeatable.")] = None,
     interval: Annotated[list[str] | None, typer.Option("--interval", help="Only this length of candle (1d or D1); repeatable.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,

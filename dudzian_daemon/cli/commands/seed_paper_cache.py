@@ -28,7 +28,7 @@ _LAST_YEAR: Final = 2100
 
 
 def command(
-    environment: Annotated[str, typer.Option("--environment", help="Environment whose cache is filled.")] = "binance_paper",
+    environment: Annotated[str, typer.Option("--environment", "-e", help="Environment whose cache is filled.")] = "binance_paper",
     days: Annotated[int, typer.Option("--days", min=1, max=36_500, help="Length of the window.")] = 60,
     start_date: Annotated[str, typer.Option("--start-date", metavar="YYYY-MM-DD", help="First day, UTC.")] = "2024-01-01",
     interval: Annotated[str, typer.Option("--interval", help="Length of a candle: 1d, D1, 1h, ...")] = "1d",

@@ -51,12 +51,14 @@ def command(
 
 async def _wait(folder: Path, seconds: float) -> bool:
     """Whether the lock of the data folder was given back within `seconds`."""
+    from anyio.to_thread import run_sync
+
     from dudzian_daemon.adapters.platform import running_pid
     from dudzian_daemon.kernel.clock import SystemClock
 
     clock = SystemClock()
     for _ in range(int(seconds / _POLL_SECONDS)):
-        if running_pid(folder) is None:
+        if await run_sync(running_pid, folder) is None:
             return True
         await clock.sleep(_POLL_SECONDS)
-    return running_pid(folder) is None
+    return await run_sync(running_pid, folder) is None

@@ -26,7 +26,7 @@ def command(
         typer.Option("--config", help="core.yaml; default: $DUDZIAN_CONFIG, ./config/core.yaml, the user's, the bundled one."),
     ] = None,
     environment: Annotated[
-        str | None, typer.Option("--environment", help="Report this one only (name or alias), e.g. binance_paper.")
+        str | None, typer.Option("--environment", "-e", help="Report this one only (name or alias), e.g. binance_paper.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document: valid, errors, warnings, files, environments.")] = False,
     show_origin: Annotated[bool, typer.Option("--show-origin", help="Every value with where it was set: default, file, env.")] = False,

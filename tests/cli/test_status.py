@@ -1,0 +1,96 @@
+"""`dudzian status`: before the first run, after the last, and when the file is none."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dudzian_daemon.adapters.platform import InstanceLock
+from dudzian_daemon.cli.main import main
+
+SNAPSHOT = {
+    "environment": "demo",
+    "log_id": "0" * 32,
+    "pid": 1,
+    "started_at": 0,
+    "metrics_port": 9108,
+    "state": "running",
+    "ready": True,
+    "sequence": 7,
+    "instant": 1_706_745_600_000_000_000,
+    "cash": "9000.5",
+    "equity": "10001.25",
+    "positions": [{"strategy": "trend", "instrument": "binance:BTC/USDT", "quantity": "0.0250", "cost": "1000", "realised": "0"}],
+    "units": [{"name": "session", "state": "running"}, {"name": "metrics", "state": "backing_off", "detail": "x", "restarts": 2}],
+    "dropped": {"console": 3},
+}
+
+
+def status(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["status", *map(str, arguments)])
+    return int(ended.value.code or 0)
+
+
+def write(folder: Path, content: str) -> None:
+    (folder / "run").mkdir(exist_ok=True)
+    (folder / "run" / "status.json").write_text(content)
+
+
+def test_where_none_ever_ran(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--data-dir", tmp_path) == 2
+    assert capsys.readouterr().err == f"dudzian: no daemon has run on {tmp_path} yet; start one with: dudzian run\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_snapshot_of_one_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, json.dumps(SNAPSHOT))
+    assert status("--data-dir", tmp_path) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"daemon       not running; last snapshot, data folder {tmp_path}",
+        f"session      demo {'0' * 32}: running",
+        "ready        no",
+        "event time   2024-02-01 00:00:00 UTC, cycle 7",
+        "account      equity 10001.25, cash 9000.50",
+        "position     binance:BTC/USDT 0.025 of trend, cost 1000.00",
+        "unit         session: running",
+        "unit         metrics: backing_off (2 restarts) x",
+        "dropped      console: 3 messages",
+    ]
+
+
+def test_one_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = InstanceLock.acquire(tmp_path)
+    write(tmp_path, json.dumps(SNAPSHOT | {"pid": os.getpid()}))
+    try:
+        assert status("--data-dir", tmp_path) == 0
+        assert status("--json", "--data-dir", tmp_path) == 0
+    finally:
+        lock.release()
+    text, _, document = capsys.readouterr().out.partition("{")
+    assert text.splitlines()[0] == f"daemon       running (pid {os.getpid()}), data folder {tmp_path}"
+    assert "metrics      http://127.0.0.1:9108/metrics" in text
+    answer = json.loads("{" + document)
+    assert (answer["running"], answer["schema"], answer["equity"]) == (True, "dudzian.status/1", "10001.25")
+
+
+def test_one_that_has_not_told_of_itself_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = InstanceLock.acquire(tmp_path)
+    write(tmp_path, json.dumps(SNAPSHOT))
+    try:
+        assert status("--data-dir", tmp_path) == 1
+    finally:
+        lock.release()
+    assert capsys.readouterr().err.startswith(f"dudzian: the daemon (pid {os.getpid()}) on {tmp_path} is starting")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"environment": 1}'])
+def test_a_file_that_is_no_snapshot(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    write(tmp_path, content)
+    assert status("--data-dir", tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"dudzian: expected a status snapshot in {tmp_path / 'run' / 'status.json'}, found something else")
+    assert error.count("\n") == 1
