@@ -114,7 +114,7 @@ def test_pins_are_exact_hashed_and_name_no_place(name: str) -> None:
     text = (ROOT / "constraints" / name).read_text(encoding="utf-8")
     assert not re.search(r"://|--(?:extra-)?index-url|--find-links|--trusted-host| @ ", text)
     requirements = text.replace("\\\n", " ").splitlines()
-    assert [line for line in requirements if not re.match(r"[a-z0-9._-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)] == []
+    assert [line for line in requirements if not re.match(r"[a-z0-9._-]+(?:\[[a-z,]+\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", line)] == []
 
 
 def test_the_development_pins_contain_the_run_pins() -> None:

@@ -11,6 +11,7 @@ import pytest
 from dudzian_daemon.config.check import ConfigErrors
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.provenance import Problem
+from dudzian_daemon.config.schema import AccessToken
 
 Problems = Callable[[Path], tuple[Problem, ...]]
 Replaced = Callable[..., Path]
@@ -265,9 +266,9 @@ def test_secrets_are_refused_and_not_repeated(problems: Problems, replaced: Repl
 def test_names_of_keychain_entries_are_no_secrets(replaced: Replaced) -> None:
     main = replaced(
         "      decision_log_category: runtime.scheduler.core\n",
-        "      decision_log_category: runtime.scheduler.core\n      rbac_tokens: [CORE_SCHEDULER_TOKEN]\n",
+        "      decision_log_category: runtime.scheduler.core\n      rbac_tokens: [{token_env: CORE_SCHEDULER_TOKEN, scopes: [runtime.schedule.read]}]\n",
     )
-    assert load(main, env={}).config.scheduler("core_multi_pipeline").rbac_tokens == ("CORE_SCHEDULER_TOKEN",)
+    assert load(main, env={}).config.scheduler("core_multi_pipeline").rbac_tokens == (AccessToken(scopes=("runtime.schedule.read",)),)
 
 
 def test_what_is_allowed_but_odd_is_a_warning(replaced: Replaced) -> None:

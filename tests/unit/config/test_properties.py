@@ -106,7 +106,9 @@ def as_json(tree: Any) -> str:
 def as_yaml(tree: Any) -> str:
     """Block style; Decimals are quoted text."""
     stream = io.StringIO()
-    YAML(typ="safe", pure=True).dump(msgspec.to_builtins(tree), stream)
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False  # in a flow it writes a text such as `?0` without quotes, which it cannot read again
+    writer.dump(msgspec.to_builtins(tree), stream)
     return stream.getvalue()
 
 
