@@ -120,9 +120,9 @@ class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The unit of the gate: all legs or none. `id` is derived from (strategy, instrument, instant, n).
 
-    `age_ns` is how old the candle is that was decided on; an opening group older than `max_age_ns` is refused. `surplus`
-    marks what goes beyond the schedule's `max_signals`. `held_ns` is how long the feed waited for that candle: the
-    simulated venue could not have had the order earlier. A closing group of the core itself has no `signal_id`.
+    `age_ns` is how old the candle is that was decided on; an opening group older than `max_age_ns` is refused. `rank` counts
+    the schedule's opening groups of this instant, best first; those beyond `max_rank` are refused. `held_ns` is how long
+    the feed waited for that candle: the simulated venue could not have had the order earlier. A closing group of the core itself has no `signal_id`.
     """
 
     id: str
@@ -132,7 +132,8 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     instant: int
     legs: tuple[OrderLeg, ...]
-    surplus: bool = False
+    rank: int = 0
+    max_rank: int = 0
     age_ns: int = 0
     max_age_ns: int | None = None
     held_ns: int = 0

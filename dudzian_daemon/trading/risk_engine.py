@@ -189,8 +189,8 @@ class ThresholdRiskEngine:
         position = self._ledger.position(group.strategy, leg.instrument)
         if not leg.quantity:
             return _refusal(RefusalCode.NOTHING_TO_DO)
-        if group.surplus:
-            return _refusal(RefusalCode.MAX_SIGNALS)
+        if group.rank > group.max_rank:
+            return _refusal(RefusalCode.MAX_SIGNALS, limit=Decimal(group.max_rank), value=Decimal(group.rank))
         if self.kill_switch:
             return _refusal(RefusalCode.KILL_SWITCH)
         if state.drawdown_latched:

@@ -311,7 +311,7 @@ def refusals() -> dict[RefusalCode, Verdict]:
         account.buy("1", unpriced),
         account.buy("1", age_ns=HOUR_NS + 1, max_age_ns=HOUR_NS),
         account.buy("0"),
-        account.buy("1", surplus=True),
+        account.buy("1", rank=3, max_rank=2),
         account.sell("0", strategy="b"),
         account.judge(Side.SELL, (BTC, "2")).verdict,
         account.judge(Side.SELL, (ETH, "1")).verdict,
@@ -336,6 +336,8 @@ def refusals() -> dict[RefusalCode, Verdict]:
 def test_every_code_is_reached_and_every_refusal_says_by_what() -> None:
     found = refusals()
     assert set(found) == set(RefusalCode)
+    surplus = found[RefusalCode.MAX_SIGNALS]
+    assert (surplus.limit, surplus.value) == (2, 3)
     for code, verdict in found.items():
         assert verdict.outcome is Outcome.REFUSED
         assert verdict.approved == 0
