@@ -1,4 +1,6 @@
-"""CPU seconds and memory of a start: `python benchmarks/start.py [repeats]`. Goals: 0.4 CPU seconds, 60 MB before the candle store is opened.
+"""CPU seconds and memory of a start: `python benchmarks/start.py [repeats]`.
+
+Goals: 0.4 CPU seconds, 60 MB before the candle store is opened.
 
 `run` is measured where the first candles are about to be read (fault point `feed.warm_up`): journal and port are open by
 then and `started` was said. Byte code is kept, and written by a first round that does not count. Median of `repeats` (default 7).
@@ -67,6 +69,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def main() -> None:
+    """Print the table."""
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     rows = {
         "dudzian --help": command("--help"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from dudzian_daemon.adapters.journal_reader import cycles_between
+from dudzian_daemon.adapters.journal_reader import Cycle, cycles_between
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.kernel.bus import QueuedSubscription
 
@@ -21,6 +21,7 @@ class CycleFollower:
     def __init__(self, queue: QueuedSubscription, journal: Path) -> None:
         self._queue = queue
         self._journal = journal
+        self.log_id = journal.name
         self.sequence = 0
 
     def end(self) -> None:
@@ -42,13 +43,17 @@ class CycleFollower:
                 yield complete
 
     def _read_back(self, first: int, last: int) -> list[CycleDurable]:
-        return [
-            CycleDurable(
-                record=cycle.record,
-                log_id=cycle.log_id,
-                line=cycle.line,
-                line_hash=cycle.line_hash,
-                duration_s=cycle.wall.get("duration_ns", 0) / 1e9,
-            )
-            for cycle in cycles_between(self._journal, first, last)
-        ]
+        return [durable(cycle) for cycle in cycles_between(self._journal, first, last)]
+
+
+def durable(cycle: Cycle) -> CycleDurable:
+    """A cycle read from a journal as the message it was when it was released."""
+    late_ns = cycle.wall.get("late_ns")
+    return CycleDurable(
+        record=cycle.record,
+        log_id=cycle.log_id,
+        line=cycle.line,
+        line_hash=cycle.line_hash,
+        duration_s=cycle.wall.get("duration_ns", 0) / 1e9,
+        late_s=None if late_ns is None else late_ns / 1e9,
+    )

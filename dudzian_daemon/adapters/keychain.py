@@ -73,6 +73,14 @@ def find_signing_key(
     return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {SERVICE}/{key_id}"), source="OS keychain")
 
 
+def find_token(name: str, variable: str, env: Mapping[str, str]) -> str | None:
+    """Text of an access token from an environment variable, else from the OS keychain entry `name`; None if it is nowhere.
+
+    Raises `ConfigError` when the keychain does not answer.
+    """
+    return env.get(variable) or _from_keyring(name, variable)
+
+
 def decode_key(text: str, where: str) -> bytes:
     """Bytes of a key given as hex or base64 text; `where` names its place in the `ConfigError` of an unusable one."""
     compact = text.strip()
@@ -153,7 +161,7 @@ def _write_key_file(path: Path, text: str) -> bool:
     return True
 
 
-def _from_keyring(key_id: str) -> str | None:
+def _from_keyring(key_id: str, variable: str = KEY_FILE_VARIABLE) -> str | None:
     import keyring
     import keyring.errors
 
@@ -162,7 +170,7 @@ def _from_keyring(key_id: str) -> str | None:
     try:
         return keyring.get_password(SERVICE, key_id)
     except (keyring.errors.KeyringError, OSError) as error:
-        msg = f"the OS keychain does not answer ({type(error).__name__}); unlock it, or give the key by {KEY_FILE_VARIABLE}"
+        msg = f"the OS keychain does not answer ({type(error).__name__}); unlock it, or give it by {variable}"
         raise ConfigError(msg) from None
 
 

@@ -1,22 +1,39 @@
 """What a strategy plugin may import: the contract's types and the indicators. Nothing here does I/O or reads a clock."""
 
-from dudzian_daemon.domain.indicators import AverageTrueRange, Lag, RollingExtreme, RollingMean
-from dudzian_daemon.domain.market import Candle, Series
+from dudzian_daemon.domain.indicators import (
+    AverageTrueRange,
+    Ema,
+    Lag,
+    RealisedVolatility,
+    RollingDeviation,
+    RollingExtreme,
+    RollingMean,
+    ZScore,
+    bars_per_year,
+)
+from dudzian_daemon.domain.market import SECOND_NS, Candle, Quote, Series
 from dudzian_daemon.domain.orders import Intent, Protection, Signal
 from dudzian_daemon.domain.ports import MarketView, Position, SeriesNeed, Strategy
 
 __all__ = [
+    "SECOND_NS",
     "AverageTrueRange",
     "Candle",
+    "Ema",
     "Intent",
     "Lag",
     "MarketView",
     "Position",
     "Protection",
+    "Quote",
+    "RealisedVolatility",
+    "RollingDeviation",
     "RollingExtreme",
     "RollingMean",
     "Series",
     "SeriesNeed",
     "Signal",
     "Strategy",
+    "ZScore",
+    "bars_per_year",
 ]

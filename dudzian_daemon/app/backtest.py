@@ -5,44 +5,32 @@ It writes nothing unless a journal is wanted; without one no cycle is encoded or
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore, candles_of
-from dudzian_daemon.adapters.journal_format import encode
-from dudzian_daemon.adapters.keychain import signing_key
-from dudzian_daemon.app.backtest_result import BacktestResult, JournalText, day_of, result_of
+from dudzian_daemon.app.backtest_result import BacktestResult, day_of, result_of
 from dudzian_daemon.app.performance import Performance
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.replay import replay_windows
 from dudzian_daemon.app.session_spec import session_spec
-from dudzian_daemon.config.schema import CoreConfig, ReplayWindow, Schedule, midnight_ns
+from dudzian_daemon.config.schema import CoreConfig, ReplayWindow, Schedule
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import Candle, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import CandleStore
 from dudzian_daemon.domain.records import CycleRecord
-from dudzian_daemon.kernel.clock import Clock, SystemClock
+from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window, end_window, read_window, window_ticks
 
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
-
-    from dudzian_daemon.adapters.journal import SessionJournal
-
-#: Lines of a journal that are synced together: nobody waits for a cycle of a backtest.
-_LINES_TOGETHER: Final = 512
 #: Ticks between two calls of `Progress`.
 _TICKS_BETWEEN: Final = 1024
 _DAY: Final = timedelta(days=1)
@@ -62,6 +50,7 @@ class BacktestOptions(msgspec.Struct, frozen=True, kw_only=True):
     last: date | None = None
     profile: str | None = None
     journal: bool = False
+    plugins_dir: Path | None = None
 
 
 class Recorder(Protocol):
@@ -90,10 +79,13 @@ def run(options: BacktestOptions, env: Mapping[str, str], progress: Progress | N
     arranged = arrange(options, env)
     if not options.journal:
         performance = simulate(arranged.core, arranged.windows, arranged.store, progress=progress)
-        return result_of(arranged.prepared, arranged.windows, performance, options.profile)
+        return result_of(arranged.prepared, arranged.windows, performance)
+
+    from dudzian_daemon.app.backtest_journal import recording  # the daemon's parts come with it
+
     with recording(arranged.prepared, env, SystemClock()) as journal:
         performance = simulate(arranged.core, arranged.windows, arranged.store, recorder=journal, progress=progress)
-    return result_of(arranged.prepared, arranged.windows, performance, options.profile, journal.text)
+    return result_of(arranged.prepared, arranged.windows, performance, journal.text)
 
 
 def arrange(options: BacktestOptions, env: Mapping[str, str]) -> Arranged:
@@ -101,7 +93,8 @@ def arrange(options: BacktestOptions, env: Mapping[str, str]) -> Arranged:
     if options.first is not None and options.last is not None and options.first > options.last:
         msg = f"--from: expected a day that is not after --to {options.last}, found {options.first}"
         raise ConfigError(msg)
-    prepared = prepare(RunOptions(config=options.config, environment=options.environment, data_dir=options.data_dir), env)
+    named = RunOptions(config=options.config, environment=options.environment, data_dir=options.data_dir, plugins_dir=options.plugins_dir)
+    prepared = prepare(named, env)
     config = narrowed(prepared.config, prepared.environment, options.strategies, options.profile)
     spec = session_spec(config, prepared.environment, prepared.spec.strategies)
     with exact_money():
@@ -109,10 +102,7 @@ def arrange(options: BacktestOptions, env: Mapping[str, str]) -> Arranged:
     store = candles_of(config.environment(prepared.environment), prepared.data_folder)
     if options.first is not None or options.last is not None:
         config = _dated(config, prepared.environment, options, core, store)
-    windows = [window for window in replay_windows(config, prepared.environment, core, store) if window.series]
-    if not windows:
-        msg = f"no replay window of environment {prepared.environment!r} has candles that {', '.join(spec.strategies)} takes; give --from and --to"
-        raise ConfigError(msg)
+    windows = replay_windows(config, prepared.environment, core, store)
     plugins = {name: source for name, source in prepared.plugins.items() if name in spec.strategies}
     loaded = msgspec.structs.replace(prepared.loaded, config=config)
     return Arranged(msgspec.structs.replace(prepared, loaded=loaded, plugins=plugins, spec=spec), core, windows, store)
@@ -150,7 +140,7 @@ def simulate(
             found = read_window(store, window)
             bars = sum(map(len, found.rows.values()))
             meter.begin(window, bars)
-            for count, tick in enumerate(window_ticks(window, found, previous_end, core.execution_series, digest)):
+            for count, tick in enumerate(window_ticks(window, found, previous_end, digest)):
                 if not count % _TICKS_BETWEEN:
                     meter.tell(tick.instant)
                 if tick.rows and recorder is not None:
@@ -161,7 +151,7 @@ def simulate(
             for record in end_window(driver, WindowEnd(number, last=number == len(windows))):
                 take(record)
             performance.end_window(driver.last[0], bars)
-            meter.end(window, bars)
+            meter.end()
             previous_end = window.end
     return performance
 
@@ -181,14 +171,28 @@ def _of_strategies(schedules: Mapping[str, Schedule], environment: str, wanted: 
 def _dated(config: CoreConfig, environment: str, options: BacktestOptions, core: Core, store: DerivedVenueStore) -> CoreConfig:
     """The configuration with one window from `first` to `last`, each by default as far as candles are stored."""
     (whole,) = replay_windows(_with_windows(config, environment, ()), environment, core, store)
-    stored = day_of(whole.start), day_of(whole.end - 1)
-    first, last = options.first or stored[0], options.last or stored[1]
-    if first > stored[1] or last < stored[0] or first > last:
-        msg = f"--from/--to: expected days from {stored[0]} to {stored[1]}, where candles are stored, found {first} to {last}"
+    stored = _stored_days(whole, store)
+    first, last = options.first or stored[0][0], options.last or stored[-1][1]
+    outside = first < stored[0][0] or last > stored[-1][1]
+    if outside or not any(first <= end and start <= last for start, end in stored):
+        days = ", ".join(f"{start} to {end}" for start, end in stored)
+        msg = f"--from, --to: expected days of which candles are stored ({days}), found {first} to {last}"
         raise ConfigError(msg)
     schedules = config.scheduler(config.environment(environment).scheduler).schedules.values()
     pairs = sorted({symbol for schedule in schedules for symbol in config.bucket(schedule.instrument_bucket).symbols})
     return _with_windows(config, environment, (ReplayWindow(start=first, end=last + _DAY, instruments=tuple(pairs)),))
+
+
+def _stored_days(whole: Window, store: DerivedVenueStore) -> list[tuple[date, date]]:
+    """First and last day of each stretch in which some series has candles, in order."""
+    stretches: list[tuple[date, date]] = []
+    for found in sorted((each for series in whole.series for each in store.ranges(series)), key=attrgetter("start")):
+        first, last = day_of(found.start), day_of(found.end - 1)
+        if stretches and first <= stretches[-1][1] + _DAY:
+            stretches[-1] = (stretches[-1][0], max(last, stretches[-1][1]))
+        else:
+            stretches.append((first, last))
+    return stretches
 
 
 def _with_windows(config: CoreConfig, environment: str, windows: tuple[ReplayWindow, ...]) -> CoreConfig:
@@ -215,12 +219,12 @@ def _both(performance: Performance, recorder: Recorder) -> Callable[[CycleRecord
 
 
 class _Meter:
-    """Turns instants into progress; within a window bars are taken to be evenly spread."""
+    """Turns instants into progress. A window counts for as many bars as fit into it; within it they are taken to be evenly spread."""
 
     def __init__(self, windows: Sequence[Window], progress: Progress | None) -> None:
         self._progress = progress
-        self._all_ns = sum(window.end - window.start for window in windows)
-        self._bars_before = self._ns_before = 0
+        self._expected = sum(map(_bars_that_fit, windows))
+        self._expected_before = self._bars_before = 0
         self._window = windows[0]
         self._bars = 0
 
@@ -229,72 +233,16 @@ class _Meter:
 
     def tell(self, instant: int) -> None:
         if self._progress is not None:
-            passed = instant - self._window.start
-            bars = self._bars_before + self._bars * passed // (self._window.end - self._window.start)
-            self._progress(bars, (self._ns_before + passed) / self._all_ns)
+            window = self._window
+            passed = (instant - window.start) / (window.end - window.start)
+            share = (self._expected_before + _bars_that_fit(window) * passed) / self._expected
+            self._progress(self._bars_before + int(self._bars * passed), share)
 
-    def end(self, window: Window, bars: int) -> None:
-        self.tell(window.end)
-        self._bars_before += bars
-        self._ns_before += window.end - window.start
-
-
-# -- on record ---------------------------------------------------------------------------------------------------------
+    def end(self) -> None:
+        self.tell(self._window.end)
+        self._bars_before += self._bars
+        self._expected_before += _bars_that_fit(self._window)
 
 
-class JournalRecorder:
-    """Writes every cycle into a session's signed journal; lines are synced many at a time, on another thread's loop."""
-
-    def __init__(self, journal: SessionJournal, portal: BlockingPortal, clock: Clock) -> None:
-        self._journal = journal
-        self._portal = portal
-        self._clock = clock
-        self._before = clock.monotonic_ns()
-
-    @property
-    def text(self) -> JournalText:
-        """Where it lies and what it says."""
-        journal = self._journal
-        return JournalText(log_id=journal.log_id, folder=str(journal.folder), content_chain=journal.content, cycles=journal.sequence)
-
-    def store_rows(self, tick: Tick) -> None:
-        """Keep the rows beside the journal."""
-        for rows in tick.rows.values():
-            self._journal.put_object(encode(rows))
-
-    def append(self, record: CycleRecord) -> None:
-        """Seal one cycle; now and then make all of them durable. Raises `StorageError`."""
-        now = self._clock.monotonic_ns()
-        self._journal.append(record, wall={"started_ns": self._clock.wall_ns(), "duration_ns": now - self._before})
-        self._before = now
-        if self._journal.pending >= _LINES_TOGETHER:
-            self._portal.call(self._journal.commit)
-
-    def close(self, kind: str, reason: str) -> None:
-        """Write the last entry."""
-        self._portal.call(self._journal.close, kind, {"reason": reason, "sequence": self._journal.sequence})
-
-
-@contextmanager
-def recording(prepared: Prepared, env: Mapping[str, str], clock: Clock) -> Iterator[JournalRecorder]:
-    """A new session below the data folder, closed at the end of the block; interrupted, it says so in its last entry."""
-    from anyio.from_thread import start_blocking_portal
-
-    from dudzian_daemon.app.bootstrap import open_journal  # the daemon's parts come with it: only where a journal is wanted
-
-    settings = prepared.config.risk.decision_log
-    key = signing_key(settings.signing_key_id, env=env, key_file=None if settings.signing_key_path is None else Path(settings.signing_key_path))
-    if key.created:
-        sys.stderr.write(f"dudzian: made the signing key {key.id!r} of the decision log: {key.source}\n")
-    journal = open_journal(prepared, key, clock)
-    try:
-        with start_blocking_portal() as portal:
-            recorder = JournalRecorder(journal, portal, clock)
-            try:
-                yield recorder
-            except KeyboardInterrupt:
-                recorder.close("stopped", "interrupted")
-                raise
-            recorder.close("closed", "end_of_data")
-    finally:
-        journal.abandon()
+def _bars_that_fit(window: Window) -> int:
+    return sum((window.end - window.start) // series.step_ns for series in window.series)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -20,8 +20,9 @@ from dudzian_daemon.adapters.files import ensure_dir
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.app.preparation import Prepared, run_facts
-from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.app.replay import replay_windows, silent_schedules
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.market import Tick
 from dudzian_daemon.domain.money import exact_money
@@ -37,11 +38,15 @@ from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.sinks.projections import DecisionLog
 from dudzian_daemon.sinks.reports import ReportSink
 from dudzian_daemon.sinks.status import Status, StatusSink, status_path, unit_lines
+from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
 
 #: Queued cycles a sink may be behind before its queue drops (and counts) or reads back from the journal.
 QUEUE_SIZE: Final = 4096
+
+
+Sink = DecisionLog | ConsoleView | MetricsSink | TelemetrySink
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -52,11 +57,12 @@ class Assembly(msgspec.Struct, frozen=True):
     core: Core
     journal: SessionJournal
     session: Session
-    sinks: tuple[DecisionLog | ConsoleView | MetricsSink, ...]
+    sinks: tuple[Sink, ...]
     report: ReportSink
     status: StatusSink
     metrics: MetricsSink
     auto_trader: AutoTrader
+    silent_schedules: Sequence[str]
 
 
 def assemble(
@@ -74,7 +80,7 @@ def assemble(
     with exact_money():
         core = Core(prepared.spec)
     windows = replay_windows(prepared.config, prepared.environment, core, store)
-    feed = ReplayFeed(store, windows, core.execution_series, digest_rows)
+    feed = ReplayFeed(store, windows, digest_rows)
     decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock)
     opening = core.ledger.equity
@@ -109,14 +115,36 @@ def assemble(
         lambda status: complete(status, units, bus, readiness()),
     )
     report = ReportSink(follower("report", bus, journal), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
-    sinks: list[DecisionLog | ConsoleView | MetricsSink] = [
+    sinks: list[Sink] = [
         DecisionLog(follower("decision_log", bus, journal), decision_log, clock, environment=prepared.environment),
+        TelemetrySink(
+            follower("telemetry", bus, journal),
+            LineFile(telemetry_path(prepared.data_folder)),
+            scheduler_set(prepared),
+            clock,
+            root=prepared.data_folder,
+            artifact=prepared.artifact,
+        ),
         metrics,
     ]
     if console is not None:
         queue = bus.subscribe_queued("session.*", name="console", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
         sinks.append(ConsoleView(queue, console, environment=prepared.environment, opening_equity=opening, notes=notes(prepared)))
-    return Assembly(bus, units, core, journal, session, tuple(sinks), report, status, metrics, auto_trader)
+    return Assembly(
+        bus, units, core, journal, session, tuple(sinks), report, status, metrics, auto_trader, silent_schedules(core, windows, store)
+    )
+
+
+def scheduler_set(prepared: Prepared) -> SchedulerSet:
+    """What telemetry says of the run's scheduler."""
+    scheduler = prepared.config.scheduler(prepared.chosen.scheduler)
+    return SchedulerSet(
+        environment=prepared.environment,
+        scheduler=prepared.chosen.scheduler,
+        namespace=scheduler.telemetry_namespace,
+        schedules={schedule.name: schedule for schedule in prepared.spec.schedules},
+        max_drift_seconds={name: schedule.max_drift_seconds for name, schedule in scheduler.schedules.items()},
+    )
 
 
 def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJournal:

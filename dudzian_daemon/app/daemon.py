@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -18,19 +18,21 @@ from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.journal_reader import sessions
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
-from dudzian_daemon.app.bootstrap import Assembly, assemble
+from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, assemble
+from dudzian_daemon.app.commands import Commands, held_tokens
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
+from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine, watchdog
 from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals
 from dudzian_daemon.domain import events
-from dudzian_daemon.domain.records import RiskChange
+from dudzian_daemon.domain.records import RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
-from dudzian_daemon.kernel.bus import Bus
+from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Clock, SystemClock
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
-from dudzian_daemon.services.inbox import CommandFile, Inbox, Reply, expire_commands
+from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.sinks.metrics import new_registry
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
         expire_commands(prepared.data_folder)
         _phase("logs", signals)
         _configure_logs(prepared, options)
-        return anyio.run(Daemon(prepared, options, key, SystemClock(), signals, out).run)
+        return anyio.run(Daemon(prepared, options, key, SystemClock(), signals, out, env).run)
     finally:
         logs.close()
         lock.release()
@@ -73,13 +75,23 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
 class Daemon:
     """One run: hosts the parts under the supervisor and ends them in order."""
 
-    def __init__(self, prepared: Prepared, options: RunOptions, key: SigningKey, clock: Clock, signals: StopSignals, out: TextIO) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        options: RunOptions,
+        key: SigningKey,
+        clock: Clock,
+        signals: StopSignals,
+        out: TextIO,
+        env: Mapping[str, str],
+    ) -> None:
         self._prepared = prepared
         self._options = options
         self._key = key
         self._clock = clock
         self._signals = signals
         self._out = out
+        self._env = env
         self._bus = Bus()
         self._units = UnitRegistry(self._unit_changed)
         self._assembly: Assembly | None = None
@@ -92,14 +104,18 @@ class Daemon:
         self._signals.listen(partial(_on_loop, asyncio.get_running_loop(), end.on_signal))
         try:
             server, assembly = self._assemble()
-            async with supervisor:
-                self._host(supervisor, end, server, assembly)
-                reason = await supervisor.stop_requested()
-                self._log.info("stopping", action="stop", reason=reason)
-                report = await supervisor.stop()
-                return self._end(end, assembly, report)
+            with watchdog(assembly.core.strategies, self._prepared.config.runtime.watchdog, self._prepared.data_folder, self._clock):
+                return await self._serve(supervisor, end, server, assembly)
         finally:
             self._signals.listen(None)
+
+    async def _serve(self, supervisor: Supervisor, end: SessionEnd, server: MetricsServer | None, assembly: Assembly) -> int:
+        async with supervisor:
+            self._host(supervisor, end, server, assembly)
+            reason = await supervisor.stop_requested()
+            self._log.info("stopping", action="stop", reason=reason)
+            report = await supervisor.stop()
+            return self._end(end, assembly, report)
 
     # -- start -----------------------------------------------------------------------------------------------------
 
@@ -111,11 +127,17 @@ class Daemon:
         port = None if server is None else server.bind()
         self._name_unclosed_sessions()
         _phase("assemble", self._signals)
+        opening = opening_commands(read_quarantine(self._prepared.data_folder), list(self._prepared.spec.strategies))
         console = Console(file=self._out) if self._options.show_view else None
         assembly = self._assembly = assemble(
             self._prepared, self._key, self._clock, self._units, self._bus, registry, self._readiness, console
         )
+        assembly.session.opening = opening
         assembly.status.status.metrics_port = port
+        if assembly.silent_schedules:
+            self._log.warning("schedules_without_candles", schedules=assembly.silent_schedules)
+            names = ", ".join(assembly.silent_schedules)
+            sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
         self._announce(assembly, port)
         return server, assembly
 
@@ -124,7 +146,10 @@ class Daemon:
         end.host(assembly)
         for sink in (*assembly.sinks, assembly.report):
             supervisor.add(sink, stage="sinks")
-        inbox = Inbox(self._prepared.data_folder, partial(self._on_command, end, assembly), self._clock)
+        self._host_quarantine(supervisor, assembly)
+        tokens = self._prepared.config.scheduler(self._prepared.chosen.scheduler).tokens
+        guard = Guard(partial(held_tokens, tokens, self._env))
+        inbox = Inbox(self._prepared.data_folder, Commands(end, assembly).obey, self._clock, guard)
         supervisor.add(assembly.status, stage="adapters")
         supervisor.add(inbox, stage="adapters")
         if server is not None:
@@ -132,6 +157,17 @@ class Daemon:
             supervisor.add(server, stage="adapters")
         self._add_passive_units(assembly)
         self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
+        if self._options.run_once:
+            waiting = {schedule.name for schedule in self._prepared.spec.schedules}
+            self._bus.subscribe(events.CYCLE_DURABLE, partial(self._end_once_all_ran, end, waiting), name="run_once")
+
+    def _host_quarantine(self, supervisor: Supervisor, assembly: Assembly) -> None:
+        """Where an earlier run left strategies to quarantine, see that it comes on the record."""
+        names = [arguments["strategy"] for _, arguments in assembly.session.opening]
+        if names:
+            sys.stderr.write(f"dudzian: quarantined, since it did not come back in an earlier run: {', '.join(names)}\n")
+            queue = self._bus.subscribe_queued(events.STRATEGY_STATE, name="quarantine", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
+            supervisor.add(QuarantineRecorded(queue, self._prepared.data_folder, names), stage="sinks")
 
     def _metrics_server(self, registry: CollectorRegistry) -> MetricsServer | None:
         settings = self._prepared.config.runtime.metrics_http
@@ -145,11 +181,14 @@ class Daemon:
 
     def _add_passive_units(self, assembly: Assembly) -> None:
         """What lives inside the step and has a state of its own."""
-        strategies = [f"strategy:{unit.name}" for units in assembly.core.strategies.units.values() for unit in units]
-        for name in ("risk_gate", "paper_execution", *strategies):
+        units: dict[str, list[str]] = {}
+        for unit in (unit for each in assembly.core.strategies.units.values() for unit in each):
+            units.setdefault(unit.schedule.strategy, []).append(f"strategy:{unit.name}")
+        for name in ("risk_gate", "paper_execution", *(name for names in units.values() for name in names)):
             self._units.add(name)
             self._units.set(name, ServiceState.RUNNING)
         self._bus.subscribe(events.RISK_STATE, self._on_risk, name="units")
+        self._bus.subscribe(events.STRATEGY_STATE, partial(self._on_strategy, units), name="units.strategies")
 
     def _name_unclosed_sessions(self) -> None:
         """A session that was not closed is left as it is: one line names it."""
@@ -195,22 +234,19 @@ class Daemon:
         states = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
         self._units.set("risk_gate", states[change.state], "" if change.state == "active" else f"{change.profile}: {change.rule}")
 
+    def _on_strategy(self, units: Mapping[str, Sequence[str]], _topic: str, change: StrategyChange) -> None:
+        self._log.warning("strategy", action=change.change, strategy=change.strategy, reason=change.reason)
+        states = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
+        for name in units[change.strategy]:
+            self._units.set(name, states.get(change.change, ServiceState.RUNNING), "" if change.change == "resumed" else change.reason)
+
+    def _end_once_all_ran(self, end: SessionEnd, waiting: set[str], _topic: str, cycle: events.CycleDurable) -> None:
+        if waiting and not waiting.difference(cycle.record.due):
+            end.ask("run_once", by_operator=True)
+        waiting.difference_update(cycle.record.due)
+
     def _unit_changed(self, unit: Unit) -> None:
         self._bus.publish(events.UNIT_STATE, events.UnitState(name=unit.name, state=unit.state, detail=unit.detail, restarts=unit.restarts))
-
-    async def _on_command(self, end: SessionEnd, assembly: Assembly, command_id: str, command: CommandFile) -> Reply:
-        if command.name == "stop":
-            keep = command.arguments.get("close_positions", "yes") != "yes"
-            end.ask("stop command", by_operator=True, keep_positions=keep)
-            await end.recorded.wait()
-            return Reply(command_id, accepted=True, detail="stopping", sequence=assembly.core.sequence)
-        if command.name == "kill_switch" and command.arguments.get("on") not in ("yes", "no"):
-            return Reply(command_id, accepted=False, detail=f"kill_switch: expected on=yes or on=no, found {command.arguments}")
-        if command.name in ("kill_switch", "close_positions"):
-            arguments = {"close_positions": "yes", **command.arguments} if command.name == "close_positions" else command.arguments
-            sequence = await assembly.session.command(command_id, command.name, arguments)
-            return Reply(command_id, accepted=True, detail=f"{command.name} done", sequence=sequence)
-        return Reply(command_id, accepted=False, detail=f"unknown command {command.name!r}; known: close_positions, kill_switch, stop")
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Phase, Tick
+from dudzian_daemon.domain.market import DAY_NS, Phase, Tick
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import Fill, OrderStatus, Outcome
 from dudzian_daemon.domain.records import CycleRecord, PositionChange
@@ -216,8 +215,3 @@ class Performance:
     def _accounts(self) -> Iterator[Account]:
         yield self.total
         yield from self.strategies.values()
-
-
-def day_text(day: int) -> str:
-    """A day since 1970 as 2024-01-31."""
-    return datetime.fromtimestamp(day * DAY_NS // SECOND_NS, UTC).date().isoformat()

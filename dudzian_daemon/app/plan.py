@@ -8,7 +8,7 @@ import msgspec
 
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.app.replay import replay_windows, silent_schedules
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.clock import iso_utc
 from dudzian_daemon.trading.step import Core
@@ -36,6 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     schedules: dict[str, dict[str, str]]
     plugins: dict[str, str]
     windows: tuple[PlannedWindow, ...]
+    without_candles: tuple[str, ...]
 
 
 def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
@@ -43,7 +44,8 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
     prepared = prepare(options, env)
     with exact_money():
         core = Core(prepared.spec)
-    windows = replay_windows(prepared.config, prepared.environment, core, candles_of(prepared.chosen, prepared.data_folder))
+    store = candles_of(prepared.chosen, prepared.data_folder)
+    windows = replay_windows(prepared.config, prepared.environment, core, store)
     return Plan(
         environment=prepared.environment,
         mode=prepared.chosen.mode,
@@ -71,6 +73,7 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
             )
             for window in windows
         ),
+        without_candles=tuple(silent_schedules(core, windows, store)),
     )
 
 
@@ -87,3 +90,5 @@ def plan_lines(answer: Plan) -> Iterator[str]:
         yield f"plugin        {name}: {source}"
     for window in answer.windows:
         yield f"window        {window.start} to {window.end}: {', '.join(window.series)}"
+    for name in answer.without_candles:
+        yield f"no candles    {name} will not decide: the store lacks a series it takes"

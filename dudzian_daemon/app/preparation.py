@@ -13,18 +13,22 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
-from dudzian_daemon.app.plugins import PluginSource, load_plugin, make_strategy
+from dudzian_daemon.app.controller_modules import controllers_of
+from dudzian_daemon.app.plugin_places import plugin_folders
+from dudzian_daemon.app.plugins import PluginSource, load_plugin, make_strategy, require_startable
 from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.load import LoadedConfig, load
-from dudzian_daemon.config.places import bundled
 from dudzian_daemon.config.schema import CoreConfig, Environment
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.trading.spec import SessionSpec
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line said; None where it said nothing."""
+    """What the command line said; None where it said nothing. `modules` supply controllers, the first one first.
+
+    `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run.
+    """
 
     config: Path | None = None
     environment: str | None = None
@@ -32,6 +36,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     speed: str | None = None
     metrics_port: int | None = None
     show_view: bool = True
+    plugins_dir: Path | None = None
+    modules: tuple[str, ...] = ()
+    scheduler: str | None = None
+    run_once: bool = False
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -62,23 +70,31 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
     """Resolve names and load plugins. Raises `ConfigError` or `PluginError`."""
-    flags = {} if options.metrics_port is None else {"runtime.metrics_http.port": options.metrics_port}
+    flags: dict[str, Any] = {} if options.metrics_port is None else {"runtime.metrics_http.port": options.metrics_port}
     loaded = load(options.config, env=env, cli=flags)
+    environment = loaded.config.environment_id(options.environment)
+    if options.scheduler is not None:
+        loaded.config.scheduler(options.scheduler)
+        loaded = load(options.config, env=env, cli=flags | {f"environments.{environment}.scheduler": options.scheduler})
     config = loaded.config
-    environment = config.environment_id(options.environment)
     chosen = config.environments[environment]
     if not chosen.enabled:
         msg = f"environment {environment!r} is disabled in {loaded.path} ({chosen.description}); set `enabled: true` there to run it"
         raise ConfigError(msg)
-    folders = [bundled("plugins")]
-    plugins = {name: load_plugin("strategies", config.strategy(name).plugin, folders) for name in strategies_of(config, environment)}
+    folders = plugin_folders(options.plugins_dir, env)
+    names = strategies_of(config, environment)
+    supplied = controllers_of(options.modules, names)
+    plugins = {name: supplied.get(name) or load_plugin("strategies", config.strategy(name).plugin, folders) for name in names}
     strategies = {name: make_strategy(source, config.strategy(name).parameters) for name, source in plugins.items()}
+    spec = session_spec(config, environment, strategies)
+    for schedule in spec.schedules:
+        require_startable(plugins[schedule.strategy], strategies[schedule.strategy], schedule)
     return Prepared(
         loaded=loaded,
         environment=environment,
         data_folder=data_folder.resolve(options.data_dir, env),
         plugins=plugins,
-        spec=session_spec(config, environment, strategies),
+        spec=spec,
         speed=parse_speed(options.speed if options.speed is not None else str(chosen.replay.speed)),
     )
 
@@ -104,10 +120,16 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
         "config": msgspec.Raw(canonical(prepared.config, prepared.environment)),
         "package": {"version": dudzian_daemon.__version__, "sha256": package_digest()},
         "plugins": {name: {"plugin": source.name, "sha256": source.digest} for name, source in sorted(prepared.plugins.items())},
-        "dependencies": dict(sorted((dist.name, dist.version) for dist in distributions() if dist.name)),
+        "dependencies": installed(),
         "interpreter": interpreter,
         "platform": platform,
     }
+
+
+def installed() -> dict[str, str]:
+    """Version by name of every distribution of this interpreter; each one's metadata is parsed once, since that is slow."""
+    found = (distribution.metadata for distribution in distributions())
+    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in found if metadata["Name"]))
 
 
 def package_digest() -> str:

@@ -13,7 +13,7 @@ from dudzian_daemon.trading.windows import Window
 
 
 def replay_windows(config: CoreConfig, environment: str, core: Core, store: DerivedVenueStore) -> list[Window]:
-    """The configured windows, else one over all candles the store has of the scheduled series. Blocks on the store."""
+    """The configured windows that have something scheduled, else one over all candles of the scheduled series. Blocks on the store."""
     chosen = config.environment(environment)
     needs = _warm_up(config, environment, core)
 
@@ -24,7 +24,25 @@ def replay_windows(config: CoreConfig, environment: str, core: Core, store: Deri
         Window(window.start_ns, window.end_ns, _of(needs, {pair(symbol) for symbol in window.instruments}, window.granularity))
         for window in chosen.replay.windows
     ]
-    return windows or [_everything(needs, store, environment)]
+    if not windows:
+        return [_everything(needs, store, environment)]
+    played = [window for window in windows if window.series]
+    if not played:
+        msg = f"no replay window of environment {environment!r} has candles that its schedules take: {', '.join(_names(needs))}"
+        raise ConfigError(msg)
+    return played
+
+
+def silent_schedules(core: Core, windows: Iterable[Window], store: DerivedVenueStore) -> list[str]:
+    """Schedules that will never decide, since the store lacks a series in all windows for each of their units. Blocks on the store."""
+    stored = {
+        series
+        for window in windows
+        for series in window.series
+        if any(found.start < window.end and window.start < found.end for found in store.ranges(series))
+    }
+    units = core.strategies.units
+    return [name for name in units if not any(all(need.series in stored for need in unit.needs) for unit in units[name])]
 
 
 def _warm_up(config: CoreConfig, environment: str, core: Core) -> dict[Series, int]:

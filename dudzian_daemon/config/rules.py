@@ -142,6 +142,29 @@ def _pairs_of(document: Document, key: str, entry: dict[str, Any]) -> Iterator[t
         yield from (((*path, name, "instrument_bucket"), symbol) for symbol in listed(symbols))
 
 
+def watchdog_limits(document: Document) -> Iterator[Problem]:
+    """A call is named before the process ends for it."""
+    path = ("runtime", "watchdog")
+    limits = document.section(*path)
+    warn, limit = limits.get("warn_seconds", 0.5), limits.get("limit_seconds", 30.0)
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (warn, limit))
+    if numbers and warn >= limit:
+        key = "limit_seconds" if "limit_seconds" in limits else "warn_seconds"
+        yield document.problem((*path, key), f"expected warn_seconds < limit_seconds, found {warn} and {limit}")
+
+
+def scheduler_tokens(document: Document) -> Iterator[Problem]:
+    """No two tokens of a scheduler share their name."""
+    for name, scheduler in document.entries(*_SCHEDULERS):
+        tokens = scheduler.get("rbac_tokens")
+        ids = [
+            token.get("token_id", "scheduler-local") for token in (tokens if isinstance(tokens, list) else ()) if isinstance(token, dict)
+        ]
+        for index, token_id in enumerate(ids):
+            if token_id in ids[:index]:
+                yield document.problem((*_SCHEDULERS, name, "rbac_tokens", index), f"token {token_id!r} is there already")
+
+
 RULES: Final[tuple[Callable[[Document], Iterator[Problem]], ...]] = (
     unique_names,
     replay_windows,
@@ -151,6 +174,8 @@ RULES: Final[tuple[Callable[[Document], Iterator[Problem]], ...]] = (
     backtest_profiles,
     instrument_keys,
     venues,
+    watchdog_limits,
+    scheduler_tokens,
 )
 
 

@@ -35,10 +35,12 @@ from dudzian_daemon.config.fields import (
     Positive,
     PositiveFraction,
     Scalar,
+    Scope,
     Seconds,
     Section,
     Symbol,
     Text,
+    Variable,
     Version,
     about,
 )
@@ -263,14 +265,27 @@ class Schedule(Section, frozen=True, kw_only=True):
     priority: Annotated[int, Meta(ge=0, le=1_000_000, description="order of schedules due at one instant, lowest first")] = 100
 
 
+class AccessToken(Section, frozen=True, kw_only=True):
+    """A token that may control a running scheduler: where it is kept and what it is good for; never the token itself."""
+
+    token_id: Annotated[Label, about("its name in commands, and the name of its keychain entry")] = "scheduler-local"
+    token_env: Annotated[Variable, about("environment variable that holds it; it goes before the keychain")] = "CORE_SCHEDULER_TOKEN"
+    scopes: Annotated[tuple[Scope, ...], about("what it allows")] = ("runtime.schedule.read", "runtime.schedule.write")
+
+
 class Scheduler(Section, frozen=True, kw_only=True):
     """A set of schedules that run together."""
 
     telemetry_namespace: Annotated[DottedName, about("prefix of its telemetry")] = "runtime.multi_strategy"
     decision_log_category: Annotated[DottedName, about("category of its decisions in the log")] = "runtime.scheduler"
     health_check_interval: Annotated[Seconds, about("seconds between two health reports")] = 120
-    rbac_tokens: Annotated[tuple[Label, ...], about("names of keychain entries whose tokens may control it")] = ()
+    rbac_tokens: Annotated[tuple[AccessToken, ...], about("tokens that may control it; empty: one with all defaults")] = ()
     schedules: Annotated[dict[Name, Schedule], Meta(min_length=1, description="its schedules by name")]
+
+    @property
+    def tokens(self) -> tuple[AccessToken, ...]:
+        """The tokens that may control it."""
+        return self.rbac_tokens or (AccessToken(),)
 
 
 class MetricsHttp(Section, frozen=True, kw_only=True):
@@ -291,12 +306,22 @@ class ResourceLimits(Section, frozen=True, kw_only=True):
     headroom_warning_threshold: Annotated[float, Meta(gt=0, le=1, description="share of a budget at which to warn")] = 0.8
 
 
+class WatchdogLimits(Section, frozen=True, kw_only=True):
+    """How long one call of a strategy may take before it is named, and before the process ends and a restart quarantines it."""
+
+    warn_seconds: Annotated[float, Meta(ge=0.05, le=600, description="it is named with its stack after this, and a fifth of a second")] = (
+        0.5
+    )
+    limit_seconds: Annotated[float, Meta(ge=0.1, le=3_600, description="the process ends after this; more than `warn_seconds`")] = 30.0
+
+
 class Runtime(Section, frozen=True, kw_only=True):
     """What runs in the process."""
 
     multi_strategy_schedulers: Annotated[dict[Name, Scheduler], about("schedulers by name")] = field(default_factory=dict)
     metrics_http: Annotated[MetricsHttp, about("metrics and health endpoint")] = MetricsHttp()
     resource_limits: Annotated[ResourceLimits, about("budgets of the process")] = ResourceLimits()
+    watchdog: Annotated[WatchdogLimits, about("limits of a strategy's call")] = WatchdogLimits()
 
 
 class StopBudgets(Section, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ _SECRET_KEY: Final = re.compile(r"(^|_)(secret|token|password|passwd|passphrase|
 #: Shorter values (a count of tokens, say) hide nothing.
 _SHORTEST: Final = 4
 #: Fields of the schema that name a secret kept elsewhere.
-_REFERENCES: Final = frozenset({"keychain_key", "signing_key_id", "rbac_tokens", "credential_purpose", "purpose"})
+_REFERENCES: Final = frozenset({"keychain_key", "signing_key_id", "rbac_tokens", "token_id", "credential_purpose", "purpose"})
 _ENCODED: Final = re.compile(r"[0-9a-fA-F]{32,}|(?=[^0-9]*[0-9])(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9+/_-]{24,}={0,2}")
 
 

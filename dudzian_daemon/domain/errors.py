@@ -51,3 +51,9 @@ class StorageFull(StorageError):
 
 class BudgetExceeded(DudzianError):
     """A stated time or resource budget was overrun."""
+
+
+class LiveBlocked(DudzianError):
+    """Live trading was asked for: there is no road to it."""
+
+    exit_code = 7

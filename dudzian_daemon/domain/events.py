@@ -46,13 +46,17 @@ class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CycleDurable(msgspec.Struct, frozen=True, kw_only=True):
-    """`session.cycle_durable`: the whole record with the identity of its journal line, for projections."""
+    """`session.cycle_durable`: the whole record with the identity of its journal line, for projections.
+
+    `duration_s` is the wall time of the step, `late_s` how late by the wall it began, None where time does not pass by itself.
+    """
 
     record: CycleRecord
     log_id: str
     line: int
     line_hash: str
     duration_s: float
+    late_s: float | None = None
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):

@@ -138,7 +138,7 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
 
 
 class Gap(msgspec.Struct, frozen=True, array_like=True, tag="gap", gc=False):
-    """Bars of one series with `start` <= end of bar < `end` will never come."""
+    """The bars of one series that lie in [`start`, `end`) will never come."""
 
     instant: int
     instrument: str

@@ -122,7 +122,8 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
 
     `age_ns` is how old the candle is that was decided on; an opening group older than `max_age_ns` is refused. `rank` counts
     the schedule's opening groups of this instant, best first; those beyond `max_rank` are refused. `held_ns` is how long
-    the feed waited for that candle: the simulated venue could not have had the order earlier. A closing group of the core itself has no `signal_id`.
+    the feed waited for that candle: the simulated venue could not have had the order earlier. A closing group of the core
+    itself has no `signal_id`.
     """
 
     id: str

@@ -14,7 +14,8 @@ from dudzian_daemon.domain.records import PositionChange
 class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
     """From flat to flat; `side` is that of the first fill and `quantity` all that was bought (long) or sold (short) in between.
 
-    Prices are means over the fills, slippage included; `profit` is after `fees`; instants are in ns.
+    Prices are means over the fills, slippage included; `profit` is after `fees`; instants are in ns. A `synthetic` one was made
+    on prices of a derived venue.
     """
 
     strategy: str
@@ -27,6 +28,7 @@ class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
     exit_price: float
     profit: Decimal
     fees: Decimal
+    synthetic: bool = False
 
 
 class _Running(msgspec.Struct):
@@ -82,4 +84,5 @@ def _ended(running: _Running, fill: Fill, change: PositionChange) -> RoundTrip:
         exit_price=float(running.received) / float(running.left),
         profit=change.realised - running.realised - running.fees,
         fees=running.fees,
+        synthetic=fill.synthetic,
     )

@@ -7,8 +7,9 @@ Floats, `math.fsum` and square roots alone, so that the figures are the same on 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -17,6 +18,25 @@ from dudzian_daemon.domain.money import ZERO
 
 #: Daily equities a year.
 PERIODS_PER_YEAR: Final = 365
+
+#: What the figures mean, for whoever reads them without the documentation: n is the number of days, r are daily returns.
+CONVENTIONS: Final[Mapping[str, int | float | str]] = {
+    "period": "UTC day within the windows, marked at its end",
+    "periods_per_year": PERIODS_PER_YEAR,
+    "ddof": 1,
+    "riskless_rate": 0.0,
+    "returns": "r = equity / equity of the day before - 1",
+    "cagr": "(last equity / first equity) ** (365 / n) - 1",
+    "volatility": "sqrt(sum((r - mean(r)) ** 2) / (n - 1)) * sqrt(365)",
+    "sharpe": "mean(r) / sqrt(sum((r - mean(r)) ** 2) / (n - 1)) * sqrt(365)",
+    "sortino": "mean(r) / sqrt(sum(min(r, 0) ** 2) / n) * sqrt(365)",
+    "calmar": "cagr / max_drawdown",
+    "max_drawdown": "largest (peak - equity) / peak of daily equity, the opening equity included",
+    "exposure": "time with a position open / time within the windows",
+    "turnover": "value of all fills / mean of daily equity",
+    "win_rate": "round trips with a profit above 0, after fees / round trips",
+    "profit_factor": "sum of the profits above 0 / sum of the losses, after fees",
+}
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +118,7 @@ def daily_returns(equity: Sequence[float]) -> list[float] | None:
     """Change of each value from the one before as a share of that; None where equity was 0 or less, since no share of it has a meaning."""
     if min(equity) <= 0.0:
         return None
-    return [after / before - 1.0 for before, after in zip(equity, equity[1:], strict=False)]
+    return [after / before - 1.0 for before, after in pairwise(equity)]
 
 
 def mean(values: Sequence[float]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import anyio.to_thread
 
@@ -15,10 +15,9 @@ from dudzian_daemon.trading.windows import Digest, Window, read_window, window_t
 class ReplayFeed:
     """Yields ticks and window ends; reads the store in a worker thread, a window at a time."""
 
-    def __init__(self, store: CandleStore, windows: Sequence[Window], execution_series: Mapping[str, str], digest: Digest) -> None:
+    def __init__(self, store: CandleStore, windows: Sequence[Window], digest: Digest) -> None:
         self._store = store
         self._windows = windows
-        self._execution_series = execution_series
         self._digest = digest
 
     async def items(self) -> AsyncIterator[Tick | WindowEnd]:
@@ -27,7 +26,7 @@ class ReplayFeed:
         for number, window in enumerate(self._windows, start=1):
             fault_point("feed.warm_up")
             found = await anyio.to_thread.run_sync(read_window, self._store, window)
-            for tick in window_ticks(window, found, previous_end, self._execution_series, self._digest):
+            for tick in window_ticks(window, found, previous_end, self._digest):
                 yield tick
             previous_end = window.end
             yield WindowEnd(number, last=number == len(self._windows))

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -19,10 +19,12 @@ from dudzian_daemon.domain.errors import StorageError, StorageFull
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
-from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.domain.records import CycleRecord, StrategyFault
+from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.pace import Pace
+from dudzian_daemon.kernel.stacks import told
 from dudzian_daemon.trading.driver import Driver
 
 #: The core may run ahead of the disk by this many journal lines.
@@ -31,6 +33,8 @@ MAX_LINES_AHEAD: Final = 512
 QUIET_SECONDS: Final = 1.0
 #: How long the frozen core waits before it asks a full disk again.
 FULL_DISK_RETRY_SECONDS: Final = 1.0
+
+log = logs.logger("session")
 
 
 class Feed(Protocol):
@@ -42,10 +46,11 @@ class Feed(Protocol):
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Wall time of a step: start in ns since 1970 and duration in ns of the monotonic clock."""
+    """Wall time of a step: start in ns since 1970, duration in monotonic ns, and how late it began by its pace, None without one."""
 
     started_ns: int
     duration_ns: int
+    late_ns: int | None = None
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -90,6 +95,10 @@ class Session:
         self._state = "starting"
         self._upcoming: int | None = None
         self._release_at: int | None = None
+        #: Commands (name, arguments) that are stepped in before the very first input, warm-up included.
+        self.opening: Sequence[tuple[str, dict[str, str]]] = ()
+        self._caught: list[Exception] = []
+        driver.core.strategies.on_fault = self._caught.append
         self.durable_sequence = 0
         self.data_ended = False
 
@@ -164,12 +173,20 @@ class Session:
             await self._until_due(item)
             if item.rows:
                 await anyio.to_thread.run_sync(self._store_rows, item)
-            self._step(partial(self._driver.advance, item))
+            self._step_opening(item.instant)
+            self._step(partial(self._driver.advance, item), due_at=self._release_at)
             if item.rows:
                 self._pace.anchor(item.instant)
                 self._publish_state("running")
         self.data_ended = True
         self._publish_state("data_ended")
+
+    def _step_opening(self, instant: int) -> None:
+        """The opening commands, the last one at the instant of the first input: the phase of commands comes before every other."""
+        commands, self.opening = self.opening, ()
+        for number, (name, arguments) in enumerate(commands, start=1):
+            now = instant - len(commands) + number
+            self._step(partial(self._driver.command, f"opening-{number}", name, arguments, now=now))
 
     async def _end_window(self, window: WindowEnd) -> None:
         self._upcoming = self._release_at = None
@@ -197,18 +214,28 @@ class Session:
         while self._frozen or self._journal.pending >= MAX_LINES_AHEAD:
             await self._next_release()
 
-    def _step(self, step: Callable[[], Iterator[CycleRecord]]) -> int:
-        """Run one step under exact money and append its cycles; returns the core's sequence."""
+    def _step(self, step: Callable[[], Iterator[CycleRecord]], due_at: int | None = None) -> int:
+        """Run one step, due at a monotonic time (ns), under exact money and append its cycles; returns the core's sequence."""
         started, before = self._clock.wall_ns(), self._clock.monotonic_ns()
         with exact_money():
             records = list(step())
-        timing = Timing(started, self._clock.monotonic_ns() - before)
+        late_ns = None if due_at is None else max(0, before - due_at)
+        timing = Timing(started, self._clock.monotonic_ns() - before, late_ns)
         for record in records:
-            self._journal.append(record, wall={"started_ns": timing.started_ns, "duration_ns": timing.duration_ns})
+            self._journal.append(record, wall=_wall(timing, self._tell_faults(record.faults)))
             self._timings.append((record.sequence, timing))
         if records:
             self._appended.set()
         return self._driver.core.sequence
+
+    def _tell_faults(self, faults: Sequence[StrategyFault]) -> list[dict[str, str]]:
+        """Text and stack of what the plugins raised, in the order of the record's faults."""
+        caught, self._caught[:] = self._caught[: len(faults)], self._caught[len(faults) :]
+        details = [{"text": detail.text, "stack": detail.stack} for detail in map(told, caught)]
+        for fault, detail in zip(faults, details, strict=False):  # a record holds no more faults than were caught
+            where = {"strategy": fault.strategy, "unit": fault.unit, "where": fault.where}
+            log.warning("strategy_fault", action="contain", **where, text=detail["text"], stack=detail["stack"])
+        return details
 
     # -- durable, then visible -------------------------------------------------------------------------------------
 
@@ -246,7 +273,7 @@ class Session:
     def _release(self, released: Sequence[Released]) -> None:
         for cycle in released:
             timing = self._timings.popleft()[1]
-            self._publish(cycle, timing)
+            publish_cycle(self._bus, cycle, timing, self._journal.log_id)
             self.durable_sequence = cycle.record.sequence
         self._released.set()
         self._released = anyio.Event()
@@ -260,32 +287,39 @@ class Session:
     async def _next_release(self) -> None:
         await self._released.wait()
 
-    def _publish(self, cycle: Released, timing: Timing) -> None:
-        publish, record = self._bus.publish, cycle.record
-        for topic, messages in (
-            (events.MARKET_CANDLE, [item for item in record.inputs if isinstance(item, Candle)]),
-            (events.STRATEGY_SIGNAL, record.signals),
-            (events.STRATEGY_FAULT, record.faults),
-            (events.STRATEGY_STATE, record.strategies),
-            (events.RISK_VERDICT, record.verdicts),
-            (events.RISK_STATE, record.risk),
-            (events.ORDER_RESULT, record.results),
-            (events.ORDER_FILL, record.fills),
-        ):
-            for message in messages:
-                publish(topic, message)
-        publish(events.CONTROLLER_CYCLE, controller_cycle(record, timing))
-        publish(
-            events.CYCLE_DURABLE,
-            events.CycleDurable(
-                record=record, log_id=self._journal.log_id, line=cycle.line, line_hash=cycle.line_hash, duration_s=timing.duration_ns / 1e9
-            ),
-        )
-
     def _publish_state(self, state: str, detail: str = "") -> None:
         self._state = state
         message = events.SessionState(state=state, log_id=self._journal.log_id, instant=self._driver.last[0], detail=detail)
         self._bus.publish(events.SESSION_STATE, message)
+
+
+def publish_cycle(bus: Bus, cycle: Released, timing: Timing, log_id: str) -> None:
+    """Everything the bus is told of a cycle that is durable."""
+    publish, record = bus.publish, cycle.record
+    for topic, messages in (
+        (events.MARKET_CANDLE, [item for item in record.inputs if isinstance(item, Candle)]),
+        (events.STRATEGY_SIGNAL, record.signals),
+        (events.STRATEGY_FAULT, record.faults),
+        (events.STRATEGY_STATE, record.strategies),
+        (events.RISK_VERDICT, record.verdicts),
+        (events.RISK_STATE, record.risk),
+        (events.ORDER_RESULT, record.results),
+        (events.ORDER_FILL, record.fills),
+    ):
+        for message in messages:
+            publish(topic, message)
+    publish(events.CONTROLLER_CYCLE, controller_cycle(record, timing))
+    publish(
+        events.CYCLE_DURABLE,
+        events.CycleDurable(
+            record=record,
+            log_id=log_id,
+            line=cycle.line,
+            line_hash=cycle.line_hash,
+            duration_s=timing.duration_ns / 1e9,
+            late_s=None if timing.late_ns is None else timing.late_ns / 1e9,
+        ),
+    )
 
 
 def controller_cycle(record: CycleRecord, timing: Timing) -> events.ControllerCycle:
@@ -303,6 +337,12 @@ def controller_cycle(record: CycleRecord, timing: Timing) -> events.ControllerCy
         instant=record.instant,
         phase=record.phase,
     )
+
+
+def _wall(timing: Timing, faults: list[dict[str, str]]) -> dict[str, Any]:
+    """Member `w` of a cycle: nothing in it is compared."""
+    late = {} if timing.late_ns is None else {"late_ns": timing.late_ns}
+    return {"started_ns": timing.started_ns, "duration_ns": timing.duration_ns} | late | ({"faults": faults} if faults else {})
 
 
 def _yes(value: bool) -> str:

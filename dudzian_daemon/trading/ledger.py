@@ -63,6 +63,7 @@ class Ledger:
         self._last: dict[str, tuple[float, int]] = {}
         self._value: dict[str, Decimal] = {}
         self._holdings = ZERO
+        self._short_proceeds: Decimal | None = None  # None: a fill has changed them since they were last asked for
         self.entries = 0
         self.balances: dict[tuple[str, str], Decimal] = {}
         self._post(
@@ -84,8 +85,9 @@ class Ledger:
 
     def blocked_cash(self, leverage: Decimal) -> Decimal:
         """Cash that short positions tie up: their proceeds, and 1 / `leverage` of them as margin."""
-        proceeds = sum((-book.cost for book in self.books.values() if book.quantity < 0), ZERO)
-        return proceeds + share(proceeds, ONE, leverage)
+        if self._short_proceeds is None:
+            self._short_proceeds = sum((-book.cost for book in self.books.values() if book.quantity < 0), ZERO)
+        return self._short_proceeds + share(self._short_proceeds, ONE, leverage)
 
     def exposure(self, instrument: str) -> Decimal:
         """Marked value of the net position, signed."""
@@ -132,6 +134,7 @@ class Ledger:
         )
         self.cash -= notional + fill.fee
         self.fees += fill.fee
+        self._short_proceeds = None
         self.net[fill.instrument] = self.net.get(fill.instrument, ZERO) + signed
         self._revalue(fill.instrument)
         return entry, self._move(fill, signed, notional)

@@ -135,6 +135,7 @@ class Core:
         for order, fill in self.execution.match(price):
             self._execute(order, fill, draft)
         if isinstance(price, OpenPrint):
+            self.execution_series[price.instrument] = price.granularity
             self.ledger.mark(price.instrument, price.price, price.instant)
             return
         self.ledger.mark(price.instrument, (price.bid + price.ask) / 2.0, price.instant - price.age_ns)

@@ -95,8 +95,11 @@ class StrategyHost:
         self._faults: Counter[str] = Counter()
         #: Strategies that do not decide, and why: `suspended` or `quarantined`.
         self.inactive: dict[str, str] = dict.fromkeys(spec.quarantined, QUARANTINED)
-        #: The unit whose code runs now: what a watchdog names when it does not come back.
+        #: The unit whose code runs now, and how often plugin code was called: what a watchdog names when it does not come back.
         self.running: Unit | None = None
+        self.calls = 0
+        #: Told of every exception a plugin let out: its text and stack are wall fields and no matter of the core's.
+        self.on_fault: Callable[[Exception], object] | None = None
         for schedule in spec.schedules:
             strategy = spec.strategies[schedule.strategy]
             self.units[schedule.name] = tuple(Unit(schedule, strategy, legs) for legs in _in_legs(schedule.instruments, strategy.legs))
@@ -216,9 +219,12 @@ class StrategyHost:
     def _fenced(self, faults: list[StrategyFault], unit: Unit, where: str, call: Callable[[*Ts], T], *arguments: *Ts) -> T | None:
         """The plugin's answer, or None with a fault on record."""
         self.running = unit
+        self.calls += 1
         try:
             return call(*arguments)
         except Exception as error:  # noqa: BLE001 - fence "plugin call": a strategy's fault is a record, never the core's
+            if self.on_fault is not None:
+                self.on_fault(error)
             faults.append(StrategyFault(strategy=unit.schedule.strategy, unit=unit.name, where=where, error=type(error).__name__))
             return None
         finally:

@@ -7,35 +7,33 @@ from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 
-from dudzian_daemon.domain.market import Candle, Input, OpenPrint, Phase, Series, Tick
+from dudzian_daemon.domain.market import Candle, Gap, Input, OpenPrint, Phase, Series, Tick
 
 Keyed = tuple[int, int, str, str, Input]
 
 
-def candle_ticks(rows: Mapping[Series, Sequence[Candle]], execution_series: Mapping[str, str]) -> Iterator[Tick]:
+def candle_ticks(rows: Mapping[Series, Sequence[Candle]]) -> Iterator[Tick]:
     """The candles as the core must see them.
 
-    A candle of an instrument's execution series becomes two inputs, its open print at the bar's start and its close at
-    the bar's end; a coarser candle only the close. Instrument keys begin with the venue, so key order is venue rank.
+    The finest series that has candles of an instrument executes: each of its candles becomes two inputs, the open print
+    at the bar's start and the close at the bar's end; a coarser candle only the close. A hole in a series is one gap, told
+    when the next bar has come. Instrument keys begin with the venue, so key order is venue rank.
     """
-    streams = [
-        _inputs(series, candles, with_open=execution_series.get(series.instrument) == series.granularity)
-        for series, candles in rows.items()
-    ]
+    finest: dict[str, Series] = {}
+    for series in sorted((series for series, candles in rows.items() if candles), key=lambda series: series.step_ns, reverse=True):
+        finest[series.instrument] = series
+    streams = [_inputs(series, candles, with_open=finest.get(series.instrument) == series) for series, candles in rows.items()]
     for (instant, phase), keyed in groupby(merge(*streams, key=itemgetter(0, 1, 2, 3)), key=itemgetter(0, 1)):
         yield Tick(instant, Phase(phase), tuple(item[4] for item in keyed))
 
 
 def _inputs(series: Series, candles: Iterable[Candle], *, with_open: bool) -> Iterator[Keyed]:
-    step = series.step_ns
+    step, series_key, expected = series.step_ns, (series.instrument, series.granularity), None
     for candle in candles:
+        start = candle.end - step
         if with_open:
-            start = candle.end - step
-            yield (
-                start,
-                Phase.OPEN,
-                series.instrument,
-                series.granularity,
-                OpenPrint(start, series.instrument, series.granularity, candle.open),
-            )
-        yield candle.instant, Phase.CLOSE, series.instrument, series.granularity, candle
+            yield start, Phase.OPEN, *series_key, OpenPrint(start, *series_key, candle.open)
+        if expected is not None and start > expected:
+            yield candle.instant, Phase.REVISION, *series_key, Gap(candle.instant, *series_key, expected, start)
+        yield candle.instant, Phase.CLOSE, *series_key, candle
+        expected = candle.end

@@ -46,15 +46,10 @@ def read_window(store: CandleStore, window: Window) -> WindowRows:
     return WindowRows(rows, history)
 
 
-def window_ticks(
-    window: Window, found: WindowRows, previous_end: int | None, execution_series: Mapping[str, str], digest: Digest
-) -> Iterator[Tick]:
+def window_ticks(window: Window, found: WindowRows, previous_end: int | None, digest: Digest) -> Iterator[Tick]:
     """The tick that opens the window, with the hole since `previous_end` and the warm-ups, then its candles."""
     yield _opening(window, found.history, previous_end, digest)
-    execution = {series.instrument: series.granularity for series in found.rows} | {
-        instrument: granularity for instrument, granularity in execution_series.items() if Series(instrument, granularity) in found.rows
-    }
-    yield from candle_ticks(found.rows, execution)
+    yield from candle_ticks(found.rows)
 
 
 def end_window(driver: Driver, end: WindowEnd) -> Iterator[CycleRecord]:

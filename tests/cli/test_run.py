@@ -89,6 +89,15 @@ def test_a_dry_run_fails_as_the_run_would(
     assert not (tmp_path / "data").exists()
 
 
+def test_schedules_for_which_there_are_no_candles_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    with pytest.raises(SystemExit, match="0"):
+        main(["seed-paper-cache", "-e", "binance_paper", "--days", "2", "--data-dir", str(data)])
+    capsys.readouterr()
+    document = plan(capsys, "--environment", "binance_paper", "--data-dir", data)
+    assert document["without_candles"] == ["core_mean_reversion", "core_cross_exchange"]  # they take 5m and 30s, the seeded ones are 1d
+
+
 def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", "max") as child:
         ended = child.end()

@@ -31,7 +31,7 @@ class Memory:
 async def replay(session: Desk, *spans: tuple[int, int]) -> None:
     """Play windows of hours as the session task does."""
     windows = [Window(hour(start), hour(end), {BTC_1H: WARM_UP}) for start, end in spans]
-    feed = ReplayFeed(Memory(), windows, session.core.execution_series, lambda rows: f"{len(rows)} rows to {rows[-1].end}")
+    feed = ReplayFeed(Memory(), windows, lambda rows: f"{len(rows)} rows to {rows[-1].end}")
     async for item in feed.items():
         if isinstance(item, Tick):
             session.ticks([item])

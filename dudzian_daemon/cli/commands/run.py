@@ -5,16 +5,12 @@ Without options this is the demo: real candles that ship with the package, no ne
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text, lossy_stdout
-
-if TYPE_CHECKING:
-    from dudzian_daemon.app.preparation import RunOptions
+from dudzian_daemon.cli.session_run import Said, run_session, show_plan
 
 EXAMPLES = """Examples:
 
@@ -39,39 +35,32 @@ def command(
     speed: Annotated[str | None, typer.Option(help="Market seconds per second of a replay: max, real or a number.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics, /livez, /readyz on 127.0.0.1; 0: any free one.")] = None,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")] = False,
+    plugins_dir: Annotated[
+        Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
+    ] = None,
+    pipeline_module: Annotated[
+        list[str] | None, typer.Option("--pipeline-module", help="Importable module that supplies CONTROLLERS (signals only); repeat.")
+    ] = None,
+    realtime_module: Annotated[
+        list[str] | None, typer.Option("--realtime-module", help="The same, asked after the pipeline modules; repeat.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")] = False,
 ) -> None:
     """Run a paper session until its data ends or you press Ctrl-C (twice: at once)."""
-    from dudzian_daemon.app.signals import StopSignals
-    from dudzian_daemon.kernel.faults import fault_point
-
-    signals = StopSignals()
-    if not dry_run:
-        signals.install()  # to the end of the process: a Ctrl-C after the last line is no traceback either
-        fault_point("run.import")
-
-    from dudzian_daemon.app.preparation import RunOptions
-
-    options = RunOptions(
-        config=config, environment=environment, data_dir=data_dir, speed=speed, metrics_port=metrics_port, show_view=not no_ui
-    )
+    said: Said = {
+        "config": config,
+        "environment": environment,
+        "data_dir": data_dir,
+        "speed": speed,
+        "metrics_port": metrics_port,
+        "show_view": not no_ui,
+        "plugins_dir": plugins_dir,
+        "modules": (*(pipeline_module or ()), *(realtime_module or ())),
+    }
     if dry_run:
-        _plan(options, as_json=as_json)
+        show_plan(as_json=as_json, **said)
         return
-
-    from dudzian_daemon.app import daemon
-
-    raise typer.Exit(daemon.run(options, os.environ, lossy_stdout(), signals))
-
-
-def _plan(options: RunOptions, *, as_json: bool) -> None:
-    from dudzian_daemon.app.plan import plan, plan_lines
-
-    answer = plan(options, os.environ)
-    if as_json:
-        emit_json(answer)
-    else:
-        emit_text("\n".join(plan_lines(answer)))
+    run_session(**said)

@@ -56,6 +56,24 @@ PLANTED = [
         "risk_profiles.aggressive.strategy_allocations.core_daily_trent",
         "unknown strategy 'core_daily_trent'; did you mean 'core_daily_trend'?",
     ),
+    (
+        "      decision_log_category: runtime.scheduler.core\n",
+        "      rbac_tokens: [{}, {token_env: OTHER}]",
+        "runtime.multi_strategy_schedulers.core_multi_pipeline.rbac_tokens[1]",
+        "token 'scheduler-local' is there already",
+    ),
+    (
+        "      decision_log_category: runtime.scheduler.demo\n",
+        "      rbac_tokens: [{token_id: 8f3a9d0c4b7e61f25a8d3c9e7b6f1a02}]",
+        "runtime.multi_strategy_schedulers.demo_pipeline.rbac_tokens[0].token_id",
+        "this looks like the secret itself; write the name of its keychain entry",
+    ),
+    (
+        "  resource_limits: {cpu_percent: 65, memory_mb: 2048, io_read_mb_s: 120, io_write_mb_s: 80, headroom_warning_threshold: 0.8}\n",
+        "  watchdog: {warn_seconds: 40}",
+        "runtime.watchdog.warn_seconds",
+        "expected warn_seconds < limit_seconds, found 40 and 30.0",
+    ),
     ("  position_size: 0.1\n", "  position_size: a tenth", "paper_trading.position_size", "expected a number, found text 'a tenth'"),
     ("  latency_ms: 0\n", "  latency_ms: 0.5", "paper_trading.latency_ms", "expected an integer, found 0.5"),
     (
@@ -68,14 +86,14 @@ PLANTED = [
 ]
 
 
-def test_twelve_errors_of_all_kinds_are_found_at_once_where_they_stand(folder: Path, problems: Problems, replaced: Replaced) -> None:
+def test_fifteen_errors_of_all_kinds_are_found_at_once_where_they_stand(folder: Path, problems: Problems, replaced: Replaced) -> None:
     for old, new, _, _ in PLANTED:
         replaced(old, f"{new} # planted\n")
     main = folder / "core.yaml"
     lines = main.read_text(encoding="utf-8").splitlines()
     found = problems(main)
     assert [problem.line for problem in found] == [number for number, line in enumerate(lines, start=1) if line.endswith("# planted")]
-    assert len(found) == len(PLANTED) == 12
+    assert len(found) == len(PLANTED) == 15
     for problem, (_, planted, key, message) in zip(found, PLANTED, strict=True):
         assert problem.key == key
         assert problem.message.endswith(message)
@@ -266,7 +284,8 @@ def test_secrets_are_refused_and_not_repeated(problems: Problems, replaced: Repl
 def test_names_of_keychain_entries_are_no_secrets(replaced: Replaced) -> None:
     main = replaced(
         "      decision_log_category: runtime.scheduler.core\n",
-        "      decision_log_category: runtime.scheduler.core\n      rbac_tokens: [{token_env: CORE_SCHEDULER_TOKEN, scopes: [runtime.schedule.read]}]\n",
+        "      decision_log_category: runtime.scheduler.core\n"
+        "      rbac_tokens: [{token_env: CORE_SCHEDULER_TOKEN, scopes: [runtime.schedule.read]}]\n",
     )
     assert load(main, env={}).config.scheduler("core_multi_pipeline").rbac_tokens == (AccessToken(scopes=("runtime.schedule.read",)),)
 

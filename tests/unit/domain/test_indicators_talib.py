@@ -128,8 +128,8 @@ no_numbers = st.sampled_from([math.nan, math.inf, -math.inf])
 
 def exact_variance(window: list[float]) -> Fraction:
     numbers = [Fraction(value) for value in window]
-    mean = sum(numbers) / len(numbers)
-    return sum((number - mean) ** 2 for number in numbers) / len(numbers)
+    mean = sum(numbers, Fraction(0)) / len(numbers)
+    return sum(((number - mean) ** 2 for number in numbers), Fraction(0)) / len(numbers)
 
 
 @given(windows, series)

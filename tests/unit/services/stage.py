@@ -69,7 +69,7 @@ class Stage:
         self.bus.subscribe("*", self._hear, name="audience")
         self._waits: dict[str, anyio.Event] = {}
         self.desk = desk(script)
-        feed = Reel([*_ticks(hours, self.desk.core.execution_series), WindowEnd(1, last=True)], broken_after)
+        feed = Reel([*_ticks(hours), WindowEnd(1, last=True)], broken_after)
         self.stored: list[Tick] = []
         #: Seconds that each commit took.
         self.commits: list[float] = []
@@ -117,8 +117,8 @@ def busy(hours: int) -> dict[int, list[Signal]]:
     return {hour(number): [enter() if number % 2 else leave()] for number in range(1, hours + 1)}
 
 
-def _ticks(hours: int, execution: Mapping[str, str]) -> list[Tick]:
+def _ticks(hours: int) -> list[Tick]:
     history: list[Candle] = flat_hours(1, start=START_NS - HOUR_NS)
     window = Window(START_NS, hour(hours), {BTC_1H: 1})
     found = WindowRows({BTC_1H: flat_hours(hours)}, {BTC_1H: history})
-    return list(window_ticks(window, found, None, execution, lambda rows: f"{len(rows)} rows"))
+    return list(window_ticks(window, found, None, lambda rows: f"{len(rows)} rows"))

@@ -11,7 +11,19 @@ import msgspec
 import pytest
 
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.services.inbox import LARGEST_COMMAND, CommandFile, Inbox, Reply, expire_commands, inbox_folder, read_reply, send
+from dudzian_daemon.services.inbox import (
+    LARGEST_COMMAND,
+    CommandFile,
+    Guard,
+    HeldToken,
+    Inbox,
+    Proof,
+    Reply,
+    expire_commands,
+    inbox_folder,
+    read_reply,
+    send,
+)
 from dudzian_daemon.testing.clock import ManualClock
 
 
@@ -32,16 +44,16 @@ class Served:
         return Reply(command_id, accepted=True, detail=command.name, sequence=7)
 
 
-def serve(data_folder: Path) -> list[tuple[str, str]]:
+def serve(data_folder: Path, opened: Guard | None = None) -> list[tuple[str, str]]:
     """Serve what lies in the inbox up to the command `last`, which comes last by its name; the ids and names that were handled."""
     put(data_folder, "zzz", b'{"name": "last"}')
-    return asyncio.run(_serve(data_folder))
+    return asyncio.run(_serve(data_folder, opened))
 
 
-async def _serve(data_folder: Path) -> list[tuple[str, str]]:
+async def _serve(data_folder: Path, opened: Guard | None) -> list[tuple[str, str]]:
     served = Served()
     with served.ended:
-        await Inbox(data_folder, served, ManualClock()).run()
+        await Inbox(data_folder, served, ManualClock(), opened).run()
     return served.seen
 
 
@@ -104,3 +116,113 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "replies", folder / f"{command_id}.json")}
     assert list(modes.values()) == [0o700, 0o700, 0o600]
     assert msgspec.json.decode((folder / f"{command_id}.json").read_bytes()) == {"name": "stop", "arguments": {}}
+
+
+# -- tokens -------------------------------------------------------------------------------------------------------------
+
+SECRET = "correct horse battery staple"
+BOTH = ("runtime.schedule.read", "runtime.schedule.write")
+
+
+def guard(*tokens: HeldToken) -> Guard:
+    opened = Guard(lambda: list(tokens))
+    opened.open()
+    return opened
+
+
+def judged(data_folder: Path, opened: Guard, command: CommandFile, token: HeldToken | None = None) -> str | None:
+    """What the guard says of a command as it lies in the inbox."""
+    command_id = send(data_folder, command, token)
+    path = inbox_folder(data_folder) / f"{command_id}.json"
+    assert SECRET not in path.read_text()
+    return opened.refusal(command_id, msgspec.json.decode(path.read_bytes(), type=CommandFile))
+
+
+SUSPEND = CommandFile("suspend", {"strategy": "core"})
+
+
+def test_without_a_token_on_the_daemon_every_command_is_free(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = guard()
+    assert capsys.readouterr().err.count("scheduler_token_missing") == 1
+    assert judged(tmp_path, opened, SUSPEND) is None
+    assert judged(tmp_path, opened, SUSPEND, HeldToken("any", SECRET)) is None
+
+
+def test_with_a_token_a_write_needs_its_proof(tmp_path: Path) -> None:
+    held = HeldToken("scheduler-local", SECRET, BOTH)
+    opened = guard(held, HeldToken("reader", SECRET * 2, BOTH[:1]))
+    assert judged(tmp_path, opened, SUSPEND, HeldToken("scheduler-local", SECRET)) is None
+    refusals = {
+        "absent": judged(tmp_path, opened, SUSPEND),
+        "unknown": judged(tmp_path, opened, SUSPEND, HeldToken("stranger", SECRET)),
+        "wrong": judged(tmp_path, opened, SUSPEND, HeldToken("scheduler-local", "another value of it")),
+        "without scope": judged(tmp_path, opened, SUSPEND, HeldToken("reader", SECRET * 2)),
+    }
+    assert refusals == {
+        "absent": "suspend needs a token with scope runtime.schedule.write, found none in the command; known here: scheduler-local, reader",
+        "unknown": "suspend: token 'stranger' is not known here; known: scheduler-local, reader",
+        "wrong": "suspend: the proof does not fit token 'scheduler-local': its value is not the daemon's, or the command was changed",
+        "without scope": "suspend needs scope runtime.schedule.write; token 'reader' has runtime.schedule.read",
+    }
+    assert SECRET not in repr(held)
+
+
+@pytest.mark.parametrize("name", ["stop", "kill_switch", "close_positions", "nonsense"])
+def test_what_stops_is_never_guarded(tmp_path: Path, name: str) -> None:
+    assert judged(tmp_path, guard(HeldToken("scheduler-local", SECRET, BOTH)), CommandFile(name)) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "resume"},
+        {"arguments": {"strategy": "other"}},
+        {"arguments": {"strategy": "core", "more": "x"}},
+        {"proof": Proof("scheduler-local", "")},
+        {"proof": Proof("scheduler-local", "ü" * 64)},
+    ],
+    ids=str,
+)
+def test_a_proof_is_good_for_one_command_only(tmp_path: Path, changed: dict[str, object]) -> None:
+    held = HeldToken("scheduler-local", SECRET, BOTH)
+    command_id = send(tmp_path, SUSPEND, held)
+    command = msgspec.json.decode((inbox_folder(tmp_path) / f"{command_id}.json").read_bytes(), type=CommandFile)
+    opened = guard(held)
+    assert opened.refusal(command_id, command) is None
+    assert "does not fit" in str(opened.refusal("0" * 16, command))
+    assert "does not fit" in str(opened.refusal(command_id, msgspec.structs.replace(command, **changed)))
+
+
+def test_tokens_that_cannot_be_used_free_nothing(tmp_path: Path) -> None:
+    def locked() -> list[HeldToken]:
+        msg = "the OS keychain does not answer"
+        raise ConfigError(msg)
+
+    opened = Guard(locked)
+    held = HeldToken("scheduler-local", SECRET, BOTH)
+    assert "still looking" in str(judged(tmp_path, opened, SUSPEND, held))
+    opened.open()
+    assert judged(tmp_path, opened, SUSPEND, held) == "suspend is refused: the OS keychain does not answer"
+    assert judged(tmp_path, opened, CommandFile("stop")) is None
+
+
+def test_a_refused_command_is_answered_and_never_handled(tmp_path: Path) -> None:
+    expire_commands(tmp_path)
+    refused = send(tmp_path, SUSPEND)
+    obeyed = send(tmp_path, SUSPEND, HeldToken("scheduler-local", SECRET))
+    opened = Guard(lambda: [HeldToken("scheduler-local", SECRET, BOTH)])
+    assert serve(tmp_path, opened) == [(obeyed, "suspend"), ("zzz", "last")]
+    assert (reply(tmp_path, refused).accepted, reply(tmp_path, obeyed).accepted) == (False, True)
+
+
+def test_a_proven_command_that_comes_again_is_not_obeyed_again(tmp_path: Path) -> None:
+    expire_commands(tmp_path)
+    opened = Guard(lambda: [HeldToken("scheduler-local", SECRET, BOTH)])
+    command_id = send(tmp_path, SUSPEND, HeldToken("scheduler-local", SECRET))
+    path = inbox_folder(tmp_path) / f"{command_id}.json"
+    stolen = path.read_bytes()
+    serve(tmp_path, opened)
+    first = reply(tmp_path, command_id)
+    path.write_bytes(stolen)
+    assert [name for _, name in serve(tmp_path, opened)] == ["last"]
+    assert (reply(tmp_path, command_id), path.exists()) == (first, False)

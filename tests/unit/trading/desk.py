@@ -92,7 +92,7 @@ class Desk:
     def feed(self, *series: Sequence[Candle]) -> list[CycleRecord]:
         """Candles as the feed would release them."""
         rows = {Series(each[0].instrument, each[0].granularity): each for each in series}
-        return self.ticks(candle_ticks(rows, self.core.execution_series))
+        return self.ticks(candle_ticks(rows))
 
     def ticks(self, ticks: Iterable[Tick]) -> list[CycleRecord]:
         """Ticks as they are; returns the cycles of this call."""

@@ -337,7 +337,7 @@ def test_every_code_is_reached_and_every_refusal_says_by_what() -> None:
     found = refusals()
     assert set(found) == set(RefusalCode)
     surplus = found[RefusalCode.MAX_SIGNALS]
-    assert (surplus.limit, surplus.value) == (2, 3)
+    assert (surplus.limit, surplus.value) == (Decimal(2), Decimal(3))
     for code, verdict in found.items():
         assert verdict.outcome is Outcome.REFUSED
         assert verdict.approved == 0

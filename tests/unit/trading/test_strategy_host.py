@@ -355,6 +355,15 @@ def test_the_finest_series_that_anyone_takes_drives_matching_and_marking() -> No
     assert last.price == 100
 
 
+def test_what_has_open_prints_executes_even_if_a_finer_series_was_declared() -> None:
+    plans = [schedule("daily", [BTC], granularity="1d"), schedule("hourly", [BTC])]
+    session = Desk(spec({"daily": Scripted(), "hourly": Scripted()}, plans, [BTC], profiles={"balanced": WIDE}))
+    session.feed(candles(BTC_1D, [(100.0, 500.0, 100.0, 400.0)]))
+    last = session.core.ledger.last_price(BTC.key)
+    assert last is not None
+    assert last.price == 400
+
+
 def test_the_ages_in_a_view_are_those_of_its_candles() -> None:
     strategy = Scripted()
     session = desk(strategy=strategy)

@@ -1,0 +1,234 @@
+"""W5: the time of one cycle, from a tick to its record, in one process.
+
+    python benchmarks/cycle.py [--bars 240] [--runs 3] [--write] [--profile large|small]
+
+Two sessions on seeded hourly candles of coins at two venues, the second one a little off the first, under limits that nothing
+reaches: `large` runs 100 strategies on 50 instruments, 25 of each bundled plugin with parameters of their own (the arbitrage on
+the 25 pairs): 4,375 units; `small` runs one of each on 8 instruments. Prints one JSON document: p50, p99 and the largest wall
+time in ms of `step` for every tick that was a cycle, of `append` (its journal line encoded, chained and sealed; no sync) and of
+both together, and of both in CPU time, which neighbours on the machine disturb less, over `--bars` hours after the warm-up.
+Each figure is that of the session, of `--runs`, which neighbours disturbed least. A cycle waits for nothing, so on a machine
+of its own `cycle` is `cycle_cpu`; goals, by `cycle_cpu`: `large` p99 under 250 ms, `small` under 1 ms.
+`--write` keeps the document as benchmarks/results/cycle-<date>.json; `--profile` adds where the time of one session goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import gc
+import io
+import json
+import os
+import platform
+import pstats
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dudzian_daemon.adapters.journal import SessionJournal
+from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.app.plugins import load_plugin
+from dudzian_daemon.domain.market import Candle, Instrument, Series, Tick
+from dudzian_daemon.domain.money import exact_money
+from dudzian_daemon.domain.ports import Strategy
+from dudzian_daemon.kernel.clock import SystemClock
+from dudzian_daemon.testing.market import candles, instrument, limits, schedule, spec
+from dudzian_daemon.trading.driver import Driver
+from dudzian_daemon.trading.spec import Schedule, SessionSpec
+from dudzian_daemon.trading.step import Core
+from dudzian_daemon.trading.timeline import candle_ticks
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = SigningKey(id="benchmark", secret=b"k" * 32, source="benchmark")
+VENUES = ("binance", "kraken")
+#: All windows are at most this long.
+WARM_UP = 110
+#: Parameters of number `n` of each plugin; number 0 has those of the demo, as far as hourly candles can serve them.
+PARAMETERS: dict[str, Any] = {
+    "daily_trend": lambda n: {"fast_ma": 25 - n % 20, "slow_ma": 100 - n, "breakout_lookback": 55 - n, "min_momentum": 0.001},
+    "mean_reversion": lambda n: {"lookback": 96 - n, "entry_zscore": 2.4 - n * 0.02, "exit_zscore": 0.35, "max_holding_period": 24},
+    "volatility_target": lambda n: {"lookback": 60 - n, "rebalance_threshold": 0.25, "floor_volatility": 0.015},
+    "cross_exchange_arbitrage": lambda n: {"spread_entry": 0.0025 + n * 0.00005, "spread_exit": 0.0006, "max_open_seconds": 43_200},
+}
+
+
+class Size(NamedTuple):
+    """Coins (each at two venues), strategies of each plugin, and the goal for p99 in ms."""
+
+    coins: int
+    each: int
+    goal_ms: float
+
+
+SIZES = {"small": Size(4, 1, 1.0), "large": Size(25, 25, 250.0)}
+
+
+class Timed(NamedTuple):
+    """Milliseconds of one cycle: wall time of its two parts, CPU time of both."""
+
+    step: float
+    append: float
+    cpu: float
+
+
+def market(coins: int, bars: int) -> dict[Series, list[Candle]]:
+    """A seeded walk a coin at the first venue, and the same within 0.4 % at the second."""
+    rows: dict[Series, list[Candle]] = {}
+    for number in range(coins):
+        random = Random(number)
+        close, walk, mirror = 100.0, [], []
+        for bar in range(bars):
+            opened = close
+            close *= 1.0 + random.gauss((0.0005, -0.0005, 0.0)[bar // 60 % 3], 0.006)
+            high, low = max(opened, close) * (1.0 + abs(random.gauss(0.0, 0.002))), min(opened, close) * 0.998
+            basis = 1.0 + random.uniform(-0.004, 0.004)
+            walk.append((opened, high, low, close))
+            mirror.append((opened * basis, high * 1.004, low * 0.996, close * basis))
+        for venue, made in zip(VENUES, (walk, mirror), strict=True):
+            series = Series(f"{venue}:COIN{number}/USDT", "1h")
+            rows[series] = with_volume(candles(series, made))
+    return rows
+
+
+def with_volume(made: Sequence[Candle]) -> list[Candle]:
+    """Enough traded for every strategy."""
+    return [msgspec.structs.replace(candle, volume=1e6 / candle.close) for candle in made]
+
+
+def session(size: Size) -> SessionSpec:
+    """The strategies, each on all instruments and by itself."""
+    fine = {"lot_size": Decimal("0.00001"), "min_quantity": Decimal("0.00001")}
+    pairs = [[instrument(f"COIN{number}", venue=venue, **fine) for venue in VENUES] for number in range(size.coins)]
+    traded = [each for pair in pairs for each in pair]
+    strategies: dict[str, Strategy] = {}
+    for plugin, parameters in PARAMETERS.items():
+        maker: Any = load_plugin("strategies", plugin, [ROOT / "plugins"]).plugin
+        for number in range(size.each):
+            strategies[f"{plugin}_{number}"] = maker(msgspec.convert(parameters(number), maker.Params))
+    free = limits(
+        max_position_pct=Decimal(1),
+        max_daily_loss_pct=Decimal(1),
+        hard_drawdown_pct=Decimal(1),
+        max_leverage=Decimal(1000),
+        max_open_positions=1_000_000,
+    )
+    return spec(
+        strategies,
+        [plan(name, traded, len(strategies)) for name in strategies],
+        traded,
+        profiles={"balanced": free},
+        opening_balance=Decimal(10**9),
+        allow_short=True,
+        leverage=Decimal(3),
+    )
+
+
+def plan(strategy: str, traded: Sequence[Instrument], strategies: int) -> Schedule:
+    """Every hour, an equal share of the account."""
+    share = (Decimal(1) / (2 * strategies * len(traded))).quantize(Decimal("0.00000001"))
+    return schedule(strategy, traded, allocation=share, max_signals=1000)
+
+
+def cycles(size: Size, bars: int) -> Iterator[Timed]:
+    """Play the market; time every cycle after the warm-up."""
+    rows = market(size.coins, WARM_UP + bars)
+    with exact_money(), tempfile.TemporaryDirectory() as folder:
+        driver = Driver(Core(session(size)))
+        ticks = list(candle_ticks(rows))
+        warm_at = next(iter(rows.values()))[WARM_UP - 1].end
+        journal = SessionJournal.create(Path(folder), "cycle", KEY, clock=SystemClock())
+        gc.collect()
+        gc.freeze()  # the candles that the benchmark itself keeps must not slow the collector down
+        for tick in ticks:
+            timed = one(driver, journal, tick)
+            if timed is not None and tick.instant > warm_at:
+                yield timed
+        gc.unfreeze()
+        journal.abandon()
+
+
+def one(driver: Driver, journal: SessionJournal, tick: Tick) -> Timed | None:
+    """Time of one tick; None if it was no cycle."""
+    cpu, before = time.thread_time_ns(), time.perf_counter_ns()
+    records = list(driver.advance(tick))
+    stepped = time.perf_counter_ns()
+    for record in records:
+        journal.append(record, wall={"started_at": 1_700_000_000.25, "host": "benchmark"})
+    appended = time.perf_counter_ns()
+    cpu = time.thread_time_ns() - cpu
+    return Timed((stepped - before) / 1e6, (appended - stepped) / 1e6, cpu / 1e6) if records else None
+
+
+def summary(size: Size, bars: int, runs: int) -> dict[str, Any]:
+    """Percentiles by part, and whether the goal is reached."""
+    rounds = [list(cycles(size, bars)) for _ in range(runs)]
+    parts: dict[str, Callable[[Timed], float]] = {
+        "step": lambda timed: timed.step,
+        "append": lambda timed: timed.append,
+        "cycle": lambda timed: timed.step + timed.append,
+        "cycle_cpu": lambda timed: timed.cpu,
+    }
+    found = {name: percentiles([list(map(part, timed)) for timed in rounds]) for name, part in parts.items()}
+    return {"cycles": len(rounds[0]), **found, "goal_p99_ms": size.goal_ms, "reached": found["cycle_cpu"]["p99"] < size.goal_ms}
+
+
+def percentiles(rounds: Sequence[list[float]]) -> dict[str, float]:
+    """In ms, each the least of the rounds."""
+    ordered = [sorted(values) for values in rounds]
+    last = len(ordered[0]) - 1
+    shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(min(values[int(last * share)] for values in ordered), 3) for name, share in shares.items()}
+
+
+def profiled(size: Size, bars: int) -> str:
+    """The functions that take most time themselves."""
+    profile, text = cProfile.Profile(), io.StringIO()
+    profile.runcall(lambda: list(cycles(size, bars)))
+    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(30)
+    return text.getvalue()
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bars", type=int, default=240)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--profile", choices=SIZES)
+    given = parser.parse_args()
+    if given.profile:
+        print(profiled(SIZES[given.profile], given.bars))
+        return
+    today = datetime.now(UTC).date().isoformat()
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    document = {
+        "benchmark": "cycle",
+        "date": today,
+        "commit": commit,
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        "bars": given.bars,
+        "runs": given.runs,
+        **{name: summary(size, given.bars, given.runs) for name, size in SIZES.items()},
+    }
+    text = json.dumps(document, indent=2)
+    print(text)
+    if given.write:
+        folder = ROOT / "benchmarks" / "results"
+        folder.mkdir(exist_ok=True)
+        (folder / f"cycle-{today}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""An unsigned file of JSON lines that only grows: every write is whole lines, and what a crash left of one is cut off at the next start.
+
+Several processes may append to it. It does not sync: what it holds can be made again from somewhere else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from dudzian_daemon.adapters.files import FILE, ensure_dir, os_errors, require_regular_or_absent
+from dudzian_daemon.adapters.journal_reader import lines_backwards, read_tail
+
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+class LineFile:
+    """One such file; its folder is made with the first line. Every method blocks on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, lines: bytes) -> None:
+        """Append whole lines with their newlines, or nothing of them and raise `StorageFull`, `StorageError` or `ConfigError`."""
+        require_regular_or_absent(self.path)
+        ensure_dir(self.path.parent)
+        with os_errors(self.path):
+            descriptor = os.open(self.path, _FLAGS, FILE)
+            try:
+                length = os.fstat(descriptor).st_size
+                if os.write(descriptor, lines) != len(lines):
+                    os.ftruncate(descriptor, length)
+                    raise OSError(errno.ENOSPC, "the disk took a part of the lines")
+            finally:
+                os.close(descriptor)
+
+    def cut_torn_tail(self) -> int:
+        """Cut off what follows the last newline; the bytes that were cut."""
+        require_regular_or_absent(self.path)
+        if not self.path.exists():
+            return 0
+        tail = read_tail(self.path)
+        if tail.torn:
+            with os_errors(self.path):
+                os.truncate(self.path, tail.length)
+        return tail.torn
+
+    def backwards(self) -> Iterator[bytes]:
+        """Whole lines without their newlines, the last one first; none if there is no file."""
+        if self.path.exists():
+            lines = lines_backwards(self.path)
+            next(lines)
+            yield from lines

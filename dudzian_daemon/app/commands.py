@@ -1,0 +1,82 @@
+"""What the daemon does about each command of the inbox: every one that changes the session becomes an input on the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from dudzian_daemon.adapters.keychain import find_token
+from dudzian_daemon.app.bootstrap import Assembly
+from dudzian_daemon.app.ending import SessionEnd
+from dudzian_daemon.config.schema import AccessToken
+from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.kernel.logs import register_secret
+from dudzian_daemon.services.inbox import SHORTEST_TOKEN, CommandFile, HeldToken, Reply
+from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED
+
+KNOWN: Final = ("close_positions", "kill_switch", "resume", "stop", "suspend")
+
+
+class Commands:
+    """Obeys what the inbox let through."""
+
+    def __init__(self, end: SessionEnd, assembly: Assembly) -> None:
+        self._end = end
+        self._assembly = assembly
+
+    async def obey(self, command_id: str, command: CommandFile) -> Reply:
+        """The reply, once what was done is durable."""
+        if command.name == "stop":
+            keep = command.arguments.get("close_positions", "yes") != "yes"
+            self._end.ask("stop command", by_operator=True, keep_positions=keep)
+            await self._end.recorded.wait()
+            return Reply(command_id, accepted=True, detail="stopping", sequence=self._assembly.core.sequence)
+        refusal = self._refusal(command)
+        if refusal is not None:
+            return Reply(command_id, accepted=False, detail=refusal)
+        arguments = command.arguments
+        if command.name == "close_positions":
+            arguments = {"close_positions": "yes", **arguments}
+        elif command.name in ("suspend", "resume"):
+            arguments = {"strategy": arguments["strategy"], "reason": "operator"}
+        sequence = await self._assembly.session.command(command_id, command.name, arguments)
+        return Reply(command_id, accepted=True, detail=f"{command.name} done", sequence=sequence)
+
+    def _refusal(self, command: CommandFile) -> str | None:
+        if command.name == "kill_switch" and command.arguments.get("on") not in ("yes", "no"):
+            return f"kill_switch: expected on=yes or on=no, found {command.arguments}"
+        if command.name in ("suspend", "resume"):
+            return self._strategy_refusal(command.name, command.arguments.get("strategy", ""))
+        return None if command.name in KNOWN else f"unknown command {command.name!r}; known: {', '.join(KNOWN)}"
+
+    def _strategy_refusal(self, name: str, strategy: str) -> str | None:
+        core = self._assembly.core
+        if strategy not in core.spec.strategies:
+            return f"unknown strategy {strategy!r}; this session runs {', '.join(sorted(core.spec.strategies))}"
+        if core.sequence == 0:
+            return f"{name}: the session has had no input yet; ask again when it runs"
+        inactive = core.strategies.inactive.get(strategy)
+        if name == "resume":
+            return None if inactive else f"strategy {strategy!r} is running already"
+        if inactive == QUARANTINED:
+            return f"strategy {strategy!r} is quarantined, which is more than suspended"
+        return f"strategy {strategy!r} is suspended already" if inactive == SUSPENDED else None
+
+
+def held_tokens(configured: Sequence[AccessToken], env: Mapping[str, str]) -> list[HeldToken]:
+    """The tokens that are there, masked in logs from now on. Blocks on the keychain. Raises `ConfigError` for an unusable one."""
+    held = []
+    for token in configured:
+        secret = find_token(token.token_id, token.token_env, env)
+        if secret:
+            held.append(HeldToken(token.token_id, usable(secret, token.token_id), token.scopes))
+            register_secret(secret)
+    return held
+
+
+def usable(secret: str, token_id: str) -> str:
+    """The token's text, if it is long enough. Raises `ConfigError`, which does not repeat it."""
+    if len(secret) < SHORTEST_TOKEN:
+        msg = f"token {token_id!r}: expected at least {SHORTEST_TOKEN} characters, found {len(secret)}; make one with: openssl rand -hex 32"
+        raise ConfigError(msg)
+    return secret

@@ -1,0 +1,61 @@
+"""How a command runs a session: signals first, then everything heavy. Shared by `run` and its restricted forms."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypedDict, Unpack
+
+import typer
+
+from dudzian_daemon.cli.output import emit_json, emit_text, lossy_stdout
+
+if TYPE_CHECKING:
+    from dudzian_daemon.app.preparation import RunOptions
+
+
+class Said(TypedDict, total=False):
+    """What the command line said: the fields of `app.preparation.RunOptions`."""
+
+    config: Path | None
+    environment: str | None
+    data_dir: Path | None
+    speed: str | None
+    metrics_port: int | None
+    show_view: bool
+    plugins_dir: Path | None
+    modules: tuple[str, ...]
+    scheduler: str | None
+    run_once: bool
+
+
+def run_session(**said: Unpack[Said]) -> NoReturn:
+    """Run the daemon and end with its exit code."""
+    from dudzian_daemon.app.signals import StopSignals
+    from dudzian_daemon.kernel.faults import fault_point
+
+    signals = StopSignals()
+    signals.install()  # to the end of the process: a Ctrl-C after the last line is no traceback either
+    fault_point("run.import")
+
+    from dudzian_daemon.app import daemon
+
+    raise typer.Exit(daemon.run(options(said), os.environ, lossy_stdout(), signals))
+
+
+def show_plan(*, as_json: bool, **said: Unpack[Said]) -> None:
+    """Say what would run, and write nothing."""
+    from dudzian_daemon.app.plan import plan, plan_lines
+
+    answer = plan(options(said), os.environ)
+    if as_json:
+        emit_json(answer)
+    else:
+        emit_text("\n".join(plan_lines(answer)))
+
+
+def options(said: Said) -> RunOptions:
+    """What was said as the options of a run."""
+    from dudzian_daemon.app.preparation import RunOptions
+
+    return RunOptions(**said)

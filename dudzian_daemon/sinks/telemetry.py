@@ -1,0 +1,330 @@
+"""Scheduler telemetry: a line per run of a schedule in `audit/metrics/telemetry.jsonl` (docs/reference/telemetry.md).
+
+A projection: each line names the journal line it was made from; it is behind the journal, never holds it back, and is completed
+from it at the next start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+import msgspec
+
+from dudzian_daemon.adapters.cycle_follower import CycleFollower, durable
+from dudzian_daemon.adapters.journal_reader import cycles_between, entries, sessions
+from dudzian_daemon.adapters.line_file import LineFile
+from dudzian_daemon.domain.errors import DudzianError, Permanent, StorageFull
+from dudzian_daemon.domain.events import CycleDurable
+from dudzian_daemon.domain.indicators import bars_per_year
+from dudzian_daemon.domain.market import Candle, OpenPrint, Quote, WarmUp
+from dudzian_daemon.domain.orders import Signal
+from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.kernel import logs
+from dudzian_daemon.kernel.clock import Clock, iso_utc
+from dudzian_daemon.trading.spec import Schedule
+
+SCHEMA: Final = "dudzian.scheduler_telemetry/1"
+#: How long the sink waits before it asks a full disk again.
+FULL_DISK_RETRY_SECONDS: Final = 1.0
+#: Lines written at once when the file is completed.
+_AT_ONCE: Final = 1_000
+_LAST: Final = 2**63
+
+
+class ScheduleRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One line. Ratios are fractions unless they end in `_pct` or `_bps`; an average over nothing is None."""
+
+    schema: str = SCHEMA
+    multi_strategy: str
+    namespace: str
+    environment: str
+    scheduler: str
+    schedule: str
+    strategy: str
+    risk_profile: str
+    run_id: str
+    timestamp: str
+    instant: int
+    session: str
+    sequence: int
+    line_hash: str
+    dry_run: bool
+    latency_ms: float
+    drift_ms: float
+    drift_exceeded: bool
+    drifts: int
+    warmup_bars: int
+    signals: int
+    faults: int
+    avg_confidence: float | None
+    avg_abs_zscore: float | None
+    avg_realized_volatility: float | None
+    allocation_error_pct: float | None
+    realized_vs_target_vol_pct: float | None
+    secondary_delay_ms: float | None
+    spread_capture_bps: float | None
+    base_max_signals: int
+    active_max_signals: int
+    portfolio_weight: float
+    peak_portfolio_weight: float
+    allocation_cap: float
+
+
+class SchedulerSet(msgspec.Struct, frozen=True, kw_only=True):
+    """What the lines say of a scheduler: `namespace` is its `telemetry_namespace`, drift limits are in seconds by schedule."""
+
+    environment: str
+    scheduler: str
+    namespace: str
+    schedules: Mapping[str, Schedule]
+    max_drift_seconds: Mapping[str, int]
+
+
+class RunMeter:
+    """Folds the cycles of sessions, each from its first one, into runs. No I/O."""
+
+    def __init__(self, known: SchedulerSet, *, dry_run: bool = False) -> None:
+        self._known = known
+        self._dry_run = dry_run
+        self._log_id = ""
+        self._begin("")
+
+    def take(self, cycle: CycleDurable) -> list[ScheduleRun]:
+        """The runs of one cycle, in the order in which they ran."""
+        if cycle.log_id != self._log_id:
+            self._begin(cycle.log_id)
+        record = cycle.record
+        self._note(record)
+        for name, schedule in self._known.schedules.items():
+            weight = self._weights.get(schedule.strategy, 0.0)
+            self._peaks[name] = max(self._peaks.get(name, 0.0), weight)
+        return [self._run(self._known.schedules[name], cycle) for name in record.due if name in self._known.schedules]
+
+    def _begin(self, log_id: str) -> None:
+        self._log_id = log_id
+        self._prices: dict[str, float] = {}
+        self._held: dict[tuple[str, str], float] = {}
+        self._weights: dict[str, float] = {}
+        self._peaks: dict[str, float] = {}
+        self._warm: dict[tuple[str, str], int] = {}
+        self._inactive: set[str] = set()
+        self._drifts: Counter[str] = Counter()
+
+    def _note(self, record: CycleRecord) -> None:
+        for item in record.inputs:
+            if isinstance(item, Candle):
+                self._prices[item.instrument] = item.close
+            elif isinstance(item, OpenPrint):
+                self._prices[item.instrument] = item.price
+            elif isinstance(item, Quote):
+                self._prices[item.instrument] = (item.bid + item.ask) / 2.0
+            elif isinstance(item, WarmUp):
+                self._warm[(item.instrument, item.granularity)] = item.count
+        for change in record.positions:
+            self._held[(change.strategy, change.instrument)] = abs(float(change.quantity))
+        for state in record.strategies:
+            (self._inactive.discard if state.change == "resumed" else self._inactive.add)(state.strategy)
+        equity = float(record.equity)
+        self._weights = {}
+        for (strategy, instrument), quantity in self._held.items():
+            value = quantity * self._prices.get(instrument, 0.0) / equity if quantity and equity > 0 else 0.0
+            self._weights[strategy] = self._weights.get(strategy, 0.0) + value
+
+    def _run(self, schedule: Schedule, cycle: CycleDurable) -> ScheduleRun:
+        record, name = cycle.record, schedule.name
+        signals = [signal for signal in record.signals if signal.schedule == name]
+        drift_ms = _drift_ms(record.instant, schedule.cadence_ns, cycle.late_s)
+        exceeded = drift_ms > self._known.max_drift_seconds[name] * 1_000
+        self._drifts[name] += exceeded
+        weight, peak = self._weights.get(schedule.strategy, 0.0), self._peaks[name]
+        self._peaks[name] = weight
+        series = {(instrument, schedule.granularity) for instrument in schedule.instruments}
+        timestamp = iso_utc(record.instant)
+        return ScheduleRun(
+            multi_strategy=self._known.namespace,
+            namespace=f"{self._known.environment}.multi_strategy.{name}",
+            environment=self._known.environment,
+            scheduler=self._known.scheduler,
+            schedule=name,
+            strategy=schedule.strategy,
+            risk_profile=schedule.profile,
+            run_id=f"{name}:{timestamp}",
+            timestamp=timestamp,
+            instant=record.instant,
+            session=cycle.log_id,
+            sequence=record.sequence,
+            line_hash=cycle.line_hash,
+            dry_run=self._dry_run,
+            latency_ms=cycle.duration_s * 1_000,
+            drift_ms=drift_ms,
+            drift_exceeded=exceeded,
+            drifts=self._drifts[name],
+            warmup_bars=min((count for key, count in self._warm.items() if key in series), default=0),
+            signals=len(signals),
+            faults=sum(fault.strategy == schedule.strategy for fault in record.faults),
+            avg_confidence=_mean(signal.confidence for signal in signals),
+            avg_abs_zscore=_over(signals, lambda numbers: abs(numbers["zscore"])),
+            avg_realized_volatility=_mean(_annual_volatilities(signals, schedule.granularity)),
+            allocation_error_pct=_over(signals, _allocation_error),
+            realized_vs_target_vol_pct=_over(signals, lambda n: (n["realized_volatility"] / n["target_volatility"] - 1.0) * 100.0),
+            secondary_delay_ms=_over(signals, lambda numbers: numbers["secondary_delay_ms"]),
+            spread_capture_bps=_over(signals, lambda numbers: (numbers["entry_spread"] - numbers["spread"]) * 10_000.0),
+            base_max_signals=schedule.max_signals,
+            active_max_signals=0 if schedule.strategy in self._inactive else schedule.max_signals,
+            portfolio_weight=weight,
+            peak_portfolio_weight=peak,
+            allocation_cap=float(schedule.allocation),
+        )
+
+
+class TelemetrySink:
+    """Appends the runs of durable cycles; the journal of `artifact` below the data folder `root` completes the file at the start."""
+
+    name = "telemetry"
+
+    def __init__(self, follower: CycleFollower, file: LineFile, known: SchedulerSet, clock: Clock, *, root: Path, artifact: str) -> None:
+        self._follower = follower
+        self._file = file
+        self._known = known
+        self._clock = clock
+        self._root = root
+        self._artifact = artifact
+        self._meter = RunMeter(known)
+        self._late: set[str] = set()
+        self._log = logs.logger("telemetry")
+
+    async def run(self) -> None:
+        """Complete the file, then consume until the bus is closed."""
+        await anyio.to_thread.run_sync(self._complete)
+        async for batch in self._follower.cycles():
+            runs = [run for cycle in batch for run in self._meter.take(cycle)]
+            if runs:
+                await self._append(runs)
+                self._warn(runs)
+
+    async def stop(self) -> None:
+        """Take what is queued and end."""
+        self._follower.end()
+
+    async def _append(self, runs: list[ScheduleRun]) -> None:
+        """Append, waiting while the disk is full. Raises `Permanent` when it fails: the file is behind then, and the session goes on."""
+        while True:
+            try:
+                await anyio.to_thread.run_sync(self._file.append, encoded(runs))
+            except StorageFull:
+                await self._clock.sleep(FULL_DISK_RETRY_SECONDS)
+            except DudzianError as error:
+                msg = f"the scheduler telemetry stays behind the journal: {error}"
+                raise Permanent(msg) from error
+            else:
+                return
+
+    def _warn(self, runs: list[ScheduleRun]) -> None:
+        """One warning when a schedule begins to drift beyond its limit, one line when it is in time again."""
+        for run in runs:
+            if run.drift_exceeded and run.schedule not in self._late:
+                self._late.add(run.schedule)
+                limit_s = self._known.max_drift_seconds[run.schedule]
+                facts = {"schedule": run.schedule, "run": run.run_id, "drift_ms": round(run.drift_ms, 3), "drifts": run.drifts}
+                self._log.warning("schedule_drift", action="count", max_drift_seconds=limit_s, **facts)
+            elif not run.drift_exceeded and run.schedule in self._late:
+                self._late.remove(run.schedule)
+                self._log.info("schedule_in_time", schedule=run.schedule, run=run.run_id, drifts=run.drifts)
+
+    def _complete(self) -> None:
+        """Append what earlier sessions have in their journals and not here; what cannot be read is named and left."""
+        self._file.cut_torn_tail()
+        missing = self._missing()
+        count = 0
+        try:
+            while lines := list(islice(missing, _AT_ONCE)):
+                self._file.append(encoded(lines))
+                count += len(lines)
+        except DudzianError as error:
+            self._log.warning("telemetry_not_completed", reason=str(error), lines=count)
+        if count:
+            self._log.info("telemetry_completed", lines=count)
+
+    def _missing(self) -> Iterator[ScheduleRun]:
+        """Runs after the last line of this environment, of its session and of those that were born after it."""
+        mark = next((run for run in map(read_run, self._file.backwards()) if run is not None and self._is_ours(run)), None)
+        if mark is None:
+            return
+        found = sessions(self._root, self._artifact)
+        last = next((number for number, session in enumerate(found) if session.log_id == mark.session), None)
+        if last is None:
+            return
+        for session in reversed([each for each in found[: last + 1] if each.log_id != self._follower.log_id]):
+            after = mark.sequence if session.log_id == mark.session else 0
+            if any(cycle.record.due for cycle in cycles_between(session.folder, after + 1, _LAST)):
+                yield from self._runs_of(session.segments, after)
+
+    def _runs_of(self, segments: Iterable[Path], after: int) -> Iterator[ScheduleRun]:
+        meter = RunMeter(self._known)
+        for path in segments:
+            for entry in entries(path):
+                for cycle in entry.cycles():
+                    yield from (run for run in meter.take(durable(cycle)) if run.sequence > after)
+
+    def _is_ours(self, run: ScheduleRun) -> bool:
+        return run.environment == self._known.environment and not run.dry_run
+
+
+def telemetry_path(data_folder: Path) -> Path:
+    """Where the telemetry of the daemon on `data_folder` lies."""
+    return data_folder / "audit" / "metrics" / "telemetry.jsonl"
+
+
+def encoded(runs: Iterable[ScheduleRun]) -> bytes:
+    """Runs as JSON lines."""
+    return b"".join(msgspec.json.encode(run) + b"\n" for run in runs)
+
+
+def read_run(line: bytes) -> ScheduleRun | None:
+    """The run in a line, None if it holds something else."""
+    try:
+        return msgspec.json.decode(line, type=ScheduleRun)
+    except msgspec.DecodeError:
+        return None
+
+
+def _drift_ms(instant: int, cadence_ns: int, late_s: float | None) -> float:
+    """How long after its grid point a schedule ran: market time that its data was late, and wall time that the machine was."""
+    return instant % cadence_ns / 1_000_000 + (late_s or 0.0) * 1_000
+
+
+def _annual_volatilities(signals: Iterable[Signal], granularity: str) -> Iterator[float]:
+    """Annualised; what a strategy tells per bar is scaled by the root of the bars of a year."""
+    for signal in signals:
+        annual, of_bar = signal.numbers.get("realized_volatility"), signal.numbers.get("volatility")
+        if annual is not None:
+            yield annual
+        elif of_bar is not None:
+            yield of_bar * bars_per_year(granularity) ** 0.5
+
+
+def _allocation_error(numbers: Mapping[str, float]) -> float:
+    return abs(numbers["target_allocation"] - numbers["current_allocation"]) / numbers["target_allocation"] * 100.0
+
+
+def _over(signals: Iterable[Signal], figure: Callable[[Mapping[str, float]], float]) -> float | None:
+    """Mean of a figure over the signals that hold its numbers."""
+    return _mean(_figures(signals, figure))
+
+
+def _figures(signals: Iterable[Signal], figure: Callable[[Mapping[str, float]], float]) -> Iterator[float]:
+    for signal in signals:
+        try:
+            yield figure(signal.numbers)
+        except (KeyError, ZeroDivisionError):  # the strategy has no such number, or it means nothing
+            continue
+
+
+def _mean(figures: Iterable[float]) -> float | None:
+    found = list(figures)
+    return sum(found) / len(found) if found else None
