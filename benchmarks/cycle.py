@@ -33,6 +33,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
+import psutil
 
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
@@ -218,6 +219,7 @@ def main() -> None:
         "commit": commit,
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
+        "load_average": round(psutil.getloadavg()[0], 2),
         "bars": given.bars,
         "runs": given.runs,
         **{name: summary(size, given.bars, given.runs) for name, size in SIZES.items()},

@@ -131,7 +131,17 @@ def assemble(
         queue = bus.subscribe_queued("session.*", name="console", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
         sinks.append(ConsoleView(queue, console, environment=prepared.environment, opening_equity=opening, notes=notes(prepared)))
     return Assembly(
-        bus, units, core, journal, session, tuple(sinks), report, status, metrics, auto_trader, silent_schedules(core, windows, store)
+        bus,
+        units,
+        core,
+        journal,
+        session,
+        tuple(sinks),
+        report,
+        status,
+        metrics,
+        auto_trader,
+        silent_schedules(prepared.chosen, core, windows, store),
     )
 
 

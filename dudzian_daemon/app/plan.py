@@ -73,7 +73,7 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
             )
             for window in windows
         ),
-        without_candles=tuple(silent_schedules(core, windows, store)),
+        without_candles=tuple(silent_schedules(prepared.chosen, core, windows, store)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore
-from dudzian_daemon.config.schema import CoreConfig
+from dudzian_daemon.config.schema import CoreConfig, Environment
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import Series
 from dudzian_daemon.trading.step import Core
@@ -33,8 +33,13 @@ def replay_windows(config: CoreConfig, environment: str, core: Core, store: Deri
     return played
 
 
-def silent_schedules(core: Core, windows: Iterable[Window], store: DerivedVenueStore) -> list[str]:
-    """Schedules that will never decide, since the store lacks a series in all windows for each of their units. Blocks on the store."""
+def silent_schedules(chosen: Environment, core: Core, windows: Iterable[Window], store: DerivedVenueStore) -> list[str]:
+    """Schedules that will never decide, since the store lacks a series for each of their units. Blocks on the store.
+
+    None where the configuration names the windows: what they leave out was meant to be left out.
+    """
+    if chosen.replay.windows:
+        return []
     stored = {
         series
         for window in windows

@@ -26,7 +26,7 @@ from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.config.places import bundled
 
 #: How long a child may keep a test waiting before the test fails and says what the child has said.
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 LAST_LINE = "Shutdown complete"
 DEMO_WINDOWS = bundled("config").joinpath("core.yaml").read_text(encoding="utf-8").partition("      windows:\n")[2].partition("\n    d")[0]
 #: A month of one instrument by the hour: some ten round trips, a fraction of a second at full speed.

@@ -429,7 +429,6 @@ def write_in_child(root: Path, rows: list[Candle], **variables: str) -> int:
     return subprocess.run(command, input=msgspec.json.encode(rows), env={**os.environ, **variables}, check=False).returncode
 
 
-@pytest.mark.timeout(90)  # ten processes
 def test_a_kill_at_any_point_leaves_the_old_or_the_new_month_and_the_next_write_finishes(tmp_path: Path) -> None:
     old, new = bars(DAILY, at(2024, 1), 20), bars(DAILY, at(2024, 1), 40, price=500.0)
     prepared, trace = tmp_path / "prepared", tmp_path / "trace"

@@ -56,12 +56,8 @@ PLANTED = [
         "risk_profiles.aggressive.strategy_allocations.core_daily_trent",
         "unknown strategy 'core_daily_trent'; did you mean 'core_daily_trend'?",
     ),
-    (
-        "      decision_log_category: runtime.scheduler.core\n",
-        "      rbac_tokens: [{}, {token_env: OTHER}]",
-        "runtime.multi_strategy_schedulers.core_multi_pipeline.rbac_tokens[1]",
-        "token 'scheduler-local' is there already",
-    ),
+    ("  position_size: 0.1\n", "  position_size: a tenth", "paper_trading.position_size", "expected a number, found text 'a tenth'"),
+    ("  latency_ms: 0\n", "  latency_ms: 0.5", "paper_trading.latency_ms", "expected an integer, found 0.5"),
     (
         "      decision_log_category: runtime.scheduler.demo\n",
         "      rbac_tokens: [{token_id: 8f3a9d0c4b7e61f25a8d3c9e7b6f1a02}]",
@@ -69,18 +65,22 @@ PLANTED = [
         "this looks like the secret itself; write the name of its keychain entry",
     ),
     (
-        "  resource_limits: {cpu_percent: 65, memory_mb: 2048, io_read_mb_s: 120, io_write_mb_s: 80, headroom_warning_threshold: 0.8}\n",
-        "  watchdog: {warn_seconds: 40}",
-        "runtime.watchdog.warn_seconds",
-        "expected warn_seconds < limit_seconds, found 40 and 30.0",
+        "      decision_log_category: runtime.scheduler.core\n",
+        "      rbac_tokens: [{}, {token_env: OTHER}]",
+        "runtime.multi_strategy_schedulers.core_multi_pipeline.rbac_tokens[1]",
+        "token 'scheduler-local' is there already",
     ),
-    ("  position_size: 0.1\n", "  position_size: a tenth", "paper_trading.position_size", "expected a number, found text 'a tenth'"),
-    ("  latency_ms: 0\n", "  latency_ms: 0.5", "paper_trading.latency_ms", "expected an integer, found 0.5"),
     (
         "  metrics_http: {host: 127.0.0.1, port: 9108}\n",
         "  metrics_http: {host: 127.0.0.1, port: 0x2394}",
         "runtime.metrics_http.port",
         "expected a plain decimal number, found 0x2394; quote it if it is text",
+    ),
+    (
+        "  resource_limits: {cpu_percent: 65, memory_mb: 2048, io_read_mb_s: 120, io_write_mb_s: 80, headroom_warning_threshold: 0.8}\n",
+        "  watchdog: {warn_seconds: 40}",
+        "runtime.watchdog.warn_seconds",
+        "expected warn_seconds < limit_seconds, found 40 and 30.0",
     ),
     ("logging: {level: INFO}\n", "logging: {level: info}", "logging.level", "found text 'info'; did you mean 'INFO'?"),
 ]

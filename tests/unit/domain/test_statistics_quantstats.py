@@ -17,7 +17,6 @@ from dudzian_daemon.domain.statistics import PERIODS_PER_YEAR, Activity, Statist
 DAY_NS = 86_400 * 10**9
 
 # On two cores it takes two seconds to import and to meet its first curve.
-pytestmark = pytest.mark.timeout(60)
 
 
 def returns_of(opening: Decimal, daily: list[Decimal]) -> Any:
