@@ -147,8 +147,8 @@ class Daemon:
         for sink in (*assembly.sinks, assembly.report):
             supervisor.add(sink, stage="sinks")
         self._host_quarantine(supervisor, assembly)
-        tokens = self._prepared.config.scheduler(self._prepared.chosen.scheduler).tokens
-        guard = Guard(partial(held_tokens, tokens, self._env))
+        tokens = self._prepared.config.scheduler(self._prepared.chosen.scheduler).rbac_tokens
+        guard = Guard([token.token_id for token in tokens], partial(held_tokens, tokens, self._env))
         inbox = Inbox(self._prepared.data_folder, Commands(end, assembly).obey, self._clock, guard)
         supervisor.add(assembly.status, stage="adapters")
         supervisor.add(inbox, stage="adapters")

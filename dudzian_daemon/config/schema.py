@@ -279,13 +279,8 @@ class Scheduler(Section, frozen=True, kw_only=True):
     telemetry_namespace: Annotated[DottedName, about("prefix of its telemetry")] = "runtime.multi_strategy"
     decision_log_category: Annotated[DottedName, about("category of its decisions in the log")] = "runtime.scheduler"
     health_check_interval: Annotated[Seconds, about("seconds between two health reports")] = 120
-    rbac_tokens: Annotated[tuple[AccessToken, ...], about("tokens that may control it; empty: one with all defaults")] = ()
+    rbac_tokens: Annotated[tuple[AccessToken, ...], about("tokens that may control it; empty: the owner of the data folder may")] = ()
     schedules: Annotated[dict[Name, Schedule], Meta(min_length=1, description="its schedules by name")]
-
-    @property
-    def tokens(self) -> tuple[AccessToken, ...]:
-        """The tokens that may control it."""
-        return self.rbac_tokens or (AccessToken(),)
 
 
 class MetricsHttp(Section, frozen=True, kw_only=True):

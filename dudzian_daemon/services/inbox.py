@@ -80,18 +80,22 @@ def inbox_folder(data_folder: Path) -> Path:
 
 
 class Guard:
-    """Judges commands by their proof. `load` finds the daemon's tokens, off the loop: with none every command is free.
+    """Judges commands by their proof. Where no token is `expected` (by name) every command is free.
 
-    Tokens that are there and cannot be used (a keychain that does not answer, a text too short) free nothing.
+    `load` finds the expected ones, off the loop. Those that are not there, or cannot be used (a keychain that does not
+    answer, a text too short), free nothing.
     """
 
-    def __init__(self, load: Callable[[], Sequence[HeldToken]]) -> None:
+    def __init__(self, expected: Sequence[str], load: Callable[[], Sequence[HeldToken]]) -> None:
+        self._expected = expected
         self._load = load
         self._tokens: Mapping[str, HeldToken] = {}
-        self._closed = "the daemon is still looking for its tokens"
+        self._closed = "the daemon is still looking for its tokens" if expected else ""
 
     def open(self) -> None:
-        """Find the tokens; a warning, once, when there is none. Blocks."""
+        """Find the tokens; a warning, once, when there is none of those expected. Blocks."""
+        if not self._expected:
+            return
         try:
             self._tokens = {token.id: token for token in self._load()}
             self._closed = ""
@@ -100,14 +104,13 @@ class Guard:
             log.warning("scheduler_token_unusable", action="refuse_writes", reason=self._closed)
             return
         if not self._tokens:
-            log.warning(
-                "scheduler_token_missing", action="precheck", reason="who may write to the data folder may suspend and resume strategies"
-            )
+            self._closed = f"the daemon was started without its token ({', '.join(self._expected)}); set it and start the daemon again"
+            log.warning("scheduler_token_missing", action="precheck", reason=self._closed)
 
     def refusal(self, command_id: str, command: CommandFile) -> str | None:
         """Why the command is not to be obeyed, None if it is."""
         scope = SCOPES.get(command.name)
-        if scope is None or not (self._closed or self._tokens):
+        if scope is None or not self._expected:
             return None
         if self._closed:
             return f"{command.name} is refused: {self._closed}"
@@ -161,7 +164,7 @@ class Inbox:
         self._folder = inbox_folder(data_folder)
         self._handler = handler
         self._clock = clock
-        self._guard = guard or Guard(list)
+        self._guard = guard or Guard((), list)
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -14,6 +14,8 @@ from tests.integration.daemon_process import Ended, cycles, daemon, dudzian, jou
 
 TOKEN = "a token of the tests, long enough"
 WITH = {"CORE_SCHEDULER_TOKEN": TOKEN}
+CATEGORY = "      decision_log_category: runtime.scheduler.demo\n"
+GUARDED = (CATEGORY, f"{CATEGORY}      rbac_tokens: [{{token_id: scheduler-local}}]\n")
 
 
 def strategy(*arguments: object) -> int:
@@ -34,7 +36,7 @@ def test_suspend_and_resume_beside_a_running_daemon(tmp_path: Path) -> None:
     def ask(*arguments: str, env: dict[str, str]) -> Ended:
         return dudzian(tmp_path, "strategy", *arguments, "--data-dir", data, env=env)
 
-    with daemon(tmp_path, "--config", short_config(tmp_path), env=WITH) as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path, guarded=GUARDED), env=WITH) as child:
         child.wait_for_line("session running")
         without = ask("suspend", "core_daily_trend", env={})
         wrong = ask("suspend", "core_daily_trend", env={"CORE_SCHEDULER_TOKEN": "another one, just as long"})

@@ -1,7 +1,7 @@
 """Show, suspend and resume the strategies of a running daemon. A suspended strategy sees every candle and decides nothing.
 
-Where the daemon has a CORE_SCHEDULER_TOKEN, suspending and resuming need the same token here: in the variable, or in the keychain
-entry of its name. The command file holds a proof of it, never the token.
+Where the scheduler has `rbac_tokens` (CORE_SCHEDULER_TOKEN), suspending and resuming need the same token here: in the
+variable, or in the keychain entry of its name. The command file holds a proof of it, never the token.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ BOTH = ("runtime.schedule.read", "runtime.schedule.write")
 
 
 def guard(*tokens: HeldToken) -> Guard:
-    opened = Guard(lambda: list(tokens))
+    opened = Guard([token.id for token in tokens], lambda: list(tokens))
     opened.open()
     return opened
 
@@ -141,9 +141,18 @@ def judged(data_folder: Path, opened: Guard, command: CommandFile, token: HeldTo
 SUSPEND = CommandFile("suspend", {"strategy": "core"})
 
 
-def test_without_a_token_on_the_daemon_every_command_is_free(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    opened = guard()
+def test_a_daemon_without_its_token_refuses_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = Guard(["scheduler-local"], list)
+    opened.open()
     assert capsys.readouterr().err.count("scheduler_token_missing") == 1
+    refusal = judged(tmp_path, opened, SUSPEND, HeldToken("scheduler-local", SECRET))
+    assert refusal == ("suspend is refused: the daemon was started without its token (scheduler-local); set it and start the daemon again")
+    assert judged(tmp_path, opened, CommandFile("stop")) is None
+
+
+def test_where_no_token_is_configured_every_command_is_free(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = guard()
+    assert "token" not in capsys.readouterr().err
     assert judged(tmp_path, opened, SUSPEND) is None
     assert judged(tmp_path, opened, SUSPEND, HeldToken("any", SECRET)) is None
 
@@ -198,7 +207,7 @@ def test_tokens_that_cannot_be_used_free_nothing(tmp_path: Path) -> None:
         msg = "the OS keychain does not answer"
         raise ConfigError(msg)
 
-    opened = Guard(locked)
+    opened = Guard(["scheduler-local"], locked)
     held = HeldToken("scheduler-local", SECRET, BOTH)
     assert "still looking" in str(judged(tmp_path, opened, SUSPEND, held))
     opened.open()
@@ -210,14 +219,14 @@ def test_a_refused_command_is_answered_and_never_handled(tmp_path: Path) -> None
     expire_commands(tmp_path)
     refused = send(tmp_path, SUSPEND)
     obeyed = send(tmp_path, SUSPEND, HeldToken("scheduler-local", SECRET))
-    opened = Guard(lambda: [HeldToken("scheduler-local", SECRET, BOTH)])
+    opened = Guard(["scheduler-local"], lambda: [HeldToken("scheduler-local", SECRET, BOTH)])
     assert serve(tmp_path, opened) == [(obeyed, "suspend"), ("zzz", "last")]
     assert (reply(tmp_path, refused).accepted, reply(tmp_path, obeyed).accepted) == (False, True)
 
 
 def test_a_proven_command_that_comes_again_is_not_obeyed_again(tmp_path: Path) -> None:
     expire_commands(tmp_path)
-    opened = Guard(lambda: [HeldToken("scheduler-local", SECRET, BOTH)])
+    opened = Guard(["scheduler-local"], lambda: [HeldToken("scheduler-local", SECRET, BOTH)])
     command_id = send(tmp_path, SUSPEND, HeldToken("scheduler-local", SECRET))
     path = inbox_folder(tmp_path) / f"{command_id}.json"
     stolen = path.read_bytes()
