@@ -1,7 +1,7 @@
 """The metrics port (:9108): `/metrics` for Prometheus, `/livez` and `/readyz` for supervisors, behind the guard.
 
 It reads a registry and two callbacks; it knows neither the families nor what ready means. Imported by the composition
-root only when the port is wanted, since aiohttp comes with it.
+root only when the port is wanted and the session runs, since aiohttp comes with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from prometheus_async import aio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
-from dudzian_daemon.adapters.http_guard import DEFAULT_LIMITS, GuardedServer, Limits, bind_loopback
+from dudzian_daemon.adapters.http_guard import DEFAULT_LIMITS, GuardedServer, Limits
+from dudzian_daemon.adapters.loopback import bind_loopback
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.service import Readiness
 
@@ -32,6 +33,8 @@ _INDEX: Final = (
 
 class MetricsServer:
     """Service of the metrics port. `port` is the bound one, None before; `ready` is set when requests are answered.
+
+    It begins on `listener`, which is its own from then on, if there is one.
 
     `before_scrape` may be set to what brings figures up to date; it is called on the loop, the encoding is done in a thread.
     """
@@ -47,14 +50,15 @@ class MetricsServer:
         clock: Clock,
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
+        listener: socket.socket | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.port: int | None = None
+        self.port: int | None = None if listener is None else int(listener.getsockname()[1])
         self.ready = anyio.Event()
         self._registry = registry
         self._host = host
         self._wanted = port
-        self._listener: socket.socket | None = None
+        self._listener = listener
         self._scope: anyio.CancelScope | None = None
         self.before_scrape: Callable[[], None] = lambda: None
         refused = Counter("dudzian_http_refused", "Clients turned away by the guard.", ["server", "reason"], registry=registry)

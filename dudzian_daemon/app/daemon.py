@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, assemble
 from dudzian_daemon.app.commands import Commands, held_tokens
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
+from dudzian_daemon.app.metrics_port import MetricsPort
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine, watchdog
 from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals
@@ -109,7 +111,7 @@ class Daemon:
         finally:
             self._signals.listen(None)
 
-    async def _serve(self, supervisor: Supervisor, end: SessionEnd, server: MetricsServer | None, assembly: Assembly) -> int:
+    async def _serve(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> int:
         async with supervisor:
             self._host(supervisor, end, server, assembly)
             reason = await supervisor.stop_requested()
@@ -119,12 +121,13 @@ class Daemon:
 
     # -- start -----------------------------------------------------------------------------------------------------
 
-    def _assemble(self) -> tuple[MetricsServer | None, Assembly]:
+    def _assemble(self) -> tuple[MetricsPort | None, Assembly]:
         """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
         _phase("port", self._signals)
         registry = new_registry()
-        server = self._metrics_server(registry)
-        port = None if server is None else server.bind()
+        settings = self._prepared.config.runtime.metrics_http
+        server = MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
+        port = None if server is None else server.port
         self._name_unclosed_sessions()
         _phase("assemble", self._signals)
         opening = opening_commands(read_quarantine(self._prepared.data_folder), list(self._prepared.spec.strategies))
@@ -141,7 +144,7 @@ class Daemon:
         self._announce(assembly, port)
         return server, assembly
 
-    def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsServer | None, assembly: Assembly) -> None:
+    def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
         """Start everything."""
         end.host(assembly)
         for sink in (*assembly.sinks, assembly.report):
@@ -153,7 +156,6 @@ class Daemon:
         supervisor.add(assembly.status, stage="adapters")
         supervisor.add(inbox, stage="adapters")
         if server is not None:
-            server.before_scrape = assembly.metrics.refresh
             supervisor.add(server, stage="adapters")
         self._add_passive_units(assembly)
         self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
@@ -169,15 +171,11 @@ class Daemon:
             queue = self._bus.subscribe_queued(events.STRATEGY_STATE, name="quarantine", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
             supervisor.add(QuarantineRecorded(queue, self._prepared.data_folder, names), stage="sinks")
 
-    def _metrics_server(self, registry: CollectorRegistry) -> MetricsServer | None:
-        settings = self._prepared.config.runtime.metrics_http
-        if not settings.enabled:
-            return None
-        from dudzian_daemon.adapters.metrics_http import MetricsServer  # aiohttp comes with it: only where the port is wanted
-
-        return MetricsServer(
-            registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, host=settings.host, port=settings.port
-        )
+    def _metrics_server(self, registry: CollectorRegistry, server_class: type[MetricsServer], listener: socket.socket) -> MetricsServer:
+        server = server_class(registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, listener=listener)
+        if self._assembly is not None:
+            server.before_scrape = self._assembly.metrics.refresh
+        return server
 
     def _add_passive_units(self, assembly: Assembly) -> None:
         """What lives inside the step and has a state of its own."""

@@ -24,7 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from dudzian_daemon.adapters import http_guard
 from dudzian_daemon.adapters.http_connections import SMALLEST_CAP
-from dudzian_daemon.adapters.http_guard import GuardedServer, Limits, bind_loopback
+from dudzian_daemon.adapters.http_guard import GuardedServer, Limits
+from dudzian_daemon.adapters.loopback import bind_loopback
 from dudzian_daemon.adapters.metrics_http import DEFAULT_PORT, MetricsServer
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.events import CycleDurable, SessionState, UnitState
