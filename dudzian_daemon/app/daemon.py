@@ -21,6 +21,7 @@ from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import Assembly, assemble
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
+from dudzian_daemon.app.risk_queries import QUERIES, answer
 from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.records import RiskChange
@@ -32,10 +33,13 @@ from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitReg
 from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
 from dudzian_daemon.services.inbox import CommandFile, Inbox, Reply, expire_commands
 from dudzian_daemon.sinks.metrics import new_registry
+from dudzian_daemon.trading.operator import OPERATOR_COMMANDS
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.metrics_http import MetricsServer
 
+#: Commands that the inbox obeys.
+KNOWN: Final = tuple(sorted({"close_positions", "stop", *OPERATOR_COMMANDS, *QUERIES}))
 #: An input this late (wall seconds) makes the daemon not ready.
 OVERDUE_SECONDS: Final = 10.0
 
@@ -206,11 +210,14 @@ class Daemon:
             return Reply(command_id, accepted=True, detail="stopping", sequence=assembly.core.sequence)
         if command.name == "kill_switch" and command.arguments.get("on") not in ("yes", "no"):
             return Reply(command_id, accepted=False, detail=f"kill_switch: expected on=yes or on=no, found {command.arguments}")
-        if command.name in ("kill_switch", "close_positions"):
+        if command.name in QUERIES:
+            detail = answer(assembly.core, command_id, command)
+            return Reply(command_id, accepted=True, detail=detail, sequence=await assembly.session.settled())
+        if command.name in (*OPERATOR_COMMANDS, "close_positions"):
             arguments = {"close_positions": "yes", **command.arguments} if command.name == "close_positions" else command.arguments
             sequence = await assembly.session.command(command_id, command.name, arguments)
             return Reply(command_id, accepted=True, detail=f"{command.name} done", sequence=sequence)
-        return Reply(command_id, accepted=False, detail=f"unknown command {command.name!r}; known: close_positions, kill_switch, stop")
+        return Reply(command_id, accepted=False, detail=f"unknown command {command.name!r}; known: {', '.join(KNOWN)}")
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
