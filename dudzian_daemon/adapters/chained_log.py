@@ -36,16 +36,17 @@ def new_log_id() -> str:
 class ChainedLog:
     """Owns one file and the sealer of its lines. `append` is for one thread (the loop's); writing happens in a worker.
 
-    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`.
+    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`. Without `sync` a commit writes only.
     """
 
-    def __init__(self, path: Path, sealer: LineSealer, descriptor: int, *, length: int, faults: str) -> None:
+    def __init__(self, path: Path, sealer: LineSealer, descriptor: int, *, length: int, faults: str, sync: bool = True) -> None:
         self.path = path
         self.durable_line = sealer.line
         self._sealer = sealer
         self._descriptor = descriptor
         self._length = length
         self._faults = faults
+        self._sync = sync
         self._appended: list[bytes] = []
         self._unwritten: list[bytes] = []
         self._fault: str | None = None
@@ -53,7 +54,7 @@ class ChainedLog:
         self._writer = Lock()
 
     @classmethod
-    def create(cls, path: Path, log_id: str, key: SigningKey | None, *, faults: str = "journal") -> ChainedLog:
+    def create(cls, path: Path, log_id: str, key: SigningKey | None, *, faults: str = "journal", sync: bool = True) -> ChainedLog:
         """A new file (0600, its name durable) for the log `log_id`; unsigned without a key.
 
         Raises `ConfigError` when something stands there already or the folder cannot be written.
@@ -63,10 +64,10 @@ class ChainedLog:
             descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
             path.chmod(PRIVATE_FILE)
             sync_folder(path.parent)
-        return cls(path, LineSealer(log_id, key), descriptor, length=0, faults=faults)
+        return cls(path, LineSealer(log_id, key), descriptor, length=0, faults=faults, sync=sync)
 
     @classmethod
-    def resume(cls, path: Path, key: SigningKey | None, *, faults: str = "journal") -> ChainedLog:
+    def resume(cls, path: Path, key: SigningKey | None, *, faults: str = "journal", sync: bool = True) -> ChainedLog:
         """Go on after the last line of an existing file, which must carry the seal of `key`.
 
         A torn tail, what a crash left of a write, is cut off. Raises `IntegrityError` when the last line is not ours.
@@ -77,7 +78,7 @@ class ChainedLog:
         with os_errors(path):
             descriptor = os.open(path, _FLAGS)
             os.truncate(descriptor, tail.length)
-        return cls(path, sealer, descriptor, length=tail.length, faults=faults)
+        return cls(path, sealer, descriptor, length=tail.length, faults=faults, sync=sync)
 
     @property
     def log_id(self) -> str:
@@ -146,7 +147,8 @@ class ChainedLog:
                 raise self._taken_back(error) from error
             try:
                 fault_point(f"{self._faults}.fsync")
-                _sync(self._descriptor)
+                if self._sync:
+                    _sync(self._descriptor)
                 fault_point(f"{self._faults}.release")
             except OSError as error:
                 # What the kernel dropped after a failed sync is unknown: a second sync that succeeds would prove nothing.

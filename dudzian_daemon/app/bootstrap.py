@@ -6,6 +6,8 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -34,9 +36,11 @@ from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
 from dudzian_daemon.services.session import Session
 from dudzian_daemon.sinks.console import ConsoleView
+from dudzian_daemon.sinks.ledger import LedgerFiles, LedgerSink
 from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.sinks.projections import DecisionLog
 from dudzian_daemon.sinks.reports import ReportSink
+from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import Status, StatusSink, status_path, unit_lines
 from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
 from dudzian_daemon.trading.driver import Driver
@@ -44,9 +48,11 @@ from dudzian_daemon.trading.step import Core
 
 #: Queued cycles a sink may be behind before its queue drops (and counts) or reads back from the journal.
 QUEUE_SIZE: Final = 4096
+#: Where a failed self-check says what differs, below the data folder.
+SELF_CHECK_FOLDER: Final = Path("run") / "self_check"
 
 
-Sink = DecisionLog | ConsoleView | MetricsSink | TelemetrySink
+Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | TelemetrySink
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -96,6 +102,9 @@ def assemble(
         clock,
         prepared.spec.profiles,
     )
+    self_check = SelfCheckSink(
+        core, follower("self_check", bus, journal), bus, clock, log_id=journal.log_id, folder=prepared.data_folder / SELF_CHECK_FOLDER
+    )
     session = Session(
         Driver(core),
         feed,
@@ -106,6 +115,8 @@ def assemble(
         store_rows=store_rows,
         observe_commit=metrics.observe_commit,
     )
+    session.inspect = self_check.inspect
+    self_check.halt = partial(session.command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
     auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
     status = StatusSink(
         bus,
@@ -125,6 +136,8 @@ def assemble(
             root=prepared.data_folder,
             artifact=prepared.artifact,
         ),
+        LedgerSink(follower("ledger", bus, journal), ledger_files(prepared, key), clock, environment=prepared.environment),
+        self_check,
         metrics,
     ]
     if console is not None:
@@ -178,6 +191,18 @@ def open_decision_log(prepared: Prepared, key: SigningKey) -> ChainedLog:
     log.append(encode(genesis(prepared.artifact, "dudzian", signed=True, projection=True)), b"{}")
     log.commit_now()
     return log
+
+
+def ledger_files(prepared: Prepared, key: SigningKey) -> LedgerFiles:
+    """Where the ledger's daily files go: a folder for each artifact."""
+    paper = prepared.config.paper(prepared.environment)
+    return LedgerFiles(
+        folder=prepared.data_folder / paper.ledger_directory / prepared.artifact,
+        artifact=prepared.artifact,
+        key=key,
+        retention_days=paper.ledger_retention_days,
+        fsync=paper.ledger_fsync,
+    )
 
 
 def follower(name: str, bus: Bus, journal: SessionJournal) -> CycleFollower:

@@ -8,13 +8,15 @@ from typing import Final
 from dudzian_daemon.adapters.keychain import find_token
 from dudzian_daemon.app.bootstrap import Assembly
 from dudzian_daemon.app.ending import SessionEnd
+from dudzian_daemon.app.risk_queries import QUERIES, answer
 from dudzian_daemon.config.schema import AccessToken
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.logs import register_secret
 from dudzian_daemon.services.inbox import SHORTEST_TOKEN, CommandFile, HeldToken, Reply
+from dudzian_daemon.trading.operator import OPERATOR_COMMANDS
 from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED
 
-KNOWN: Final = ("close_positions", "kill_switch", "resume", "stop", "suspend")
+KNOWN: Final = tuple(sorted({"close_positions", "resume", "stop", "suspend", *OPERATOR_COMMANDS, *QUERIES}))
 
 
 class Commands:
@@ -34,6 +36,9 @@ class Commands:
         refusal = self._refusal(command)
         if refusal is not None:
             return Reply(command_id, accepted=False, detail=refusal)
+        if command.name in QUERIES:
+            detail = answer(self._assembly.core, command_id, command)
+            return Reply(command_id, accepted=True, detail=detail, sequence=await self._assembly.session.settled())
         arguments = command.arguments
         if command.name == "close_positions":
             arguments = {"close_positions": "yes", **arguments}

@@ -11,6 +11,7 @@ from dudzian_daemon.app.preparation import RunOptions, prepare
 from dudzian_daemon.app.replay import replay_windows, silent_schedules
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.clock import iso_utc
+from dudzian_daemon.trading.spec import SessionSpec
 from dudzian_daemon.trading.step import Core
 
 
@@ -33,6 +34,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     data_folder: str
     speed: str
     opening_balance: str
+    opening_source: str
+    account: dict[str, str]
     schedules: dict[str, dict[str, str]]
     plugins: dict[str, str]
     windows: tuple[PlannedWindow, ...]
@@ -54,6 +57,8 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
         data_folder=str(prepared.data_folder),
         speed="max" if prepared.speed is None else f"{prepared.speed:g}",
         opening_balance=f"{prepared.spec.opening_balance} {prepared.spec.valuation_asset}",
+        opening_source=prepared.spec.opening_source,
+        account=_account(prepared.spec),
         schedules={
             schedule.name: {
                 "strategy": schedule.strategy,
@@ -77,10 +82,24 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
     )
 
 
+def _account(spec: SessionSpec) -> dict[str, str]:
+    """The rest of the account: further assets and what converts them, leverage, the share an entry takes."""
+    others = [f"{amount} {asset}" for asset, amount in sorted(spec.other_balances.items())]
+    conversions = [f"{asset} by {key}" for asset, key in sorted(spec.conversions.items())]
+    return {
+        "valuation_asset": spec.valuation_asset,
+        "other_balances": ", ".join(others) or "none",
+        "conversions": ", ".join(conversions) or "none",
+        "leverage": str(spec.leverage),
+        "shorts": "allowed" if spec.allow_short else "refused",
+    }
+
+
 def plan_lines(answer: Plan) -> Iterator[str]:
     """The plan for people."""
     yield f"environment   {answer.environment} ({answer.mode}), execution {answer.execution}, speed {answer.speed}"
-    yield f"balance       {answer.opening_balance}"
+    yield f"balance       {answer.opening_balance} (from {answer.opening_source})"
+    yield "account       " + ", ".join(f"{key} {value}" for key, value in answer.account.items())
     yield f"data folder   {answer.data_folder}"
     for line in answer.config:
         yield f"config        {line}"

@@ -117,6 +117,7 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
     """Member `d` of the journal's `run` entry: what a re-execution needs to be the same, by hash."""
     return {
         "environment": prepared.environment,
+        "opening_source": prepared.spec.opening_source,
         "config": msgspec.Raw(canonical(prepared.config, prepared.environment)),
         "package": {"version": dudzian_daemon.__version__, "sha256": package_digest()},
         "plugins": {name: {"plugin": source.name, "sha256": source.digest} for name, source in sorted(prepared.plugins.items())},

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from dudzian_daemon.config.references import MANUAL
+from dudzian_daemon.config.references import BY_HAND, MANUAL
 from dudzian_daemon.config.schema import CoreConfig, RiskProfile
 from dudzian_daemon.domain.money import EXACT
 
@@ -43,6 +43,9 @@ NOT_TRADING: Final[Mapping[str, frozenset[str]]] = {
             "adapter_settings",
         }
     ),
+    "PaperTrading": frozenset({"ledger_directory", "ledger_retention_days", "ledger_fsync"}),
+    "PaperOverride": frozenset({"ledger_directory", "ledger_retention_days", "ledger_fsync"}),
+    "PresetEntry": frozenset({"description"}),
     "Replay": frozenset({"speed"}),
     "Strategy": frozenset({"description"}),
     "RiskProfile": frozenset({"description", "data_quality"}),
@@ -62,7 +65,7 @@ def trading_part(config: CoreConfig, environment: str | None = None) -> CoreConf
     schedules = scheduler.schedules.values()
     strategies = {name for name in (chosen.default_strategy, *(schedule.strategy for schedule in schedules)) if name}
     buckets = _only(config.risk.instrument_buckets, {schedule.instrument_bucket for schedule in schedules})
-    profiles = _only(config.risk_profiles, {chosen.risk_profile, *(schedule.risk_profile for schedule in schedules)})
+    profiles = _only(config.risk_profiles, {chosen.risk_profile, BY_HAND, *(schedule.risk_profile for schedule in schedules)})
     pairs = {symbol for bucket in buckets.values() for symbol in bucket.symbols}
     pairs.update(chosen.instrument_universe, *(window.instruments for window in chosen.replay.windows))
     replace = msgspec.structs.replace
@@ -73,8 +76,9 @@ def trading_part(config: CoreConfig, environment: str | None = None) -> CoreConf
         strategies=_only(config.strategies, strategies),
         controllers=_only(config.controllers, {chosen.default_controller or ""}),
         risk_profiles={name: _allocated(profile, strategies) for name, profile in profiles.items()},
-        risk=replace(config.risk, instrument_buckets=buckets),
+        risk=replace(config.risk, instrument_buckets=buckets | _only(config.risk.instrument_buckets, {MANUAL})),
         paper_trading=config.paper(key),
+        execution_presets=_only(config.execution_presets, {config.paper(key).preset}),
         runtime=replace(config.runtime, multi_strategy_schedulers={chosen.scheduler: scheduler}),
         instruments={
             pair: replace(entry, venues=_only(entry.venues, {chosen.exchange})) for pair, entry in _only(config.instruments, pairs).items()

@@ -14,7 +14,7 @@ from dudzian_daemon.config.scan import scan
 
 PREFIX: Final = "DUDZIAN__"
 #: Mappings whose keys are written in capitals; elsewhere a new key of a variable is taken in small letters.
-_CAPITALS: Final = ("initial_balances", "instruments")
+_CAPITALS: Final = ("initial_balances", "conversions", "instruments")
 
 
 class Flag(msgspec.Struct, frozen=True):

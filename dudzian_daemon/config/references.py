@@ -7,11 +7,14 @@ from typing import Final
 
 from dudzian_daemon.config import lookup
 from dudzian_daemon.config.provenance import Document, Path, Problem
+from dudzian_daemon.config.schema import shipped_presets
 from dudzian_daemon.domain.errors import ConfigError
 
 SCHEDULERS: Final = "runtime.multi_strategy_schedulers"
 #: Allocation that belongs to no strategy: positions opened by hand.
 MANUAL: Final = "manual_override"
+#: Risk profile, and strategy, of orders by hand.
+BY_HAND: Final = "manual"
 
 #: Where a name stands (`*` is every entry, a final `@` the keys), what it names, and the section that knows it.
 _NAMES: Final = (
@@ -24,12 +27,16 @@ _NAMES: Final = (
     (f"{SCHEDULERS}.*.schedules.*.risk_profile", "risk profile", "risk_profiles"),
     (f"{SCHEDULERS}.*.schedules.*.instrument_bucket", "instrument bucket", "risk.instrument_buckets"),
     ("credentials.@", "environment", "environments"),
+    ("paper_trading.preset", "execution preset", "execution_presets"),
+    ("environments.*.paper_trading.preset", "execution preset", "execution_presets"),
 )
 #: Where pairs stand, in any spelling.
 _PAIRS: Final = (
     "environments.*.instrument_universe.*",
     "environments.*.replay.windows.*.instruments.*",
     "risk.instrument_buckets.*.symbols.*",
+    "paper_trading.conversions.*",
+    "environments.*.paper_trading.conversions.*",
 )
 
 
@@ -37,6 +44,8 @@ def dangling_names(document: Document) -> Iterator[Problem]:
     """A problem for every name that its section does not know."""
     for pattern, kind, section in _NAMES:
         known = [*document.section(*section.split(".")), *([MANUAL] if pattern.endswith("allocations.@") else [])]
+        if section == "execution_presets" and not known:
+            known = [*shipped_presets()]
         for path in expand(document, pattern):
             name = path[-1] if pattern.endswith("@") else document.at(path)
             if isinstance(name, str) and name not in known:

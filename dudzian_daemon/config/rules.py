@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from dudzian_daemon.config import lookup
 from dudzian_daemon.config.provenance import Document, Path, Problem
-from dudzian_daemon.config.references import SCHEDULERS, listed
+from dudzian_daemon.config.references import BY_HAND, SCHEDULERS, listed
+from dudzian_daemon.config.schema import MAINTENANCE_MARGIN, MAINTENANCE_MARGINS
+from dudzian_daemon.domain.fees import margin_carries
+from dudzian_daemon.domain.money import ONE
 
 _SCHEDULERS: Final = tuple(SCHEDULERS.split("."))
 
@@ -101,6 +105,43 @@ def backtest_profiles(document: Document) -> Iterator[Problem]:
             yield document.problem(user, f"risk profile {name!r} is marked backtest_only")
 
 
+def margins(document: Document) -> Iterator[Problem]:
+    """Where shorts are allowed, one that opens at the highest leverage is not closed by the next price (row D-09)."""
+    for key, entry in document.entries("environments"):
+        common, own = document.section("paper_trading"), document.section("environments", key, "paper_trading")
+        settings = {**common, **own}
+        if settings.get("allow_short") is not True or entry.get("enabled", True) is not True:
+            continue
+        path = (*_SCHEDULERS, str(entry.get("scheduler")), "schedules")
+        profiles = {str(schedule.get("risk_profile")) for _, schedule in document.entries(*path)}
+        for name, profile in document.entries("risk_profiles"):
+            if name not in profiles:
+                continue
+            with suppress(ValueError, TypeError, InvalidOperation):  # no number: told elsewhere
+                told = profile.get("maintenance_margin_pct")
+                maintenance = Decimal(told) if told is not None else MAINTENANCE_MARGINS.get(name, MAINTENANCE_MARGIN)
+                for leverage, at in _leverages(settings, profile, key, name, own):
+                    if not margin_carries(leverage, maintenance):
+                        message = (
+                            f"expected a leverage below {ONE / maintenance:.4g}: {name} closes shorts below {maintenance:f} of their value"
+                        )
+                        yield document.problem(at, f"{message}, found {leverage:f}, so one would be closed as soon as it opened")
+
+
+def _leverages(
+    settings: dict[str, Any], profile: dict[str, Any], environment: str, name: str, own: dict[str, Any]
+) -> Iterator[tuple[Decimal, Path]]:
+    account: Path = ("environments", environment, "paper_trading") if "default_leverage" in own else ("paper_trading",)
+    yield Decimal(settings.get("default_leverage", 1)), (*account, "default_leverage")
+    yield Decimal(profile.get("max_leverage", 0)), ("risk_profiles", name, "max_leverage")
+
+
+def strategy_names(document: Document) -> Iterator[Problem]:
+    """The operator's own orders are kept under a name that no strategy may have."""
+    if BY_HAND in document.section("strategies"):
+        yield document.problem(("strategies", BY_HAND), f"{BY_HAND!r} is the strategy of orders by hand; choose another name", at_key=True)
+
+
 def instrument_keys(document: Document) -> Iterator[Problem]:
     """A pair is called BASE_QUOTE, and no two are the same word without separators."""
     seen: dict[str, str] = {}
@@ -172,6 +213,8 @@ RULES: Final[tuple[Callable[[Document], Iterator[Problem]], ...]] = (
     permissions,
     addresses,
     backtest_profiles,
+    margins,
+    strategy_names,
     instrument_keys,
     venues,
     watchdog_limits,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -45,7 +46,7 @@ from dudzian_daemon.config.fields import (
     about,
 )
 from dudzian_daemon.config.universe import Credential, InstrumentEntry
-from dudzian_daemon.domain.market import DAY_NS, Instrument
+from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, FundingTerms, Instrument
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -114,23 +115,92 @@ class DecisionJournal(Section, frozen=True, kw_only=True):
     retention_days: Annotated[Days, about("days kept")] = 730
 
 
+class Capital(Section, frozen=True, kw_only=True):
+    """What a strategy or profile may say of the account it wants to start with; only amounts above 0 count."""
+
+    paper_balance: Annotated[Amount | None, about("opening cash in the valuation asset")] = None
+    paper_capital: Annotated[Amount | None, about("the same, if `paper_balance` says nothing")] = None
+    initial_balance: Annotated[Amount | None, about("the same, after those")] = None
+    starting_balance: Annotated[Amount | None, about("the same, after those")] = None
+    max_position_usd: Annotated[Amount | None, about("largest position; over `max_position_pct` it gives an opening cash")] = None
+
+
+class FeeEntry(Section, frozen=True, kw_only=True):
+    """What a venue charges from a day on."""
+
+    valid_from: Annotated[date, about("first day, UTC")]
+    maker: Annotated[FeeRate, about("fee of a resting order, share of its value; below 0: rebate")]
+    taker: Annotated[FeeRate, about("fee of an order that takes, as a share of its value")]
+
+
+class PresetEntry(Section, frozen=True, kw_only=True):
+    """What the simulator assumes where the data is silent; docs/reference/simulator.md describes each number."""
+
+    description: Annotated[Text, about("one line for people")] = ""
+    slippage_bps: Annotated[Multiple, about("slippage against the taker, in basis points")] = Decimal(5)
+    latency_ms: Annotated[int, Meta(ge=0, le=60_000, description="time an order needs to the venue, in milliseconds")] = 0
+    quote_depth: Annotated[Multiple, about("what can be had at a quote's price, as a multiple of the size it displays")] = Decimal(1)
+    open_volume_share: Annotated[Multiple, about("most an order takes of an open print, as a share of the last bar's volume")] = Decimal(
+        "0.1"
+    )
+    bar_volume_share: Annotated[Multiple, about("most that is filled inside a bar, as a share of its volume")] = Decimal("0.1")
+    memory_ms: Annotated[int, Meta(ge=0, le=86_400_000, description="time in which what we took of a price level comes back")] = 10_000
+    touch_fills: Annotated[bool, about("true: a bar that only touches a limit price fills it; false: it must trade through")] = True
+    venue_fees: Annotated[dict[Name, tuple[FeeEntry, ...]], about("fees by venue, oldest first; else paper_trading's")] = field(
+        default_factory=dict
+    )
+
+
+def shipped_presets() -> dict[str, PresetEntry]:
+    """The presets of a configuration that lists none."""
+    return {
+        "candle_default": PresetEntry(),
+        "quote_default": PresetEntry(slippage_bps=Decimal(1), latency_ms=100),
+        "optimistic": PresetEntry(
+            slippage_bps=Decimal(0),
+            quote_depth=Decimal(5),
+            open_volume_share=Decimal(1),
+            bar_volume_share=Decimal(1),
+            memory_ms=0,
+        ),
+        "pessimistic": PresetEntry(
+            slippage_bps=Decimal(15),
+            latency_ms=500,
+            quote_depth=Decimal("0.5"),
+            open_volume_share=Decimal("0.025"),
+            bar_volume_share=Decimal("0.025"),
+            memory_ms=60_000,
+            touch_fills=False,
+        ),
+    }
+
+
 class PaperTrading(Section, frozen=True, kw_only=True):
     """The simulated account and venue."""
 
     valuation_asset: Annotated[Asset, about("asset in which equity is told")] = "USDT"
-    initial_balances: Annotated[dict[Asset, Amount], Meta(min_length=1, description="opening cash by asset; default USDT: 10000")] = field(
-        default_factory=lambda: {"USDT": Decimal(10_000)}
+    paper_balance: Annotated[Amount | None, about("opening cash in the valuation asset, before every other source")] = None
+    initial_balances: Annotated[
+        Annotated[dict[Asset, Amount], Meta(min_length=1)] | None,
+        about("opening cash by asset; default: 10000 of the valuation asset"),
+    ] = None
+    quote_assets: Annotated[tuple[Asset, ...], about("what instruments may be paid in beside the valuation asset")] = ()
+    conversions: Annotated[dict[Asset, Symbol], about("pair whose price converts an asset into the valuation asset")] = field(
+        default_factory=dict
     )
+    ledger_directory: Annotated[OutputPath, about("folder of the ledger's daily files, below the data folder")] = "data/ledger"
+    ledger_retention_days: Annotated[Days, about("days a ledger file is kept")] = 730
+    ledger_fsync: Annotated[bool, about("false: ledger files are written, but not synced to the disk")] = True
     position_size: Annotated[PositiveFraction, about("share of its strategy's budget an entry takes when its signal names none")] = Decimal(
         "0.1"
     )
     allow_short: Annotated[bool, about("true: strategies may sell what they do not hold, against margin")] = False
     default_leverage: Annotated[Leverage, about("a short blocks its proceeds and 1 / leverage of them as margin")] = Decimal(1)
-    preset: Annotated[Name, about("fidelity model of the simulator")] = "candle_default"
+    preset: Annotated[Name, about("which of `execution_presets` the simulator works by")] = "candle_default"
     maker_fee: Annotated[FeeRate, about("fee of a resting order, share of its value; below 0: rebate")] = Decimal("0.0004")
     taker_fee: Annotated[FeeRate, about("fee of an order that takes, as a share of its value")] = Decimal("0.0006")
-    slippage_bps: Annotated[Multiple, about("slippage against the taker, in basis points")] = Decimal(5)
-    latency_ms: Annotated[int, Meta(ge=0, le=60_000, description="time an order needs to the venue, in milliseconds")] = 0
+    slippage_bps: Annotated[Multiple | None, about("instead of the preset's slippage, in basis points")] = None
+    latency_ms: Annotated[Annotated[int, Meta(ge=0, le=60_000)] | None, about("instead of the preset's latency, in milliseconds")] = None
     seed: Annotated[int, Meta(ge=0, le=2**53 - 1, description="seed of everything drawn by chance")] = 0
 
 
@@ -138,6 +208,12 @@ class PaperOverride(Section, frozen=True, kw_only=True):
     """What an environment changes of the top section `paper_trading`; a key left out is inherited."""
 
     valuation_asset: Annotated[Asset | None, about("see `paper_trading`")] = None
+    paper_balance: Annotated[Amount | None, about("see `paper_trading`")] = None
+    quote_assets: Annotated[tuple[Asset, ...] | None, about("see `paper_trading`")] = None
+    conversions: Annotated[dict[Asset, Symbol] | None, about("replaces the whole map")] = None
+    ledger_directory: Annotated[OutputPath | None, about("see `paper_trading`")] = None
+    ledger_retention_days: Annotated[Days | None, about("see `paper_trading`")] = None
+    ledger_fsync: Annotated[bool | None, about("see `paper_trading`")] = None
     initial_balances: Annotated[Annotated[dict[Asset, Amount], Meta(min_length=1)] | None, about("replaces the whole map")] = None
     position_size: Annotated[PositiveFraction | None, about("see `paper_trading`")] = None
     allow_short: Annotated[bool | None, about("see `paper_trading`")] = None
@@ -192,12 +268,13 @@ class Environment(Section, frozen=True, kw_only=True):
     paper_trading: Annotated[PaperOverride | None, about("differences from the top section `paper_trading`")] = None
 
 
-class Strategy(Section, frozen=True, kw_only=True):
+class Strategy(Capital, frozen=True, kw_only=True):
     """A strategy plugin with its parameters."""
 
     description: Annotated[Text, about("one line for people")] = ""
     plugin: Annotated[Name, about("file in plugins/strategies, without .py")]
     parameters: Annotated[dict[Name, Scalar], about("the plugin's `Params`")] = field(default_factory=dict)
+    max_position_pct: Annotated[Fraction | None, about("share of the account that `max_position_usd` is")] = None
 
 
 class Controller(Section, frozen=True, kw_only=True):
@@ -207,16 +284,32 @@ class Controller(Section, frozen=True, kw_only=True):
     interval: Annotated[Granularity, about("candles it decides on")]
 
 
-class RiskProfile(Section, frozen=True, kw_only=True):
+#: Shorts below this share of their value are closed, by the name of the risk profile, if it says nothing itself (row D-08).
+MAINTENANCE_MARGINS: Final = MappingProxyType({"conservative": Decimal("0.30"), "balanced": Decimal("0.20"), "aggressive": Decimal("0.10")})
+MAINTENANCE_MARGIN: Final = Decimal("0.25")
+
+
+class RiskProfile(Capital, frozen=True, kw_only=True):
     """Limits of the risk gate. A limit of 0 allows nothing."""
 
+    notional_capital: Annotated[Amount | None, about("opening cash, after the other names")] = None
+    maintenance_margin_pct: Annotated[
+        Fraction | None,
+        about("a short below this share of its value is closed; default: 0.30 conservative, 0.20 balanced, 0.10 aggressive, else 0.25"),
+    ] = None
     description: Annotated[Text, about("one line for people")] = ""
     backtest_only: Annotated[bool, about("true: no environment and no schedule may use it")] = False
     max_daily_loss_pct: Annotated[Fraction, about("loss of a UTC day, as a share of its first equity")]
     max_position_pct: Annotated[Fraction, about("one position, as a share of equity")]
     target_volatility: Annotated[Multiple, about("risk budget of a position with a stop, as a share of equity")]
-    max_leverage: Annotated[Multiple, about("gross exposure, as a multiple of equity")]
+    max_leverage: Annotated[Multiple, about("longs and shorts together, as a multiple of equity")]
+    max_net_exposure: Annotated[Multiple | None, about("longs alone and shorts alone, as a multiple of equity; default: max_leverage")] = (
+        None
+    )
     stop_loss_atr_multiple: Annotated[Multiple, about("least distance of a declared stop, in ATR")]
+    catastrophe_stop_pct: Annotated[
+        Fraction, about("loss at which a directional position without a stop of its own is closed, as a share of its cost")
+    ] = Decimal("0.2")
     max_open_positions: Annotated[Count, about("positions open at one time")]
     hard_drawdown_pct: Annotated[Fraction, about("fall from the highest equity, as a share of it")]
     data_quality: Annotated[DataQuality, about("completeness of data")] = DataQuality()
@@ -243,9 +336,33 @@ class DecisionLog(Section, frozen=True, kw_only=True):
     algorithm: Annotated[Literal["HMAC-SHA256"], about("signature algorithm")] = "HMAC-SHA256"
 
 
+class PreTrade(Section, frozen=True, kw_only=True):
+    """Controls of every opening order, whoever sends it. A limit of 0 allows nothing."""
+
+    price_collar_bps: Annotated[
+        Annotated[Decimal, Meta(extra_json_schema={"minimum": 0, "maximum": 1_000_000})],
+        about("farthest a price of an order may be from the last price, in basis points"),
+    ] = Decimal(1000)
+    max_order_value: Annotated[Amount, about("largest value of one order, in the valuation asset")] = Decimal(250_000)
+    max_order_quantity: Annotated[Amount, about("largest quantity of one order, in what is traded")] = Decimal(10_000_000)
+    strategy_orders_per_second: Annotated[Count, about("orders of one strategy within a second of input time")] = 20
+    strategy_orders_per_minute: Annotated[Count, about("orders of one strategy within a minute of input time")] = 120
+    total_orders_per_second: Annotated[Count, about("all orders within a second of input time")] = 60
+    total_orders_per_minute: Annotated[Count, about("all orders within a minute of input time")] = 360
+    duplicate_window_seconds: Annotated[
+        int, Meta(ge=0, le=86_400, description="an equal order within this time is a duplicate; 0: only equal client ids are")
+    ] = 5
+    repeated_executions: Annotated[Count, about("fills in one direction without a new signal")] = 100
+    max_reference_bars: Annotated[Count, about("oldest price to judge an order by, in candles of its instrument")] = 2
+    max_reference_age_seconds: Annotated[Seconds, about("oldest price to judge an order by, in seconds, however long the candles")] = (
+        172_800
+    )
+
+
 class Risk(Section, frozen=True, kw_only=True):
     """Risk settings that belong to no single profile."""
 
+    pre_trade: Annotated[PreTrade, about("controls of single orders")] = PreTrade()
     decision_log: Annotated[DecisionLog, about("signed decision log")] = DecisionLog()
     instrument_buckets: Annotated[dict[Name, InstrumentBucket], about("groups of instruments by name")] = field(default_factory=dict)
 
@@ -358,6 +475,9 @@ class CoreConfig(Section, frozen=True, kw_only=True):
     risk_profiles: Annotated[dict[Name, RiskProfile], Meta(min_length=1, description="risk profiles by name")]
     risk: Annotated[Risk, about("decision log and buckets")] = Risk()
     paper_trading: Annotated[PaperTrading, about("simulated account and venue")] = PaperTrading()
+    execution_presets: Annotated[
+        dict[Name, PresetEntry], Meta(min_length=1, description="assumptions of the simulator by name; default: those that ship")
+    ] = field(default_factory=shipped_presets)
     runtime: Annotated[Runtime, about("what runs in the process")] = Runtime()
     shutdown: Annotated[Shutdown, about("how a stop goes")] = Shutdown()
     logging: Annotated[Logging, about("runtime log")] = Logging()
@@ -380,10 +500,20 @@ class CoreConfig(Section, frozen=True, kw_only=True):
         return self.environments[key].artifact_name or key
 
     def paper(self, environment: str | None = None) -> PaperTrading:
-        """The simulated account of an environment: its own settings over the common ones."""
+        """The simulated account of an environment: its own settings over the common ones, slippage and latency over the preset's."""
         own = self.environment(environment).paper_trading
         changes = {} if own is None else {key: value for key, value in msgspec.structs.asdict(own).items() if value is not None}
-        return msgspec.structs.replace(self.paper_trading, **changes)
+        merged = msgspec.structs.replace(self.paper_trading, **changes)
+        preset = self.preset(merged.preset)
+        return msgspec.structs.replace(
+            merged,
+            slippage_bps=preset.slippage_bps if merged.slippage_bps is None else merged.slippage_bps,
+            latency_ms=preset.latency_ms if merged.latency_ms is None else merged.latency_ms,
+        )
+
+    def preset(self, name: str) -> PresetEntry:
+        """The execution preset of that name."""
+        return self.execution_presets[lookup.known("execution preset", name, self.execution_presets)]
 
     def data_quality(self, environment: str | None = None) -> DataQuality:
         """Completeness rules of an environment, its risk profile's when it has none."""
@@ -424,6 +554,7 @@ class CoreConfig(Section, frozen=True, kw_only=True):
             lot_size=rules.lot_size,
             min_quantity=rules.min_quantity,
             min_notional=rules.min_notional,
+            funding=None if rules.funding is None else FundingTerms(rules.funding.interval_hours * HOUR_NS, rules.funding.rate),
         )
 
     def universe(self, environment: str | None = None) -> tuple[Instrument, ...]:

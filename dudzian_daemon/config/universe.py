@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta
 
-from dudzian_daemon.config.fields import Amount, Asset, Days, Granularity, Label, Name, Permission, Section, Step, Symbol, about
+from dudzian_daemon.config.fields import Amount, Asset, Days, FeeRate, Granularity, Label, Name, Permission, Section, Step, Symbol, about
+
+
+class Funding(Section, frozen=True, kw_only=True):
+    """What a perpetual costs its longs (or shorts, below 0) while it is held."""
+
+    interval_hours: Annotated[int, Meta(ge=1, le=24, description="hours between two settlements, counted from midnight UTC")] = 8
+    rate: Annotated[FeeRate, about("share of the position's value an interval, until the venue gives another")] = Decimal(0)
 
 
 class VenueRules(Section, frozen=True, kw_only=True):
@@ -18,6 +26,7 @@ class VenueRules(Section, frozen=True, kw_only=True):
     lot_size: Annotated[Step, about("step of quantities, in the base asset")]
     min_quantity: Annotated[Amount, about("smallest quantity of an order, in the base asset")]
     min_notional: Annotated[Amount, about("smallest value of an order, in the quote asset")]
+    funding: Annotated[Funding | None, about("set for a perpetual; without it the pair is a spot one")] = None
 
 
 class BackfillWindow(Section, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.orders import Fill, OrderResult, Signal, Verdict
-from dudzian_daemon.domain.records import CycleRecord, RiskChange, StrategyChange, StrategyFault
+from dudzian_daemon.domain.records import CycleRecord, Difference, LedgerEntry, RiskChange, StrategyChange, StrategyFault
 
 CONTROLLER_CYCLE: Final = "auto_trader.controller_cycle"
 MARKET_CANDLE: Final = "market.candle"
@@ -25,6 +25,8 @@ ORDER_FILL: Final = "order.fill"
 SESSION_STATE: Final = "session.state"
 UNIT_STATE: Final = "daemon.unit"
 CYCLE_DURABLE: Final = "session.cycle_durable"
+LEDGER_ENTRY: Final = "ledger.entry"
+SELF_CHECK: Final = "session.self_check"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,14 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class SelfCheckFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.self_check`: the account is not what its records make it; opening orders are stopped and `file` says more."""
+
+    log_id: str
+    differences: tuple[Difference, ...]
+    file: str
+
+
 class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """`daemon.unit`: a named part of the daemon changed its state."""
 
@@ -81,6 +91,8 @@ Message = (
     ControllerCycle
     | CycleDurable
     | SessionState
+    | SelfCheckFailed
+    | LedgerEntry
     | UnitState
     | Candle
     | Signal

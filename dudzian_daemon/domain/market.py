@@ -46,10 +46,20 @@ class Phase(IntEnum):
     QUOTE = 5
 
 
+class FundingTerms(msgspec.Struct, frozen=True):
+    """A perpetual's funding: settled at UTC multiples of `interval_ns` at the venue's last `rate`, this one until data brings one.
+
+    A rate is a fraction of the position's value for one interval; above 0 longs pay.
+    """
+
+    interval_ns: int
+    rate: Decimal
+
+
 class Instrument(msgspec.Struct, frozen=True):
     """One tradable pair on one venue, with the venue's market rules (row D-05); `key` is `venue:BASE/QUOTE`.
 
-    A `synthetic` one trades at a venue whose prices a declared model derives from another's.
+    A `synthetic` one trades at a venue whose prices a declared model derives from another's. One with `funding` is a perpetual.
     """
 
     venue: str
@@ -61,6 +71,7 @@ class Instrument(msgspec.Struct, frozen=True):
     min_quantity: Decimal
     min_notional: Decimal
     synthetic: bool = False
+    funding: FundingTerms | None = None
 
     @property
     def key(self) -> str:
@@ -121,6 +132,30 @@ class Quote(msgspec.Struct, frozen=True, array_like=True, tag="quote", gc=False)
     age_ns: int = 0
 
 
+class Book(msgspec.Struct, frozen=True, array_like=True, tag="book", gc=False):
+    """The best levels of an order book, (price, size) each, best first; `update_id` is the venue's number of this state."""
+
+    instant: int
+    instrument: str
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+    update_id: int = 0
+
+    @property
+    def best(self) -> Quote:
+        """The best bid and ask; both sides must have a level."""
+        (bid, bid_size), (ask, ask_size) = self.bids[0], self.asks[0]
+        return Quote(self.instant, self.instrument, bid, ask, bid_size, ask_size)
+
+
+class Funding(msgspec.Struct, frozen=True, array_like=True, tag="funding", gc=False):
+    """The funding rate (a fraction) that the venue applies from now on; its phase is that of a gap, so it counts at `instant`."""
+
+    instant: int
+    instrument: str
+    rate: float
+
+
 class Timer(msgspec.Struct, frozen=True, array_like=True, tag="timer", gc=False):
     """A deadline the core asked for; `due` is the deadline, `instant` when it was delivered."""
 
@@ -159,7 +194,7 @@ class WarmUp(msgspec.Struct, frozen=True, array_like=True, tag="warm_up", gc=Fal
     digest: str
 
 
-Input = OpenPrint | Candle | Quote | Timer | Command | Gap | WarmUp
+Input = OpenPrint | Candle | Quote | Book | Timer | Command | Gap | WarmUp | Funding
 
 
 class Tick(msgspec.Struct, frozen=True):

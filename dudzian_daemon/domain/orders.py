@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final, Literal
 
 import msgspec
+
+from dudzian_daemon.domain.money import ZERO
 
 
 class Side(StrEnum):
@@ -79,6 +82,28 @@ class RefusalCode(StrEnum):
     LEVERAGE_LIMIT = "leverage_limit"
     INSUFFICIENT_CASH = "insufficient_cash"
     BELOW_MINIMUM = "below_minimum"
+    STATE_UNKNOWN = "state_unknown"
+    INVALID_ORDER = "invalid_order"
+    UNKNOWN_PROFILE = "unknown_profile"
+    UNKNOWN_ORDER = "unknown_order"
+    WRONG_CURRENCY = "wrong_currency"
+    MARKET_CLOSED = "market_closed"
+    OFF_TICK = "off_tick"
+    OFF_LOT = "off_lot"
+    PRICE_COLLAR = "price_collar"
+    ORDER_VALUE = "order_value"
+    ORDER_QUANTITY = "order_quantity"
+    ORDER_RATE = "order_rate"
+    DUPLICATE_ORDER = "duplicate_order"
+    REPEATED_EXECUTION = "repeated_execution"
+    SELF_TRADE = "self_trade"
+    BUCKET_POSITION_LIMIT = "bucket_position_limit"
+    BUCKET_NOTIONAL_LIMIT = "bucket_notional_limit"
+    NET_EXPOSURE_LIMIT = "net_exposure_limit"
+    STOP_MISSING = "stop_missing"
+    STOP_WRONG_SIDE = "stop_wrong_side"
+    STOP_TOO_TIGHT = "stop_too_tight"
+    RISK_BUDGET = "risk_budget"
 
 
 class Outcome(StrEnum):
@@ -87,11 +112,12 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The gate's answer to one order group, as recorded.
 
     `rule`, `limit`, `value` and `headroom` describe the rule that refused or clipped; on a plain approval they are
-    those of the tightest rule that was passed. Quantities are those of the first leg.
+    those of the tightest rule that was passed. Quantities are those of that rule's leg. `crossed` says that an order of
+    ours on the other side of the market was open when this one passed.
     """
 
     group_id: str
@@ -105,16 +131,67 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     headroom: Decimal | None
     requested: Decimal
     approved: Decimal
+    crossed: bool = False
+
+
+class OrderKind(StrEnum):
+    """What makes an order fill; docs/reference/simulator.md says each in full.
+
+    `stop`, `take_profit` and `trailing_stop` become market orders once triggered (a `take_profit` with a limit price
+    becomes a limit order), a `stop_limit` becomes a limit order.
+    """
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TAKE_PROFIT = "take_profit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class TimeInForce(StrEnum):
+    """How long an order stays: until cancelled; now or never, in part or only whole; until `expires_at`."""
+
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+    GTD = "gtd"
+
+
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Under which terms an order fills. Prices are in the quote asset, on the tick; `expires_at` in nanoseconds.
+
+    `trail` is the distance in price that a trailing stop keeps; its `stop_price`, if given, is the level it starts at.
+    """
+
+    kind: OrderKind = OrderKind.MARKET
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expires_at: int | None = None
+    post_only: bool = False
+
+
+MARKET_TERMS: Final = OrderTerms()
+
+#: How the legs of a group hang together: not at all; the first that fills cancels the others; leg 0 is the entry that
+#: puts the others, its exits, to work.
+Link = Literal["", "oco", "bracket"]
 
 
 class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """A sized wish for one instrument, before the gate."""
+    """A sized wish for one instrument, before the gate. `protective_stop` and `atr` are prices its signal has declared."""
 
     instrument: str
     side: Side
     quantity: Decimal
     reduce_only: bool
     signal_id: str = ""
+    terms: OrderTerms = MARKET_TERMS
+    protection: Protection = Protection.NONE
+    protective_stop: Decimal | None = None
+    atr: Decimal | None = None
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +200,8 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     `age_ns` is how old the candle is that was decided on; an opening group older than `max_age_ns` is refused. `rank` counts
     the schedule's opening groups of this instant, best first; those beyond `max_rank` are refused. `held_ns` is how long
     the feed waited for that candle: the simulated venue could not have had the order earlier. A closing group of the core
-    itself has no `signal_id`.
+    itself has no `signal_id`. Legs with a `link` are all of one instrument. A `whole` group is refused rather than clipped;
+    of groups with the same `client_id` one passes.
     """
 
     id: str
@@ -138,6 +216,10 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     age_ns: int = 0
     max_age_ns: int | None = None
     held_ns: int = 0
+    link: Link = ""
+    whole: bool = False
+    client_id: str = ""
+    paid_in: str = ""
 
     def order_id(self, leg: int) -> str:
         """Id of the order that leg number `leg` becomes."""
@@ -168,8 +250,20 @@ class OrderStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class Liquidity(StrEnum):
+    """Whether a fill gave liquidity (a resting limit order) or took it."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order at the simulated venue. `active_at` is the first instant at which it may fill."""
+    """An order at the simulated venue. `active_at` is the first instant at which it may fill.
+
+    `filled` is in the base asset, `fills` their number; `fee_due` the exact fee of them and `fee_paid` what was charged.
+    `dormant` waits for its bracket's entry, `triggered` has met its stop price, `resting` is a limit order that did not
+    cross when it came; `stop_level` is where a trailing stop stands.
+    """
 
     id: str
     group_id: str
@@ -182,10 +276,29 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool
     accepted_at: int
     active_at: int
+    terms: OrderTerms = MARKET_TERMS
+    link: Link = ""
+    filled: Decimal = ZERO
+    fills: int = 0
+    fee_due: Decimal = ZERO
+    fee_paid: Decimal = ZERO
+    dormant: bool = False
+    triggered: bool = False
+    resting: bool = False
+    stop_level: Decimal | None = None
+
+    @property
+    def left(self) -> Decimal:
+        """What is not filled yet, in the base asset."""
+        return self.quantity - self.filled
 
 
-class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of an order's state in a cycle; a refused signal is `rejected` with the gate's code."""
+class OrderResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change of an order's state in a cycle; a refused signal is `rejected` with the gate's code.
+
+    `filled` is the sum of its fills so far, None before the first; `terms` are told on acceptance, unless a plain market
+    order's; `shortfall` is what the data did not show of the quantity that a fill or a cancellation left open.
+    """
 
     order_id: str
     signal_id: str
@@ -196,10 +309,16 @@ class OrderResult(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     price: Decimal | None = None
     code: str | None = None
+    filled: Decimal | None = None
+    terms: OrderTerms | None = None
+    shortfall: Decimal | None = None
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution. `price` = `reference_price` plus (buy) or minus (sell) `slippage`; `fee` is in `fee_asset`."""
+    """An execution. `price` = `reference_price` plus (buy) or minus (sell) `slippage`; `fee` is in `fee_asset`.
+
+    `preset` and `model` say under which assumptions it was computed (docs/reference/simulator.md).
+    """
 
     id: str
     order_id: str
@@ -219,3 +338,15 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     inside_bar: bool
     preset: str
     synthetic: bool = False
+    liquidity: Liquidity = Liquidity.TAKER
+    model: int = 1
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """What one price input did to one order: a `fill` of it, or its end without one (`code` says why). `order` is as it is afterwards."""
+
+    order: Order
+    status: OrderStatus
+    fill: Fill | None = None
+    code: str | None = None
+    shortfall: Decimal | None = None

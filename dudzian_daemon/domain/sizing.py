@@ -1,11 +1,15 @@
-"""From a wished exposure to a quantity: pure, exact, rounded down to the lot."""
+"""From a wished exposure to a quantity, and from a stop to the size it allows: pure, exact, rounded down to the lot."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
-from dudzian_daemon.domain.money import ZERO, units
-from dudzian_daemon.domain.orders import OrderLeg, Side
+from dudzian_daemon.domain.money import ONE, ZERO, units
+from dudzian_daemon.domain.orders import OrderLeg, RefusalCode, Side
+
+#: A stop may be this share tighter than its minimum: floats of a strategy are not exact (row C-08).
+STOP_TOLERANCE: Final = Decimal("0.0001")
 
 
 def leg_to_target(
@@ -24,3 +28,21 @@ def leg_to_target(
     side = Side.BUY if change > 0 else Side.SELL
     reduces = position != 0 and change * position < 0
     return OrderLeg(instrument=instrument, side=side, quantity=abs(change), reduce_only=reduces)
+
+
+def stop_distance(side: Side, price: Decimal, stop: Decimal) -> Decimal:
+    """How far `stop` lies on the loss side of `price`; negative when it lies on the other."""
+    return price - stop if side is Side.BUY else stop - price
+
+
+def stop_fault(side: Side, price: Decimal, stop: Decimal | None, atr: Decimal | None, multiple: Decimal) -> RefusalCode | None:
+    """What is wrong with the declared stop of an opening order at `price`, None if nothing (rows C-08, C-10).
+
+    Needed are a positive stop and a positive ATR, and a distance of at least `multiple` ATR less `STOP_TOLERANCE`; wider is allowed.
+    """
+    if stop is None or atr is None or stop <= 0 or atr <= 0:
+        return RefusalCode.STOP_MISSING
+    distance = stop_distance(side, price, stop)
+    if distance <= 0:
+        return RefusalCode.STOP_WRONG_SIDE
+    return RefusalCode.STOP_TOO_TIGHT if distance < multiple * atr * (ONE - STOP_TOLERANCE) else None

@@ -86,6 +86,8 @@ class Session:
         self._clock = clock
         self._store_rows = store_rows
         self._observe_commit = observe_commit
+        #: Looks at each cycle just after its step; on False the kill switch is put on before anything else is taken.
+        self.inspect: Callable[[CycleRecord], bool] = lambda _record: True
         self._timings: deque[tuple[int, Timing]] = deque()
         self._appended = anyio.Event()
         self._released = anyio.Event()
@@ -130,6 +132,12 @@ class Session:
         if self._upcoming is None or now >= self._upcoming:  # an input that is late keeps its place: just after the last one
             now = 0
         sequence = self._step(partial(self._driver.command, command_id, name, arguments, now=now))
+        await self._until_durable(sequence)
+        return sequence
+
+    async def settled(self) -> int:
+        """Wait until all that the core has done so far is durable; returns its sequence."""
+        sequence = self._driver.core.sequence
         await self._until_durable(sequence)
         return sequence
 
@@ -218,7 +226,8 @@ class Session:
         """Run one step, due at a monotonic time (ns), under exact money and append its cycles; returns the core's sequence."""
         started, before = self._clock.wall_ns(), self._clock.monotonic_ns()
         with exact_money():
-            records = list(step())
+            inspected = [(record, self.inspect(record)) for record in step()]
+        records = [record for record, _ in inspected]
         late_ns = None if due_at is None else max(0, before - due_at)
         timing = Timing(started, self._clock.monotonic_ns() - before, late_ns)
         for record in records:
@@ -226,6 +235,9 @@ class Session:
             self._timings.append((record.sequence, timing))
         if records:
             self._appended.set()
+        if not all(sound for _, sound in inspected):
+            arguments = {"on": "yes", "reason": "self_check"}
+            self._step(partial(self._driver.command, f"self_check-{records[-1].sequence}", "kill_switch", arguments))
         return self._driver.core.sequence
 
     def _tell_faults(self, faults: Sequence[StrategyFault]) -> list[dict[str, str]]:
@@ -305,6 +317,7 @@ def publish_cycle(bus: Bus, cycle: Released, timing: Timing, log_id: str) -> Non
         (events.RISK_STATE, record.risk),
         (events.ORDER_RESULT, record.results),
         (events.ORDER_FILL, record.fills),
+        (events.LEDGER_ENTRY, record.entries),
     ):
         for message in messages:
             publish(topic, message)

@@ -16,7 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from dudzian_daemon import __version__
 from dudzian_daemon.domain.events import CYCLE_DURABLE, SESSION_STATE, UNIT_STATE, CycleDurable, SessionState, UnitState
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Input, OpenPrint, Quote
+from dudzian_daemon.domain.market import SECOND_NS, Book, Candle, Input, OpenPrint, Quote
 from dudzian_daemon.domain.orders import Fill, OrderStatus
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange
 from dudzian_daemon.domain.risk import TradingState
@@ -202,6 +202,8 @@ class MetricsSink:
                 instant, price = item.instant, item.price
             elif isinstance(item, Quote):
                 instant, price = item.instant - item.age_ns, (item.bid + item.ask) / 2.0
+            elif isinstance(item, Book) and item.bids and item.asks:
+                instant, price = item.instant, (item.bids[0][0] + item.asks[0][0]) / 2.0
             else:
                 continue
             if instant >= self._prices.get(item.instrument, (0, 0.0))[0]:

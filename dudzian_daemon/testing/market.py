@@ -17,6 +17,9 @@ from dudzian_daemon.trading.spec import Schedule, SessionSpec
 #: 2024-01-01T00:00:00Z, a midnight: where candles begin unless said.
 START_NS: Final = 1_704_067_200 * SECOND_NS
 
+#: Volume of every bar: far more than an order of a test takes of it.
+VOLUME: Final = 1_000_000.0
+
 #: A bar by its close alone, or as (open, high, low, close).
 Bar = float | tuple[float, float, float, float]
 
@@ -50,17 +53,21 @@ def candles(series: Series, bars: Iterable[Bar], *, start: int = START_NS) -> li
         else:
             opened, close = made[-1].close if made else bar, bar
             high, low = max(opened, close), min(opened, close)
-        made.append(Candle(end, series.instrument, series.granularity, end, opened, high, low, close, 1.0))
+        made.append(Candle(end, series.instrument, series.granularity, end, opened, high, low, close, VOLUME))
     return made
 
 
 def limits(name: str = "balanced", **changes: Any) -> RiskLimits:
-    """The shipped balanced profile; `changes` replace fields."""
+    """The shipped balanced profile without its catastrophe stop; `changes` replace fields."""
     usual: dict[str, Any] = {
         "name": name,
         "max_daily_loss_pct": Decimal("0.015"),
         "max_position_pct": Decimal("0.05"),
+        "target_volatility": Decimal("0.11"),
         "max_leverage": Decimal(3),
+        "max_net_exposure": Decimal(3),
+        "stop_loss_atr_multiple": Decimal("1.5"),
+        "catastrophe_stop_pct": Decimal(1),
         "max_open_positions": 5,
         "hard_drawdown_pct": Decimal("0.10"),
     }

@@ -13,6 +13,7 @@ from dudzian_daemon.domain.money import ZERO, from_float
 from dudzian_daemon.domain.orders import (
     ApprovedGroup,
     Intent,
+    Order,
     OrderGroup,
     OrderLeg,
     OrderResult,
@@ -22,12 +23,14 @@ from dudzian_daemon.domain.orders import (
     Signal,
     Verdict,
 )
+from dudzian_daemon.domain.records import RiskChange
 from dudzian_daemon.domain.sizing import leg_to_target
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.leg_watch import LegWatch
+from dudzian_daemon.trading.margin import MarginCall
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
-from dudzian_daemon.trading.spec import Schedule, SessionSpec
+from dudzian_daemon.trading.spec import MANUAL, MANUAL_SCHEDULE, Schedule, SessionSpec
 from dudzian_daemon.trading.strategy_host import StrategyHost
 
 
@@ -55,6 +58,8 @@ class TradingController:
         self._execution = execution
         self._strategies = strategies
         self.legs = LegWatch(spec.leg_timeout_ns)
+        #: By strategy and instrument: the instant of its latest closing group, and how many it had then.
+        self._closed: dict[tuple[str, str], tuple[int, int]] = {}
 
     def process(self, closings: Iterable[OrderGroup], signals: Iterable[Signal], instant: int) -> Outcome:
         """Judge closing groups, then reducing ones, then the rest in the order given; each reserves before the next."""
@@ -71,7 +76,20 @@ class TradingController:
     def holdings(self) -> list[tuple[Schedule, str]]:
         """Every position that is held: the schedule it is under, and its instrument."""
         held = sorted(key for key, book in self._ledger.books.items() if book.quantity)
-        return [(self._strategies.schedule_of(strategy, instrument), instrument) for strategy, instrument in held]
+        return [(self._schedule(strategy, instrument), instrument) for strategy, instrument in held]
+
+    def open_order(self, order_id: str) -> Order | None:
+        """The open order with that id."""
+        return next((order for order in self._execution.open_orders if order.id == order_id), None)
+
+    def stops_met(self, instruments: Iterable[str], instant: int) -> tuple[list[RiskChange], list[OrderResult]]:
+        """Catastrophe stops that the latest prices have met: for the record, and the orders cancelled that would have opened more."""
+        changes: list[RiskChange] = []
+        results: list[OrderResult] = []
+        for stop in (stop for instrument in instruments for stop in self._gate.stops.met(instrument)):
+            changes.append(self._gate.note(stop.profile, "stop_met", "catastrophe_stop_pct", stop.limit, stop.loss))
+            results += self.cancel_of(stop.strategy, stop.instrument, instant, code="catastrophe_stop")
+        return changes, results
 
     def closing_groups(
         self, instant: int, *, wanted: Callable[[Schedule, str], bool] | None = None, max_age_ns: Mapping[str, int] | None = None
@@ -85,7 +103,7 @@ class TradingController:
             strategy = schedule.strategy
             book = self._ledger.books[(strategy, instrument)]
             left = abs(book.quantity) - self._gate.reserved_reducing(strategy, instrument)
-            if left <= 0 or (wanted is not None and not wanted(schedule, instrument)):
+            if left <= 0 or instrument in self._gate.closed_markets or (wanted is not None and not wanted(schedule, instrument)):
                 continue
             side = Side.SELL if book.quantity > 0 else Side.BUY
             leg = OrderLeg(instrument=instrument, side=side, quantity=left, reduce_only=True)
@@ -93,7 +111,7 @@ class TradingController:
             age = instant - mark.instant if mark is not None else 0
             groups.append(
                 OrderGroup(
-                    id=f"{strategy}/{instrument}/{instant}/close",
+                    id=self._closing_id(strategy, instrument, instant),
                     signal_id="",
                     strategy=strategy,
                     schedule=schedule.name,
@@ -107,15 +125,49 @@ class TradingController:
         return groups
 
     def cancel(
-        self, instant: int, *, code: str, schedules: Collection[str] | None = None, group_id: str | None = None
+        self,
+        instant: int,
+        *,
+        code: str,
+        schedules: Collection[str] | None = None,
+        group_id: str | None = None,
+        order_id: str | None = None,
     ) -> list[OrderResult]:
         """Take resting orders out of the book (as `PaperTradingExecutionService.cancel`) and free what they had reserved."""
         results = []
-        for order, result in self._execution.cancel(code=code, schedules=schedules, group_id=group_id):
+        for order, result in self._execution.cancel(code=code, schedules=schedules, group_id=group_id, order_id=order_id):
             self._gate.release(order.id)
             self.legs.failed(order, instant)
             results.append(result)
         return results
+
+    def cancel_of(self, strategy: str, instrument: str, instant: int, *, code: str) -> list[OrderResult]:
+        """Take the strategy's open orders in the instrument out of the book, each with its group."""
+        groups = dict.fromkeys(
+            order.group_id for order in self._execution.open_orders if (order.strategy, order.instrument) == (strategy, instrument)
+        )
+        return [result for group_id in groups for result in self.cancel(instant, code=code, group_id=group_id)]
+
+    def liquidated(self, call: MarginCall) -> RiskChange:
+        """The margin call for the record."""
+        change = self._gate.note(call.profile, "liquidated", "maintenance_margin_pct")
+        return msgspec.structs.replace(change, limit=call.required, value=call.equity)
+
+    def liquidation(self, call: MarginCall, instant: int, number: int) -> OrderGroup:
+        """The group by which the venue closes the called short; `number` makes it unique."""
+        wanted = (call.strategy, call.instrument)
+        (group,) = self.closing_groups(instant, wanted=lambda schedule, instrument: (schedule.strategy, instrument) == wanted)
+        return msgspec.structs.replace(group, id=f"{call.strategy}/{call.instrument}/{instant}/liquidation{number}")
+
+    def _schedule(self, strategy: str, instrument: str) -> Schedule:
+        return MANUAL_SCHEDULE if strategy == MANUAL else self._strategies.schedule_of(strategy, instrument)
+
+    def _closing_id(self, strategy: str, instrument: str, instant: int) -> str:
+        """A position that one closing has left open is closed again, perhaps at the same instant."""
+        latest, count = self._closed.get((strategy, instrument), (instant, 0))
+        count = count + 1 if latest == instant else 1
+        self._closed[strategy, instrument] = (instant, count)
+        return f"{strategy}/{instrument}/{instant}/close" + (f"{count}" if count > 1 else "")
 
     def _judge(self, group: OrderGroup, instant: int, outcome: Outcome) -> None:
         answer = self._gate.judge(group)
@@ -154,7 +206,13 @@ class TradingController:
         held = position != 0 and signal.intent is Intent.ENTER
         leg = None if held else self._to_target(signal, position, target, schedule)
         leg = leg or OrderLeg(instrument=signal.instrument, side=Side.BUY, quantity=ZERO, reduce_only=False)
-        return msgspec.structs.replace(leg, signal_id=signal.id)
+        return msgspec.structs.replace(
+            leg,
+            signal_id=signal.id,
+            protection=signal.protection,
+            protective_stop=None if signal.stop_price is None else from_float(signal.stop_price),
+            atr=from_float(signal.numbers["atr"]) if "atr" in signal.numbers else None,
+        )
 
     def _to_target(self, signal: Signal, position: Decimal, target: Decimal, schedule: Schedule) -> OrderLeg | None:
         mark = self._ledger.last_price(signal.instrument)

@@ -1,46 +1,26 @@
-"""Double-entry account of cash, positions and fees, per strategy and in total; the single writer of balances.
+"""Double-entry account of cash, margin, positions, fees and funding, per strategy and in total; the single writer of balances.
 
-Every entry's postings add up to zero in each asset. Equity = cash + sum of quantity * mark, exact. Amounts are in the
-valuation asset unless named by another asset.
+Every entry's postings add up to zero in each asset, and `apply` is the only way in which anything moves: folding the entries
+of a session gives its ledger back. Amounts are exact and in the quote asset of their instrument; what is told in the
+valuation asset is converted by the last mark of a declared pair (docs/reference/ledger.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from dudzian_daemon.domain.market import Instrument
-from dudzian_daemon.domain.money import ONE, ZERO, from_float, share
-from dudzian_daemon.domain.orders import Fill, Side
-from dudzian_daemon.domain.records import PositionChange
+from dudzian_daemon.domain.money import ONE, ZERO, from_float, quantise_down, reciprocal
+from dudzian_daemon.domain.orders import Fill
+from dudzian_daemon.domain.records import LedgerEntry, PositionChange, Posting
+from dudzian_daemon.trading.entries import CASH, FEES, LIQUIDATION, MARGIN, Book, fill_entry, funding_entry, wallet_change
 
-
-class Posting(msgspec.Struct, frozen=True):
-    """`amount` of `asset` moves into (positive) or out of (negative) `account`."""
-
-    account: str
-    asset: str
-    amount: Decimal
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One balanced booking; `number` counts from 1."""
-
-    number: int
-    kind: str
-    instant: int
-    reference: str
-    postings: tuple[Posting, ...]
-
-
-class Book(msgspec.Struct):
-    """One strategy's holding of one instrument: signed quantity, what it cost, and the P&L it has realised (fees apart)."""
-
-    quantity: Decimal = ZERO
-    cost: Decimal = ZERO
-    realised: Decimal = ZERO
+#: Step of a conversion rate that is one divided by a mark.
+RATE_STEP: Final = Decimal("0.000000000001")
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -50,53 +30,155 @@ class Mark(msgspec.Struct, frozen=True):
     instant: int
 
 
-class Ledger:
-    """Opens with `opening` units of `valuation_asset` on the account; moves only by fills and marks."""
+class LedgerState(msgspec.Struct, frozen=True):
+    """All that the entries up to number `entries` have made: balances by account and asset, and positions, both in order."""
 
-    def __init__(self, instruments: Mapping[str, Instrument], valuation_asset: str, opening: Decimal) -> None:
+    entries: int
+    balances: tuple[Posting, ...]
+    positions: tuple[PositionChange, ...]
+
+
+class Ledger:
+    """Opens with `opening` units of the valuation asset, or of several assets; moves only by entries and marks.
+
+    A short position ties up its proceeds and, as margin, 1 / `leverage` of them. `conversions` names for each further
+    asset the instrument, against the valuation asset, whose mark converts it; until the first mark it is worth nothing.
+    """
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        valuation_asset: str,
+        opening: Decimal | Mapping[str, Decimal],
+        *,
+        leverage: Decimal = ONE,
+        conversions: Mapping[str, str] | None = None,
+        source: str = "opening",
+    ) -> None:
+        balances = {valuation_asset: opening} if isinstance(opening, Decimal) else {valuation_asset: ZERO, **opening}
+        self._prepare(instruments, valuation_asset, leverage, conversions or {})
+        self.opening = self._open(balances, source)
+
+    @classmethod
+    def folded(
+        cls,
+        instruments: Mapping[str, Instrument],
+        valuation_asset: str,
+        entries: Iterable[LedgerEntry],
+        *,
+        leverage: Decimal = ONE,
+        conversions: Mapping[str, str] | None = None,
+    ) -> Ledger:
+        """The ledger that these entries, the opening one first, have made; it knows no marks yet."""
+        ledger = cls.__new__(cls)
+        ledger._prepare(instruments, valuation_asset, leverage, conversions or {})
+        recorded = iter(entries)
+        ledger.opening = next(recorded)
+        ledger.apply(ledger.opening)
+        for entry in recorded:
+            ledger.apply(entry)
+        return ledger
+
+    def _prepare(
+        self, instruments: Mapping[str, Instrument], valuation_asset: str, leverage: Decimal, conversions: Mapping[str, str]
+    ) -> None:
         self._instruments = instruments
+        self._leverage = leverage
         self.valuation_asset = valuation_asset
-        self.cash = opening
-        self.fees = ZERO
-        self.books: dict[tuple[str, str], Book] = {}
-        self.net: dict[str, Decimal] = {}
-        self._last: dict[str, tuple[float, int]] = {}
-        self._value: dict[str, Decimal] = {}
-        self._holdings = ZERO
-        self._short_proceeds: Decimal | None = None  # None: a fill has changed them since they were last asked for
         self.entries = 0
         self.balances: dict[tuple[str, str], Decimal] = {}
-        self._post(
-            "opening",
-            0,
-            "opening",
-            (Posting("account:cash", valuation_asset, opening), Posting("owner:capital", valuation_asset, -opening)),
-        )
+        #: Cash by asset, what is tied up included.
+        self.wallet: dict[str, Decimal] = dict.fromkeys((valuation_asset, *(each.quote for each in instruments.values())), ZERO)
+        self._margins: dict[str, Decimal] = {}
+        self._proceeds: dict[str, Decimal] = {}
+        self.books: dict[tuple[str, str], Book] = {}
+        self.net: dict[str, Decimal] = {}
+        self._holders: dict[str, list[str]] = {}
+        self._last: dict[str, tuple[float, int]] = {}
+        self._value: dict[str, Decimal] = {}
+        self._held: dict[str, Decimal] = dict.fromkeys(self.wallet, ZERO)
+        self._rates: dict[str, Decimal] = {valuation_asset: ONE}
+        self._converts = {key: asset for asset, key in conversions.items()}
+        self._booked: tuple[int, set[str]] = (0, set())
+
+    def _open(self, balances: Mapping[str, Decimal], source: str) -> LedgerEntry:
+        postings = [
+            posting
+            for asset, amount in sorted(balances.items())
+            for posting in (Posting(f"account{CASH}", asset, amount), Posting("owner:capital", asset, -amount))
+        ]
+        entry = LedgerEntry(number=1, kind="opening", instant=0, postings=tuple(postings), reference=source)
+        self.apply(entry)
+        return entry
+
+    # -- what it says ----------------------------------------------------------------------------------------------
+
+    @property
+    def cash(self) -> Decimal:
+        """All cash, what shorts tie up included, in the valuation asset."""
+        return self._valued(self.wallet)
+
+    @property
+    def fees(self) -> Decimal:
+        """All fees paid so far, in the valuation asset; those paid in what an instrument trades count in its cost instead."""
+        return self._valued({asset: self.balances.get((FEES, asset), ZERO) for asset in self.wallet})
 
     @property
     def equity(self) -> Decimal:
-        """Cash plus the marked value of all positions."""
-        return self.cash + self._holdings
+        """Cash plus the marked value of all positions, in the valuation asset."""
+        if len(self.wallet) == 1:
+            return self.wallet[self.valuation_asset] + self._held[self.valuation_asset]
+        return self._valued(self.wallet) + self._valued(self._held)
 
     @property
     def gross_exposure(self) -> Decimal:
-        """Sum of the absolute marked values of the net positions."""
-        return sum(map(abs, self._value.values()), ZERO)
-
-    def blocked_cash(self, leverage: Decimal) -> Decimal:
-        """Cash that short positions tie up: their proceeds, and 1 / `leverage` of them as margin."""
-        if self._short_proceeds is None:
-            self._short_proceeds = sum((-book.cost for book in self.books.values() if book.quantity < 0), ZERO)
-        return self._short_proceeds + share(self._short_proceeds, ONE, leverage)
+        """Sum of the absolute marked values of the net positions, in the valuation asset."""
+        return sum((abs(self.exposure(name)) for name in self._value), ZERO)
 
     def exposure(self, instrument: str) -> Decimal:
-        """Marked value of the net position, signed."""
-        return self._value.get(instrument, ZERO)
+        """Marked value of the net position, signed, in the valuation asset."""
+        value = self._value.get(instrument)
+        return ZERO if value is None else value * self.rate(self._instruments[instrument].quote)
+
+    def rate(self, asset: str) -> Decimal:
+        """What a unit of `asset` is worth in the valuation asset; 0 before the first mark of the pair that converts it."""
+        return self._rates.get(asset, ZERO)
+
+    def blocked(self, asset: str) -> Decimal:
+        """Cash that short positions tie up: their proceeds and their margin."""
+        return self._proceeds.get(asset, ZERO) + self._margins.get(asset, ZERO)
+
+    def available(self, asset: str) -> Decimal:
+        """Cash that may be spent."""
+        return self.wallet.get(asset, ZERO) - self.blocked(asset)
+
+    def affords(self, fill: Fill) -> bool:
+        """Whether the cash, in every asset it touches, is there for an execution; a reduction may use what its short ties up.
+
+        A liquidation is not asked: what it costs beyond the cash is the account's debt.
+        """
+        if fill.fill_source == LIQUIDATION:
+            return True
+        entry = self._entry(fill)
+        book = self.books.get((fill.strategy, fill.instrument), Book())
+        reduces = abs(book.quantity + entry.quantity) < abs(book.quantity)
+        quote = self._instruments[fill.instrument].quote
+        for asset in {posting.asset: None for posting in entry.postings if posting.account.endswith((CASH, MARGIN))}:
+            left = self.wallet.get(asset, ZERO) + wallet_change(entry, asset)
+            if asset == quote and not reduces:
+                left -= self.blocked(asset) + entry.margin - (entry.cost if book.quantity + entry.quantity < 0 else ZERO)
+            if left < 0:
+                return False
+        return True
 
     def position(self, strategy: str, instrument: str) -> Decimal:
         """Signed quantity the strategy holds."""
         book = self.books.get((strategy, instrument))
         return ZERO if book is None else book.quantity
+
+    def holders(self, instrument: str) -> list[str]:
+        """Strategies that hold some of it, in order of their names."""
+        return [name for name in self._holders.get(instrument, ()) if self.books[name, instrument].quantity]
 
     def last_quote(self, instrument: str) -> tuple[float, int] | None:
         """Latest price as the data gave it and its instant, None before the first."""
@@ -107,60 +189,124 @@ class Ledger:
         last = self._last.get(instrument)
         return None if last is None else Mark(from_float(last[0]), last[1])
 
+    def state(self) -> LedgerState:
+        """All balances and positions as values, in the order of their names; what a fold must arrive at."""
+        balances = tuple(Posting(account, asset, amount) for (account, asset), amount in sorted(self.balances.items()) if amount)
+        return LedgerState(self.entries, balances, tuple(self._change(*key) for key in sorted(self.books)))
+
+    # -- what moves it ---------------------------------------------------------------------------------------------
+
     def mark(self, instrument: str, price: float, instant: int) -> None:
-        """Value the net position of `instrument` at `price`."""
+        """Value the net position of `instrument` at `price`, and what its mark converts."""
         self._last[instrument] = (price, instant)
+        if instrument in self._converts:
+            self._convert(instrument, price)
         if self.net.get(instrument):
             self._revalue(instrument)
 
-    def book(self, fill: Fill) -> tuple[Entry, PositionChange]:
-        """Book one execution: cash, holding, fee; returns the entry and the strategy's position after it."""
-        instrument = self._instruments[fill.instrument]
-        signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
-        notional = signed * fill.price
-        account = f"strategy:{fill.strategy}"
-        entry = self._post(
-            "fill",
-            fill.filled_at,
-            fill.id,
-            (
-                Posting(f"{account}:cash", instrument.quote, -notional),
-                Posting(f"venue:{instrument.venue}", instrument.quote, notional),
-                Posting(f"{account}:{instrument.key}", instrument.base, signed),
-                Posting(f"venue:{instrument.venue}", instrument.base, -signed),
-                Posting(f"{account}:cash", fill.fee_asset, -fill.fee),
-                Posting("expense:fees", fill.fee_asset, fill.fee),
-            ),
-        )
-        self.cash -= notional + fill.fee
-        self.fees += fill.fee
-        self._short_proceeds = None
-        self.net[fill.instrument] = self.net.get(fill.instrument, ZERO) + signed
-        self._revalue(fill.instrument)
-        return entry, self._move(fill, signed, notional)
+    def book(self, fill: Fill) -> tuple[LedgerEntry, PositionChange]:
+        """Book one execution: cash, holding, margin, fee; returns the entry and the strategy's position after it.
 
-    def _move(self, fill: Fill, signed: Decimal, notional: Decimal) -> PositionChange:
-        book = self.books.setdefault((fill.strategy, fill.instrument), Book())
-        if book.quantity * signed >= 0:
-            book.cost += notional
-        else:
-            released = book.cost if abs(signed) == abs(book.quantity) else share(book.cost, abs(signed), abs(book.quantity))
-            book.cost -= released
-            book.realised += -notional - released
-        book.quantity += signed
+        Raises `ValueError` for an execution that is booked already or older than the newest: booking twice is no way to money.
+        """
+        newest, booked = self._booked
+        if fill.filled_at < newest or (fill.filled_at == newest and fill.id in booked):
+            msg = f"fill {fill.id} of {fill.filled_at}: expected one that is not booked yet, newest is of {newest}"
+            raise ValueError(msg)
+        entry = self._entry(fill)
+        self.apply(entry)
+        return entry, self._change(fill.strategy, fill.instrument)
+
+    def settle(self, instrument: str, rate: Decimal, instant: int) -> list[LedgerEntry]:
+        """Book funding: each position pays its marked value times `rate` (a fraction; shorts receive); exact, so it splits freely."""
+        last = self.last_price(instrument)
+        if last is None:
+            return []
+        made = []
+        for strategy in self.holders(instrument):
+            value = self.books[strategy, instrument].quantity * last.price
+            entry = funding_entry(self.entries + 1, strategy, self._instruments[instrument], value, rate, instant)
+            self.apply(entry)
+            made.append(entry)
+        return made
+
+    def apply(self, entry: LedgerEntry) -> None:
+        """Move everything by one entry. One that was applied before changes nothing; `ValueError` for one that skips a number."""
+        if entry.number <= self.entries:
+            return
+        if entry.number != self.entries + 1:
+            msg = f"expected ledger entry {self.entries + 1}, found {entry.number}"
+            raise ValueError(msg)
+        self.entries = entry.number
+        for posting in entry.postings:
+            self._post(posting)
+        if entry.quantity:
+            self._move(entry)
+        if entry.fill_id:
+            newest, booked = self._booked
+            self._booked = (entry.instant, booked | {entry.fill_id} if entry.instant == newest else {entry.fill_id})
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _entry(self, fill: Fill) -> LedgerEntry:
+        """What booking the fill would be; nothing moves yet."""
+        before = self.books.get((fill.strategy, fill.instrument), Book())
+        last = self._last.get(fill.instrument)
+        mark = ZERO if last is None else from_float(last[0])
+        return fill_entry(self.entries + 1, fill, self._instruments[fill.instrument], before, self._leverage, mark)
+
+    def _post(self, posting: Posting) -> None:
+        key, asset = (posting.account, posting.asset), posting.asset
+        self.balances[key] = self.balances.get(key, ZERO) + posting.amount
+        if posting.account.endswith(CASH):
+            self.wallet[asset] = self.wallet.get(asset, ZERO) + posting.amount
+        elif posting.account.endswith(MARGIN):
+            self.wallet[asset] = self.wallet.get(asset, ZERO) + posting.amount
+            self._margins[asset] = self._margins.get(asset, ZERO) + posting.amount
+
+    def _move(self, entry: LedgerEntry) -> None:
+        key = (entry.strategy, entry.instrument)
+        book = self.books.get(key)
+        if book is None:
+            book = self.books[key] = Book()
+            self._holders[entry.instrument] = sorted((*self._holders.get(entry.instrument, ()), entry.strategy))
+        quote = self._instruments[entry.instrument].quote
+        before = _owed(book)
+        book.quantity += entry.quantity
+        book.cost += entry.cost
+        book.realised += entry.realised
+        if entry.margin:
+            book.margin += entry.margin
+        self._proceeds[quote] = self._proceeds.get(quote, ZERO) + _owed(book) - before
+        self.net[entry.instrument] = self.net.get(entry.instrument, ZERO) + entry.quantity
+        if entry.instrument in self._last:
+            self._revalue(entry.instrument)
+
+    def _change(self, strategy: str, instrument: str) -> PositionChange:
+        book = self.books[strategy, instrument]
         return PositionChange(
-            strategy=fill.strategy, instrument=fill.instrument, quantity=book.quantity, cost=book.cost, realised=book.realised
+            strategy=strategy,
+            instrument=instrument,
+            quantity=book.quantity,
+            cost=book.cost,
+            realised=book.realised,
+            margin=book.margin,
         )
 
     def _revalue(self, instrument: str) -> None:
-        price = from_float(self._last[instrument][0])
-        value = self.net[instrument] * price
-        self._holdings += value - self._value.get(instrument, ZERO)
+        value = self.net[instrument] * from_float(self._last[instrument][0])
+        self._held[self._instruments[instrument].quote] += value - self._value.get(instrument, ZERO)
         self._value[instrument] = value
 
-    def _post(self, kind: str, instant: int, reference: str, postings: tuple[Posting, ...]) -> Entry:
-        self.entries += 1
-        for posting in postings:
-            key = (posting.account, posting.asset)
-            self.balances[key] = self.balances.get(key, ZERO) + posting.amount
-        return Entry(self.entries, kind, instant, reference, postings)
+    def _convert(self, instrument: str, price: float) -> None:
+        asset, exact = self._converts[instrument], from_float(price)
+        if exact > 0:
+            inverse = self._instruments[instrument].base == self.valuation_asset
+            self._rates[asset] = quantise_down(reciprocal(exact), RATE_STEP) if inverse else exact
+
+    def _valued(self, amounts: Mapping[str, Decimal]) -> Decimal:
+        return sum((amount * self.rate(asset) for asset, amount in amounts.items() if amount), ZERO)
+
+
+def _owed(book: Book) -> Decimal:
+    return -book.cost if book.quantity < 0 else ZERO

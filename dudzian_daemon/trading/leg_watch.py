@@ -31,9 +31,9 @@ class LegWatch:
         return min((watched.deadline for watched in self._groups.values()), default=None)
 
     def start(self, approved: ApprovedGroup, instant: int) -> None:
-        """Watch an opening group of several legs; others need no watching."""
+        """Watch an opening group of several legs that are all to be filled; others need no watching."""
         group = approved.group
-        if len(approved.legs) == 1 or all(leg.reduce_only for leg in approved.legs):
+        if len(approved.legs) == 1 or group.link or all(leg.reduce_only for leg in approved.legs):
             return
         orders = {group.order_id(number) for number in range(len(approved.legs))}
         instruments = tuple(leg.instrument for leg in approved.legs)
@@ -41,9 +41,9 @@ class LegWatch:
         self._groups[group.id] = Watched(group.id, group.strategy, group.profile, instruments, orders, deadline)
 
     def filled(self, order: Order) -> None:
-        """One leg is done; the last one ends the watch."""
+        """More of one leg is filled; the last one that is filled to the end ends the watch."""
         watched = self._groups.get(order.group_id)
-        if watched is not None:
+        if watched is not None and not order.left:
             watched.unfilled.discard(order.id)
             if not watched.unfilled:
                 del self._groups[order.group_id]

@@ -1,67 +1,257 @@
-"""The simulated venue: single writer of the book of resting orders. Takes approved groups only.
+"""The simulated venue: single writer of open orders and of what they took. Takes approved groups only.
 
-A market order fills on the first open print or quote whose instant is >= its `active_at`, never on a candle's close
-and never in the step that accepted it. The reference price is the price the data shows; slippage is a separate amount.
+Docs: docs/reference/simulator.md. A market order fills on open prints, quotes and books whose instant is >= its
+`active_at`, never on a candle's close and never in the step that accepted it; limits and stops also inside a bar's range.
+The reference price is a price the data shows; slippage is a separate amount.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
 
-from dudzian_daemon.domain.fees import ExecutionPreset, taker_fee, taker_price
-from dudzian_daemon.domain.market import Instrument, OpenPrint, Quote
-from dudzian_daemon.domain.money import from_float
-from dudzian_daemon.domain.orders import ApprovedGroup, Fill, Order, OrderLeg, OrderResult, OrderStatus, Side
+import msgspec
+
+from dudzian_daemon.domain.fees import ExecutionPreset, taker_price
+from dudzian_daemon.domain.fills import LAST_PRICE, Bar, bar_of, book_levels, one_level, quote_levels, unsound, volume
+from dudzian_daemon.domain.market import GRANULARITIES, Book, Candle, Instrument, OpenPrint, Quote
+from dudzian_daemon.domain.money import ZERO
+from dudzian_daemon.domain.orders import (
+    MARKET_TERMS,
+    ApprovedGroup,
+    Fill,
+    Liquidity,
+    Match,
+    Order,
+    OrderLeg,
+    OrderResult,
+    OrderStatus,
+    Side,
+    TimeInForce,
+)
+from dudzian_daemon.trading.executions import Origin, filled, origin_of, outcome, result
+from dudzian_daemon.trading.matching import (
+    NOW_OR_NEVER,
+    Displayed,
+    Met,
+    Trade,
+    bar_budget,
+    is_idle,
+    is_stop,
+    meet_bar_limit,
+    meet_bar_stop,
+    meet_levels,
+)
+from dudzian_daemon.trading.order_book import OwnConsumption, Taken
+from dudzian_daemon.trading.resting_orders import RestingOrders
+
+#: What the simulator can match against.
+PriceInput = OpenPrint | Quote | Book | Candle
+
+
+class Bars(msgspec.Struct):
+    """Of an instrument's execution series: the last closed bar's volume, and what orders took since the open of the next."""
+
+    volume: float | None = None
+    taken: Decimal = ZERO
 
 
 class PaperTradingExecutionService:
-    """Orders in, fills out; it knows no balances and no limits."""
+    """Orders in, fills out; it knows no balances and no limits.
 
-    def __init__(self, instruments: Mapping[str, Instrument], preset: ExecutionPreset) -> None:
+    `position(strategy, instrument)` is what a reduce-only order may still reduce, signed, when it is about to fill.
+    """
+
+    def __init__(self, instruments: Mapping[str, Instrument], preset: ExecutionPreset, position: Callable[[str, str], Decimal]) -> None:
         self._instruments = instruments
         self._preset = preset
-        self._resting: dict[str, list[Order]] = {}
+        self._position = position
+        self._book = RestingOrders()
+        self._own = OwnConsumption(preset.memory_ns)
+        self._bars: dict[str, Bars] = {}
 
     @property
     def open_orders(self) -> list[Order]:
-        """All resting orders, oldest first within an instrument."""
-        return [order for orders in self._resting.values() for order in orders]
+        """All open orders, oldest first within an instrument."""
+        return self._book.all()
+
+    @property
+    def next_expiry(self) -> int | None:
+        """The earliest instant (ns) at which an open order expires."""
+        return min((order.terms.expires_at for order in self.open_orders if order.terms.expires_at is not None), default=None)
 
     def submit(self, approved: ApprovedGroup, instant: int) -> list[OrderResult]:
-        """Accept every leg of the group; it may fill from the next price input on."""
-        results = []
-        for number, leg in enumerate(approved.legs):
-            order = self._order(approved, leg, number, instant)
-            self._resting.setdefault(order.instrument, []).append(order)
-            results.append(result(order, OrderStatus.ACCEPTED))
-        return results
+        """Accept every leg of the group; it may fill from the next price input on.
 
-    def match(self, price: OpenPrint | Quote) -> list[tuple[Order, Fill]]:
-        """Fill what this print or quote fills, oldest order first; filled orders leave the book."""
-        orders = self._resting.get(price.instrument)
-        if not orders:
-            return []
-        snapshot = isinstance(price, Quote) and price.source == "last_price"  # no later price will come: latency has no meaning
-        active = [order for order in orders if snapshot or order.active_at <= price.instant]
-        if len(active) == len(orders):
-            del self._resting[price.instrument]
-        else:
-            self._resting[price.instrument] = [order for order in orders if order.active_at > price.instant]
-        return [(order, self._fill(order, price)) for order in active]
+        Raises `ValueError` for a leg whose numbers or terms the gate should have refused.
+        """
+        for leg in approved.legs:
+            fault = unsound(leg, self._instruments[leg.instrument])
+            if fault is not None:
+                msg = f"{leg.instrument}: {fault}; the gate refuses such a leg"
+                raise ValueError(msg)
+        orders = [self._order(approved, leg, number, instant) for number, leg in enumerate(approved.legs)]
+        for order in orders:
+            self._book.put(order)
+        return [result(order, OrderStatus.ACCEPTED, terms=None if order.terms == MARKET_TERMS else order.terms) for order in orders]
+
+    def match(self, price: PriceInput) -> Iterator[Match]:
+        """What this input does to the open orders of its instrument, oldest first.
+
+        Book each match before asking for the next one: reduce-only orders look at the position. An order that has been
+        withdrawn meanwhile gets no further match.
+        """
+        yield from self._match_bar(price) if isinstance(price, Candle) else self._match_levels(price)
+
+    def expire(self, instant: int) -> list[Match]:
+        """End the orders whose `expires_at` is not after `instant`."""
+        return self._expired(self.open_orders, instant)
 
     def cancel(
-        self, *, code: str, schedules: Collection[str] | None = None, group_id: str | None = None
+        self,
+        *,
+        code: str,
+        schedules: Collection[str] | None = None,
+        group_id: str | None = None,
+        order_id: str | None = None,
     ) -> list[tuple[Order, OrderResult]]:
-        """Take all resting orders out of the book, or only those that signals of `schedules` have put there, or those of one group."""
-        cancelled = [
-            order
-            for order in self.open_orders
-            if (schedules is None or (order.signal_id and order.schedule in schedules)) and group_id in (None, order.group_id)
-        ]
-        gone = {order.id for order in cancelled}
-        kept = {name: [order for order in orders if order.id not in gone] for name, orders in self._resting.items()}
-        self._resting = {name: orders for name, orders in kept.items() if orders}
-        return [(order, result(order, OrderStatus.CANCELLED, code=code)) for order in cancelled]
+        """End all open orders, or only those that signals of `schedules` have put there, those of one group, or one.
+
+        Exits of a bracket whose entry is cancelled unfilled end with it.
+        """
+        ended: list[Match] = []
+        for order in self.open_orders:
+            meant = schedules is None or (order.signal_id and order.schedule in schedules)
+            if meant and group_id in (None, order.group_id) and order_id in (None, order.id) and self._book.find(order):
+                ended += self._book.end(order, code)
+        return [(match.order, outcome(match)) for match in ended]
+
+    def refuse(self, order: Order, fill: Fill, code: str) -> list[Match]:
+        """The account cannot bear this fill: it never happened, and the order ends."""
+        without = msgspec.structs.replace(order, filled=order.filled - fill.quantity, fills=order.fills - 1)
+        return self._book.end(without, code, OrderStatus.CANCELLED if without.fills else OrderStatus.REJECTED)
+
+    def liquidate(self, order: Order, price: Decimal, instant: int, *, inside_bar: bool) -> Iterator[Match]:
+        """The venue itself closes a position through this order: at once and as a whole, at `price` and slippage."""
+        paid = taker_price(price, order.side, self._preset, self._instruments[order.instrument].tick_size)
+        trade = Trade(order.left, price, paid, Liquidity.TAKER)
+        yield from self._trade(Met(order, (trade,)), Origin("liquidation", instant, inside_bar))
+
+    def _expired(self, orders: list[Order], instant: int) -> list[Match]:
+        ended: list[Match] = []
+        for order in orders:
+            if order.terms.expires_at is not None and order.terms.expires_at <= instant and self._book.find(order):
+                ended += self._book.end(order, "expired", OrderStatus.EXPIRED)
+        return ended
+
+    # -- the two ways to match -------------------------------------------------------------------------------------
+
+    def _match_levels(self, price: OpenPrint | Quote | Book) -> Iterator[Match]:
+        bars = self._bars.setdefault(price.instrument, Bars())
+        if isinstance(price, OpenPrint):
+            bars.taken = ZERO
+        rules = self._instruments.get(price.instrument)
+        sides: dict[Side, Displayed] = {}  # the same for every order of a side until one of them takes something
+        yield from self._expired(self._book.of(price.instrument), price.instant)
+        for order in self._book.of(price.instrument):
+            now = self._book.find(order)
+            if now is None or rules is None or order.dormant or not _is_active(now, price):
+                continue
+            side = sides.get(now.side) or sides.setdefault(now.side, self._displayed(price, now.side, bars, rules.lot_size))
+            if is_idle(now, side):
+                continue
+            met = meet_levels(now, side, self._book.open_quantity(now), self._preset, rules.tick_size, rules.lot_size)
+            if met.trades:
+                del sides[now.side]
+            yield from self._trade(met, origin_of(price))
+
+    def _match_bar(self, candle: Candle) -> Iterator[Match]:
+        """Inside a bar the adverse order of events is assumed: stops before limits, then the stops of exits whose entry the bar filled."""
+        bars = self._bars.setdefault(candle.instrument, Bars())
+        yield from self._expired(self._book.of(candle.instrument), candle.end - 1)
+        orders = self._book.of(candle.instrument)
+        bar = bar_of(candle, GRANULARITIES[candle.granularity]) if orders else None
+        if bar is not None:
+            waiting = [
+                order
+                for order in orders
+                if order.active_at <= bar.start and not order.dormant and order.terms.time_in_force not in NOW_OR_NEVER
+            ]
+            for order in sorted(waiting, key=lambda order: not is_stop(order)):
+                if (now := self._book.find(order)) is not None:
+                    yield from self._in_bar(now, bar, bars, fresh=False)
+            for order in orders:
+                now = self._book.find(order)
+                if order.dormant and now is not None and not now.dormant and is_stop(now):
+                    yield from self._in_bar(now, bar, bars, fresh=True)
+        bars.volume, bars.taken = candle.volume, ZERO
+
+    def _in_bar(self, order: Order, bar: Bar, bars: Bars, *, fresh: bool) -> Iterator[Match]:
+        rules, preset = self._instruments[order.instrument], self._preset
+        budget = bar_budget(bar, preset.bar_volume_share, bars.taken, rules.lot_size)
+        wanted = self._book.open_quantity(order)
+        if is_stop(order):
+            met = meet_bar_stop(order, bar, budget, wanted, preset, rules.tick_size, fresh=fresh)
+        else:
+            met = meet_bar_limit(order, bar, budget, wanted, preset, rules.tick_size)
+        yield from self._trade(met, Origin("candle", bar.seen, inside_bar=True))
+
+    def _displayed(self, price: OpenPrint | Quote | Book, side: Side, bars: Bars, lot: Decimal) -> Displayed:
+        """What a taker of `side` meets, less what we took: of a print what earlier orders took of it, of a level what is not back yet."""
+        if isinstance(price, OpenPrint):
+            # Before the first bar has closed nothing is known that could bound a print.
+            share = volume(bars.volume or 0.0) * self._preset.open_volume_share
+            levels = left = one_level(price.price, None if bars.volume is None else max(share - bars.taken, ZERO))
+        else:
+            levels = book_levels(price, side) if isinstance(price, Book) else quote_levels(price, side, self._preset.quote_depth)
+            left = self._own.left(price.instrument, side, levels, price.instant)
+        best = levels[0].price if levels else None
+        return Displayed(best, tuple(level for level in left if level.quantity is None or level.quantity >= lot))
+
+    # -- from trades to fills --------------------------------------------------------------------------------------
+
+    def _trade(self, met: Met, origin: Origin) -> Iterator[Match]:
+        """The order's new state and its fills; the last one tells the shortfall, and the end of the order if it comes to one."""
+        order, quantities = met.order, [trade.quantity for trade in met.trades]
+        self._book.put(order)
+        if order.terms.time_in_force is TimeInForce.FOK and sum(quantities, ZERO) > self._reducible(order):
+            yield from self._book.end(order, "reduce_only")
+            return
+        for number, trade in enumerate(met.trades, start=1):
+            quantity = min(trade.quantity, self._reducible(order))
+            if quantity <= 0:
+                yield from self._book.end(order, "reduce_only")
+                return
+            order, fill = filled(order, trade, quantity, origin, self._instruments[order.instrument], self._preset)
+            self._book.put(order)
+            shortfall = met.shortfall or None if number == len(met.trades) else None
+            yield Match(
+                order=order, status=OrderStatus.PARTIALLY_FILLED if order.left else OrderStatus.FILLED, fill=fill, shortfall=shortfall
+            )
+            if self._book.find(order) is None:  # the core could not book it
+                return
+            self._remember(order, trade, quantity, origin)
+            yield from self._book.filled(order, quantity)
+            if self._book.find(order) is None:
+                return
+            if quantity < trade.quantity:
+                yield from self._book.end(order, "reduce_only")
+                return
+        if met.ends is not None:
+            yield from self._book.end(order, met.ends, shortfall=met.shortfall or None)
+
+    def _reducible(self, order: Order) -> Decimal:
+        """How much of the order may fill without more than closing the position, if that is all it may do."""
+        if not order.reduce_only:
+            return order.left
+        held = self._position(order.strategy, order.instrument)
+        return max(held if order.side is Side.SELL else -held, ZERO)
+
+    def _remember(self, order: Order, trade: Trade, quantity: Decimal, origin: Origin) -> None:
+        if origin.remembered:
+            self._own.remember(order.instrument, Taken(order.side, trade.reference, quantity, origin.instant))
+        elif origin.source in ("open_print", "candle"):
+            self._bars[order.instrument].taken += quantity
 
     def _order(self, approved: ApprovedGroup, leg: OrderLeg, number: int, instant: int) -> Order:
         group = approved.group
@@ -77,48 +267,13 @@ class PaperTradingExecutionService:
             reduce_only=leg.reduce_only,
             accepted_at=instant,
             active_at=instant + group.held_ns + self._preset.latency_ns,
-        )
-
-    def _fill(self, order: Order, price: OpenPrint | Quote) -> Fill:
-        instrument = self._instruments[order.instrument]
-        if isinstance(price, OpenPrint):
-            shown, source = price.price, "open_print"
-        else:
-            shown, source = (price.ask if order.side is Side.BUY else price.bid), price.source
-        reference = from_float(shown)
-        paid = taker_price(reference, order.side, self._preset, instrument.tick_size)
-        return Fill(
-            id=f"{order.id}#1",
-            order_id=order.id,
-            signal_id=order.signal_id,
-            strategy=order.strategy,
-            schedule=order.schedule,
-            instrument=order.instrument,
-            side=order.side,
-            quantity=order.quantity,
-            reference_price=reference,
-            slippage=abs(paid - reference),
-            price=paid,
-            fee=taker_fee(order.quantity * paid, self._preset),
-            fee_asset=instrument.quote,
-            filled_at=price.instant,
-            fill_source=source,
-            inside_bar=False,
-            preset=self._preset.name,
-            synthetic=instrument.synthetic,
+            terms=leg.terms,
+            link=group.link,
+            dormant=group.link == "bracket" and number > 0,
+            stop_level=leg.terms.stop_price,
         )
 
 
-def result(order: Order, status: OrderStatus, *, fill: Fill | None = None, code: str | None = None) -> OrderResult:
-    """The order's change of state as a record."""
-    return OrderResult(
-        order_id=order.id,
-        signal_id=order.signal_id,
-        strategy=order.strategy,
-        instrument=order.instrument,
-        side=order.side,
-        status=status,
-        quantity=order.quantity,
-        price=None if fill is None else fill.price,
-        code=code,
-    )
+def _is_active(order: Order, price: OpenPrint | Quote | Book) -> bool:
+    """True if the order has reached the venue; after a snapshot of last prices no price will come, so latency has no meaning."""
+    return order.active_at <= price.instant or (isinstance(price, Quote) and price.source == LAST_PRICE)

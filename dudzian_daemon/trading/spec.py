@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from dudzian_daemon.domain.fees import ExecutionPreset
-from dudzian_daemon.domain.market import Instrument
-from dudzian_daemon.domain.money import ONE
+from dudzian_daemon.domain.market import GRANULARITIES, Instrument
+from dudzian_daemon.domain.money import ONE, ZERO
 from dudzian_daemon.domain.ports import Strategy
-from dudzian_daemon.domain.risk import RiskLimits
+from dudzian_daemon.domain.risk import BucketLimits, OrderControls, RiskLimits
+
+#: Strategy, schedule and risk profile of what an operator orders by hand, and the bucket that limits it.
+MANUAL: Final = "manual"
+MANUAL_BUCKET: Final = "manual_override"
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """When a strategy runs, on what, with how much.
 
     The grid is UTC multiples of `cadence_ns`. `allocation` is the share of equity that is the strategy's budget and
-    `position_size` the fraction of it that an entry without a target takes. Lower `priority` runs first.
+    `position_size` the fraction of it that an entry without a target takes. Lower `priority` runs first. `bucket` names the
+    limits of the group its instruments belong to.
     """
 
     name: str
@@ -31,10 +37,29 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     position_size: Decimal
     max_signals: int
     priority: int = 100
+    bucket: str = ""
+
+
+#: Under what an operator's own orders and positions are kept; it never runs.
+MANUAL_SCHEDULE: Final = Schedule(
+    name=MANUAL,
+    strategy=MANUAL,
+    instruments=(),
+    granularity="1d",
+    cadence_ns=GRANULARITIES["1d"],
+    profile=MANUAL,
+    allocation=ZERO,
+    position_size=ZERO,
+    max_signals=0,
+    bucket=MANUAL_BUCKET,
+)
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the core needs to know. Keys of `instruments` are instrument keys, of `strategies` strategy names.
+
+    The account opens with `opening_balance` of the valuation asset and `other_balances` by asset, chosen by `opening_source`;
+    `conversions` names the instrument whose mark converts each further asset.
 
     A short position blocks its proceeds and 1 / `leverage` of them as margin. A group of several legs that is not filled
     after `leg_timeout_ns` is unwound. A strategy is quarantined after `quarantine_after` recorded faults; those in
@@ -54,3 +79,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     leg_timeout_ns: int = 30_000_000_000
     quarantine_after: int = 3
     quarantined: tuple[str, ...] = ()
+    other_balances: Mapping[str, Decimal] = {}
+    opening_source: str = "opening"
+    conversions: Mapping[str, str] = {}
+    buckets: Mapping[str, BucketLimits] = {}
+    controls: OrderControls = OrderControls()

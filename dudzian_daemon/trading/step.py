@@ -14,8 +14,10 @@ from dudzian_daemon.domain.market import (
     DAY_NS,
     GRANULARITIES,
     MINUTE_NS,
+    Book,
     Candle,
     Command,
+    Funding,
     Gap,
     Input,
     OpenPrint,
@@ -25,21 +27,25 @@ from dudzian_daemon.domain.market import (
     Timer,
     WarmUp,
 )
-from dudzian_daemon.domain.orders import Fill, Order, OrderGroup, OrderResult, OrderStatus, RefusalCode, Side, Signal, Verdict
-from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyChange, StrategyFault
+from dudzian_daemon.domain.orders import Fill, Match, OrderGroup, OrderResult, RefusalCode, Signal, Verdict
+from dudzian_daemon.domain.records import CycleRecord, LedgerEntry, PositionChange, RiskChange, StrategyChange, StrategyFault
 from dudzian_daemon.trading.controllers import TradingController
+from dudzian_daemon.trading.executions import outcome
+from dudzian_daemon.trading.funding import FundingClock
 from dudzian_daemon.trading.ledger import Ledger
-from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService, result
+from dudzian_daemon.trading.margin import MarginWatch, rests_before
+from dudzian_daemon.trading.operator import OPERATOR_COMMANDS, Operator
+from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
 from dudzian_daemon.trading.scheduler import MultiStrategyScheduler
-from dudzian_daemon.trading.spec import SessionSpec
+from dudzian_daemon.trading.spec import MANUAL, MANUAL_SCHEDULE, SessionSpec
 from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED, StrategyHost
 
 #: A tick this long after the last cycle is a cycle too, so that marks and equity become durable and visible.
 LONGEST_SILENCE_NS: Final = MINUTE_NS
 
 #: Commands the core obeys. `close_positions` `yes` closes the book, `on` `no` lifts the kill switch, `strategy` names one.
-COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "kill_switch", "suspend", "resume", "quarantine"})
+COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "suspend", "resume", "quarantine"}) | OPERATOR_COMMANDS
 
 
 class StepResult(msgspec.Struct, frozen=True):
@@ -61,6 +67,7 @@ class Draft(msgspec.Struct):
     risk: list[RiskChange] = []
     strategies: list[StrategyChange] = []
     faults: list[StrategyFault] = []
+    entries: list[LedgerEntry] = []
     closings: list[OrderGroup] = []
 
 
@@ -69,31 +76,47 @@ class Core:
 
     def __init__(self, spec: SessionSpec) -> None:
         self.spec = spec
-        self.ledger = Ledger(spec.instruments, spec.valuation_asset, spec.opening_balance)
-        self.gate = ThresholdRiskEngine(spec, self.ledger)
-        self.execution = PaperTradingExecutionService(spec.instruments, spec.preset)
+        opening = {spec.valuation_asset: spec.opening_balance, **spec.other_balances}
+        self.ledger = Ledger(
+            spec.instruments,
+            spec.valuation_asset,
+            opening,
+            leverage=spec.leverage,
+            conversions=spec.conversions,
+            source=spec.opening_source,
+        )
+        self.funding = FundingClock(spec.instruments, self.ledger)
+        self.margin = MarginWatch(spec, self.ledger)
         self.strategies = StrategyHost(spec)
+        self.execution_series = self.strategies.execution_series()
+        self.gate = ThresholdRiskEngine(spec, self.ledger, self._reference_ages())
+        self.execution = PaperTradingExecutionService(spec.instruments, spec.preset, self.ledger.position)
         self.scheduler = MultiStrategyScheduler(spec.schedules)
         self.controller = TradingController(spec, self.ledger, self.gate, self.execution, self.strategies)
-        self.execution_series = self.strategies.execution_series()
+        self.operator = Operator(spec, self.ledger, self.gate, self.controller)
         self.sequence = 0
+        self.instant = 0
         self._day = 0
         self._last_cycle: int | None = None
         self._inputs: list[Input] = []
         self._take: dict[type, Callable[[Any, Draft], None]] = {
             OpenPrint: self._take_price,
             Quote: self._take_price,
+            Book: self._take_price,
             Candle: self._take_candle,
             Command: self._take_command,
             Gap: self._take_gap,
             WarmUp: self._take_warm_up,
             Timer: self._take_timer,
+            Funding: self._take_funding,
         }
 
     def step(self, tick: Tick) -> StepResult:
         """Take all inputs of one (instant, phase); the inputs of successive ticks are strictly increasing in their order."""
         draft = Draft(tick)
+        self.instant = tick.instant
         self._inputs.extend(tick.inputs)
+        draft.entries += self.funding.settle(tick.instant, tick.phase)
         if (tick.instant, tick.phase) > ((self._day + 1) * DAY_NS, Phase.TIMER):
             self._roll_day(tick, draft)  # the day ended unseen: its last mark is the new day's base
 
@@ -112,9 +135,9 @@ class Core:
             draft.faults += faults
         draft.strategies += self.strategies.count_faults(draft.faults)
 
-        outcome = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
-        draft.verdicts += outcome.verdicts
-        draft.results += outcome.results
+        done = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
+        draft.verdicts += done.verdicts
+        draft.results += done.results
 
         record = self._record(tick, draft, tuple(schedule.name for schedule in due))
         return StepResult(record, self._next_deadline())
@@ -131,25 +154,37 @@ class Core:
 
     # -- one method per kind of input ------------------------------------------------------------------------------
 
-    def _take_price(self, price: OpenPrint | Quote, draft: Draft) -> None:
-        for order, fill in self.execution.match(price):
-            self._execute(order, fill, draft)
+    def _take_price(self, price: OpenPrint | Quote | Book, draft: Draft) -> None:
+        for match in self.execution.match(price):
+            self._execute(match, draft)
+        self._call_margin(price, draft)
         if isinstance(price, OpenPrint):
             self.execution_series[price.instrument] = price.granularity
-            self.ledger.mark(price.instrument, price.price, price.instant)
+            self._mark(price.instrument, price.price, price.instant)
             return
-        self.ledger.mark(price.instrument, (price.bid + price.ask) / 2.0, price.instant - price.age_ns)
+        if isinstance(price, Book):
+            if not (price.bids and price.asks):  # a one-sided book marks nothing and is no quote
+                return
+            price = price.best
+        self._mark(price.instrument, (price.bid + price.ask) / 2.0, price.instant - price.age_ns)
         if price.source == "quote":
             self.strategies.on_quote(price)
 
     def _take_candle(self, candle: Candle, draft: Draft) -> None:
         if candle.granularity == self.execution_series.get(candle.instrument):
-            self.ledger.mark(candle.instrument, candle.close, candle.end)
+            self._call_margin(candle, draft, before_stops=True)
+            for match in self.execution.match(candle):
+                self._execute(match, draft)
+            self._call_margin(candle, draft)
+            self._mark(candle.instrument, candle.close, candle.end)
         draft.faults += self.strategies.on_candle(candle)
 
     def _take_command(self, command: Command, draft: Draft) -> None:
-        if command.name == "kill_switch":
-            draft.risk.append(self.gate.set_kill_switch(command.arguments.get("on") != "no"))
+        if command.name in OPERATOR_COMMANDS:
+            effect = self.operator.take(command)
+            draft.verdicts += effect.verdicts
+            draft.results += effect.results
+            draft.risk += effect.risk
             return
         if command.name in ("suspend", "resume", "quarantine"):
             self._take_strategy_command(command, draft)
@@ -178,23 +213,59 @@ class Core:
     def _take_warm_up(self, warm_up: WarmUp, draft: Draft) -> None:
         draft.faults += self.strategies.warm_up(draft.tick.rows[warm_up.digest])
 
-    def _take_timer(self, _timer: Timer, _draft: Draft) -> None:
-        """Its coming is its meaning: the day rolls, or nothing is left to do."""
+    def _take_timer(self, timer: Timer, draft: Draft) -> None:
+        """Its coming is its meaning: orders expire, the day rolls, funding was settled, or nothing is left to do."""
+        for match in self.execution.expire(timer.instant):
+            self._ended(match, draft)
+
+    def _take_funding(self, funding: Funding, _draft: Draft) -> None:
+        self.funding.take(funding)
 
     # -- parts of the step -----------------------------------------------------------------------------------------
 
-    def _execute(self, order: Order, fill: Fill, draft: Draft) -> None:
-        self.gate.release(order.id)
-        if fill.side is Side.BUY and fill.quantity * fill.price + fill.fee > self.ledger.cash:
-            draft.results.append(result(order, OrderStatus.REJECTED, code=RefusalCode.INSUFFICIENT_CASH))
-            self.controller.legs.failed(order, fill.filled_at)
+    def _execute(self, match: Match, draft: Draft) -> None:
+        fill = match.fill
+        if fill is None:
+            self._ended(match, draft)
             return
-        self.controller.legs.filled(order)
-        _, change = self.ledger.book(fill)
-        self.strategies.on_fill(fill, change)
+        if not self.ledger.affords(fill):
+            for ended in self.execution.refuse(match.order, fill, RefusalCode.INSUFFICIENT_CASH):
+                self._ended(ended, draft)
+            return
+        spent = self.gate.filled(match.order, fill, match.order.left)
+        self.controller.legs.filled(match.order)
+        entry, change = self.ledger.book(fill)
+        self.funding.moved(fill.instrument, draft.tick.instant, draft.tick.phase)
+        draft.entries.append(entry)
+        if fill.strategy != MANUAL:
+            self.strategies.on_fill(fill, change)
         draft.fills.append(fill)
         draft.positions.append(change)
-        draft.results.append(result(order, OrderStatus.FILLED, fill=fill))
+        draft.results.append(outcome(match))
+        if spent and match.order.left:
+            code = RefusalCode.REPEATED_EXECUTION
+            draft.results += self.controller.cancel(draft.tick.instant, code=code, order_id=match.order.id)
+
+    def _ended(self, match: Match, draft: Draft) -> None:
+        """An order ended without being filled; a leg of a group that has to be filled as a whole takes the group with it."""
+        self.gate.release(match.order.id)
+        self.controller.legs.failed(match.order, draft.tick.instant)
+        draft.results.append(outcome(match))
+
+    def _call_margin(self, price: OpenPrint | Quote | Book | Candle, draft: Draft, *, before_stops: bool = False) -> None:
+        """Let the venue close the shorts that this price has eaten up; inside a bar those first whose stops are further away."""
+        for call in self.margin.calls(price):
+            if before_stops and any(rests_before(order, call) for order in self.execution.open_orders):
+                continue
+            draft.risk.append(self.controller.liquidated(call))
+            draft.results += self.controller.cancel_of(call.strategy, call.instrument, draft.tick.instant, code="liquidated")
+            group = self.controller.liquidation(call, draft.tick.instant, self.ledger.entries)
+            done = self.controller.process([group], [], draft.tick.instant)
+            draft.verdicts += done.verdicts
+            draft.results += done.results
+            for order in [each for each in self.execution.open_orders if each.group_id == group.id]:
+                for match in self.execution.liquidate(order, call.price, price.instant, inside_bar=isinstance(price, Candle)):
+                    self._execute(match, draft)
 
     def _roll_day(self, tick: Tick, draft: Draft) -> None:
         self._day = tick.instant // DAY_NS
@@ -210,25 +281,52 @@ class Core:
             return
         tripped = {change.profile for change in draft.risk if change.change == "tripped"}
         if tripped:
-            stopped = [schedule.name for schedule in self.spec.schedules if schedule.profile in tripped]
+            stopped = [schedule.name for schedule in (*self.spec.schedules, MANUAL_SCHEDULE) if schedule.profile in tripped]
             draft.results += self.controller.cancel(tick.instant, code="reducing", schedules=stopped)
+        self._meet_stops(tick, draft)
         lost = self.controller.legs.give_up(tick.instant)
         for group in lost:
             draft.results += self.controller.cancel(tick.instant, code="leg_failed", group_id=group.group_id)
             draft.risk.append(self.gate.note(group.profile, "leg_failed", "order_group"))
         reducing = {name for name, state in self.gate.states.items() if state.reducing}
         abandoned = {strategy for strategy, why in self.strategies.inactive.items() if why == QUARANTINED}
-        if lost or reducing or abandoned:
+        stops = self.gate.stops
+        if lost or reducing or abandoned or stops.closing:
             halves = {(group.strategy, instrument) for group in lost for instrument in group.instruments}
             draft.closings += self.controller.closing_groups(
                 tick.instant,
                 wanted=lambda schedule, instrument: (
-                    schedule.profile in reducing or schedule.strategy in abandoned or (schedule.strategy, instrument) in halves
+                    schedule.profile in reducing
+                    or schedule.strategy in abandoned
+                    or (schedule.strategy, instrument) in halves
+                    or stops.is_closing(schedule.strategy, instrument)
                 ),
             )
 
+    def _meet_stops(self, tick: Tick, draft: Draft) -> None:
+        """Begin to close the positions whose catastrophe stop this tick's prices have met."""
+        shown = [item.instrument for item in tick.inputs if isinstance(item, OpenPrint | Quote | Book | Candle)]
+        changes, results = self.controller.stops_met(dict.fromkeys(shown), tick.instant)
+        draft.risk += changes
+        draft.results += results
+
+    def _mark(self, instrument: str, price: float, instant: int) -> None:
+        """Value the book at the price; one that is none is no reference for orders, and the book keeps its last value."""
+        lost = self.gate.pre_trade.lost
+        if price > 0.0 and price - price == 0.0:
+            lost.pop(instrument, None)
+            self.ledger.mark(instrument, price, instant)
+        else:
+            lost[instrument] = instant
+
+    def _reference_ages(self) -> dict[str, int]:
+        """How old (ns) a price may be that an opening order is judged by: some candles, and never more than a ceiling."""
+        controls = self.spec.controls
+        steps = {name: GRANULARITIES[granularity] for name, granularity in self.execution_series.items()}
+        return {name: min(controls.max_reference_bars * step, controls.max_reference_age_ns) for name, step in steps.items()}
+
     def _record(self, tick: Tick, draft: Draft, due: tuple[str, ...]) -> CycleRecord | None:
-        happened = draft.verdicts or draft.results or draft.fills or draft.risk or draft.strategies or draft.faults
+        happened = draft.verdicts or draft.results or draft.fills or draft.risk or draft.strategies or draft.faults or draft.entries
         eventful = tick.phase in (Phase.COMMAND, Phase.REVISION, Phase.TIMER)
         silence = self._last_cycle is None or tick.instant - self._last_cycle >= LONGEST_SILENCE_NS
         if not (due or happened or eventful or silence):
@@ -250,12 +348,14 @@ class Core:
             risk=tuple(draft.risk),
             strategies=tuple(draft.strategies),
             faults=tuple(draft.faults),
+            entries=tuple(draft.entries) if self.sequence > 1 else (self.ledger.opening, *draft.entries),
             cash=self.ledger.cash,
             equity=self.ledger.equity,
         )
 
     def _next_deadline(self) -> int | None:
-        """The end of a group's patience, or the next midnight UTC while anything is at stake; a flat account needs none to roll its day."""
+        """The end of a group's patience or of an order, the next funding, or, unless flat, the next midnight UTC."""
         exposed = any(self.ledger.net.values()) or bool(self.execution.open_orders)
         midnight = (self._day + 1) * DAY_NS if exposed else None
-        return min((due for due in (midnight, self.controller.legs.next_deadline) if due is not None), default=None)
+        deadlines = (midnight, self.controller.legs.next_deadline, self.funding.next_deadline, self.execution.next_expiry)
+        return min((due for due in deadlines if due is not None), default=None)

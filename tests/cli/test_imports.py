@@ -30,7 +30,17 @@ def loaded(*arguments: object) -> tuple[int, set[str]]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("run", "--help"), ("validate-config",), ("stop", "--help"), ("cycles", "--help")],
+    [
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("validate-config",),
+        ("stop", "--help"),
+        ("order", "--help"),
+        ("risk", "--help"),
+        ("show-risk-state", "--help"),
+        ("cycles", "--help"),
+    ],
     ids=" ".join,
 )
 def test_light_commands_load_nothing_heavy(arguments: tuple[str, ...]) -> None:

@@ -120,7 +120,7 @@ def test_a_short_blocks_its_proceeds_and_its_margin() -> None:
     assert (fill.side, fill.quantity) == (Side.SELL, Decimal("83.333"))
     ledger = session.core.ledger
     assert ledger.cash == Decimal(10_000) + Decimal("83.333") * 120
-    assert ledger.blocked_cash(Decimal(3)) == Decimal("83.333") * 120 * 4 / 3
+    assert ledger.blocked("USDT") == Decimal("83.333") * 120 * 4 / 3
     assert ledger.equity == 10_000
 
 

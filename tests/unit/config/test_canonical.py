@@ -25,7 +25,7 @@ def bytes_of(main: Path, environment: str = "demo", **variables: str) -> bytes:
 def test_it_holds_what_the_environment_uses_and_no_more(folder: Path) -> None:
     tree = json.loads(bytes_of(folder / "core.yaml"))
     assert list(tree["environments"]) == ["demo"]
-    assert list(tree["risk_profiles"]) == ["balanced", "conservative"]
+    assert list(tree["risk_profiles"]) == ["balanced", "conservative", "manual"]
     assert list(tree["risk"]["instrument_buckets"]) == ["demo_alts", "demo_btc"]
     assert list(tree["instruments"]) == ["BTC_USDT", "ETH_USDT", "LTC_USDT", "MATIC_USDT", "SOL_USDT", "XRP_USDT"]
     assert list(tree["instruments"]["BTC_USDT"]["venues"]) == ["binance"]

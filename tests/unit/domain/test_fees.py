@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dudzian_daemon.domain.fees import taker_fee, taker_price
+from dudzian_daemon.domain.fees import FeePeriod, charged, taker_price
 from dudzian_daemon.domain.money import exact_money
-from dudzian_daemon.domain.orders import Side
+from dudzian_daemon.domain.orders import Liquidity, Side
 from dudzian_daemon.testing.market import preset
 
 USUAL = preset()
@@ -51,10 +51,16 @@ def test_a_price_is_on_the_tick_and_against_the_trader_by_the_slippage_and_less_
     assert sold == max(math.floor(down / step) * step, step)
 
 
-def test_a_fee_is_the_rate_rounded_up_to_the_smallest_cash() -> None:
+def test_the_fee_of_an_order_is_rounded_up_once_however_it_was_split() -> None:
     with exact_money():
-        assert taker_fee(Decimal(100), USUAL) == Decimal("0.06")  # row D-02
-        assert taker_fee(Decimal("100.05"), USUAL) == Decimal("0.06003")
-        assert taker_fee(Decimal("0.00000001"), USUAL) == Decimal("0.00000001")
-        assert taker_fee(Decimal("1.23456789"), USUAL) == Decimal("0.00074075")
-        assert taker_fee(Decimal(100), preset(taker_fee=Decimal(0))) == 0
+        assert charged(Decimal("0.06"), Decimal(0)) == Decimal("0.06")  # row D-02
+        assert charged(Decimal("0.000000001"), Decimal(0)) == Decimal("0.00000001")
+        assert charged(Decimal("0.000000002"), Decimal("0.00000001")) == 0
+        assert charged(Decimal("-0.000000019"), Decimal(0)) == Decimal("-0.00000001")  # a rebate is rounded against the trader too
+
+
+def test_the_rates_are_those_of_the_venue_and_the_day() -> None:
+    early, late = (FeePeriod(valid_from=at, maker=Decimal(at), taker=Decimal(at + 1)) for at in (10, 20))
+    costs = preset(venue_fees={"kraken": (early, late)})
+    assert [costs.rates("kraken", at).rate(Liquidity.TAKER) for at in (9, 10, 19, 20)] == [Decimal("0.0006"), 11, 11, 21]
+    assert costs.rates("binance", 15).rate(Liquidity.MAKER) == Decimal("0.0004")

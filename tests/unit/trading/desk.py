@@ -164,7 +164,7 @@ def open_tick(instant: int, price: float, key: str = BTC.key, granularity: str =
 
 
 def quote_tick(instant: int, bid: float, ask: float, key: str = BTC.key) -> Tick:
-    return Tick(instant, Phase.QUOTE, (Quote(instant, key, bid, ask, 1.0, 1.0),))
+    return Tick(instant, Phase.QUOTE, (Quote(instant, key, bid, ask, 1000.0, 1000.0),))
 
 
 def close_tick(*closed: Candle) -> Tick:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dudzian_daemon.domain.market import Instrument
 from dudzian_daemon.domain.orders import ApprovedGroup, Fill, OrderGroup, OrderLeg, Refused, Side, Verdict
-from dudzian_daemon.domain.risk import RiskLimits
+from dudzian_daemon.domain.risk import OrderControls, RiskLimits
 from dudzian_daemon.testing.market import START_NS, limits, spec
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
@@ -21,11 +21,12 @@ class Account:
         self, *rules: RiskLimits, opening: str = "10000", instruments: tuple[Instrument, ...] = (BTC, ETH), **changes: Any
     ) -> None:
         known = {each.key: each for each in instruments}
-        self.ledger = Ledger(known, "USDT", Decimal(opening))
+        self.ledger = Ledger(known, "USDT", Decimal(opening), leverage=changes.get("leverage", Decimal(1)))
         self.mark(BTC, 100.0)
         self.mark(ETH, 10.0)
         profiles = {each.name: each for each in rules or (limits(),)}
-        session = spec({}, [], instruments, profiles=profiles, opening_balance=Decimal(opening), **changes)
+        changes.setdefault("controls", OrderControls(duplicate_window_ns=0))
+        session = spec({}, changes.pop("schedules", []), instruments, profiles=profiles, opening_balance=Decimal(opening), **changes)
         self.gate = ThresholdRiskEngine(session, self.ledger)
         self.count = 0
 
@@ -36,7 +37,7 @@ class Account:
         """A purchase that has been filled, without a fee."""
         self.ledger.book(
             Fill(
-                id="f",
+                id=f"f{self.ledger.entries}",
                 order_id="o",
                 signal_id="s",
                 strategy=strategy,

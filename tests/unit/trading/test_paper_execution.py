@@ -7,43 +7,25 @@ from typing import Any
 
 import pytest
 
-from dudzian_daemon.domain.market import SECOND_NS, OpenPrint, Quote
-from dudzian_daemon.domain.orders import ApprovedGroup, Fill, OrderGroup, OrderLeg, OrderStatus, Outcome, Side, Verdict
+from dudzian_daemon.domain.market import SECOND_NS, Book, OpenPrint, Quote
+from dudzian_daemon.domain.orders import ApprovedGroup, Fill, Liquidity, OrderKind, OrderLeg, OrderStatus, OrderTerms, Side, TimeInForce
 from dudzian_daemon.testing.market import START_NS, preset
+from dudzian_daemon.trading import executions
+from dudzian_daemon.trading.executions import Origin
+from dudzian_daemon.trading.matching import Trade
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from tests.unit.trading.desk import BTC, ETH
+from tests.unit.trading.simulated import approve
 
 
 def approved(number: int = 1, *, side: Side = Side.BUY, key: str = BTC.key, legs: int = 1, **fields: Any) -> ApprovedGroup:
-    """What the gate would have made."""
+    """What the gate would have made of an order for 2."""
     leg = OrderLeg(instrument=key, side=side, quantity=Decimal(2), reduce_only=side is Side.SELL)
-    usual: dict[str, Any] = {
-        "id": f"g{number}",
-        "signal_id": f"s{number}",
-        "strategy": "a",
-        "schedule": "a-1h",
-        "profile": "balanced",
-        "instant": START_NS,
-    }
-    group = OrderGroup(legs=(leg,) * legs, **usual | fields)
-    verdict = Verdict(
-        group_id=group.id,
-        signal_id=group.signal_id,
-        profile=group.profile,
-        outcome=Outcome.APPROVED,
-        code=None,
-        rule="cash",
-        limit=Decimal(1),
-        value=Decimal(0),
-        headroom=Decimal(1),
-        requested=leg.quantity,
-        approved=leg.quantity,
-    )
-    return ApprovedGroup(group, group.legs, verdict)
+    return approve(*(leg,) * legs, number=number, **fields)
 
 
-def venue(**costs: Any) -> PaperTradingExecutionService:
-    return PaperTradingExecutionService({BTC.key: BTC, ETH.key: ETH}, preset(**costs))
+def venue(held: Decimal = Decimal(1000), **costs: Any) -> PaperTradingExecutionService:
+    return PaperTradingExecutionService({BTC.key: BTC, ETH.key: ETH}, preset(**costs), lambda _strategy, _instrument: held)
 
 
 def opened(price: float = 100.0, *, after: int = 0, key: str = BTC.key) -> OpenPrint:
@@ -51,11 +33,11 @@ def opened(price: float = 100.0, *, after: int = 0, key: str = BTC.key) -> OpenP
 
 
 def quoted(bid: float, ask: float, *, after: int = 0, source: str = "quote") -> Quote:
-    return Quote(START_NS + after, BTC.key, bid, ask, 1.0, 1.0, source)
+    return Quote(START_NS + after, BTC.key, bid, ask, 10.0, 10.0, source)
 
 
 def filled(at: PaperTradingExecutionService, price: OpenPrint | Quote) -> list[Fill]:
-    return [fill for _, fill in at.match(price)]
+    return [match.fill for match in at.match(price) if match.fill is not None]
 
 
 @pytest.mark.parametrize(("side", "paid", "fee"), [(Side.BUY, "100.05", "0.12006"), (Side.SELL, "99.95", "0.11994")])
@@ -134,3 +116,69 @@ def test_a_trip_cancels_what_signals_of_its_schedules_have_resting_and_leaves_cl
     at.submit(approved(3, schedule="mine", signal_id="", side=Side.SELL), START_NS)
     assert [order.id for order, _ in at.cancel(code="reducing", schedules={"mine"})] == ["g1.0"]
     assert [order.id for order in at.open_orders] == ["g2.0", "g3.0"]
+
+
+def order(quantity: str = "2", *, side: Side = Side.BUY, reduce_only: bool = False, **terms: Any) -> OrderLeg:
+    return OrderLeg(instrument=BTC.key, side=side, quantity=Decimal(quantity), reduce_only=reduce_only, terms=OrderTerms(**terms))
+
+
+@pytest.mark.parametrize("bad", [order("NaN"), order("-1"), order("0.0001"), order(kind=OrderKind.LIMIT, limit_price=Decimal("Infinity"))])
+def test_what_the_gate_should_have_refused_is_a_fault_and_changes_nothing(bad: OrderLeg) -> None:
+    at = venue()
+    with pytest.raises(ValueError, match="the gate refuses such a leg"):
+        at.submit(approve(order(), bad), START_NS)
+    assert at.open_orders == []
+
+
+def test_a_price_that_is_none_makes_no_fill() -> None:
+    at = venue()
+    at.submit(approved(), START_NS)
+    (resting,) = at.open_orders
+    trade = Trade(Decimal(1), Decimal(1), Decimal(0), Liquidity.TAKER)
+    with pytest.raises(ValueError, match="expected a price above 0"):
+        executions.filled(resting, trade, Decimal(1), Origin("quote", START_NS), BTC, preset())
+
+
+def test_orders_expire_at_their_date_whether_or_not_a_price_comes() -> None:
+    at = venue()
+    dated: dict[str, Any] = {"kind": OrderKind.LIMIT, "limit_price": Decimal(50), "time_in_force": TimeInForce.GTD}
+    at.submit(approve(order(**dated, expires_at=START_NS + 7)), START_NS)
+    at.submit(approve(order(**dated, expires_at=START_NS + 5), number=2), START_NS)
+    assert at.next_expiry == START_NS + 5
+    assert at.expire(START_NS + 4) == []
+    assert [(match.order.id, match.status) for match in at.expire(START_NS + 5)] == [("g2.0", OrderStatus.EXPIRED)]
+    assert at.next_expiry == START_NS + 7
+
+
+def test_fill_or_kill_that_would_more_than_close_the_position_ends() -> None:
+    at = venue(held=Decimal(1))
+    at.submit(approve(order(side=Side.SELL, reduce_only=True, time_in_force=TimeInForce.FOK)), START_NS)
+    assert [(match.status, match.code, match.fill) for match in at.match(opened())] == [(OrderStatus.CANCELLED, "reduce_only", None)]
+
+
+def test_a_part_that_the_account_cannot_bear_never_happened() -> None:
+    at = venue()
+    at.submit(approve(order("4")), START_NS)
+    matching = at.match(Book(START_NS, BTC.key, (), ((100.0, 1.0), (200.0, 9.0))))
+    next(matching)
+    second = next(matching)
+    assert second.fill is not None
+    (ended,) = at.refuse(second.order, second.fill, "insufficient_cash")
+    assert (ended.status, ended.order.filled, list(matching), at.open_orders) == (OrderStatus.CANCELLED, Decimal(1), [], [])
+
+
+def test_the_venue_liquidates_as_a_whole_at_the_price_it_is_told() -> None:
+    at = venue(held=Decimal(-2))
+    at.submit(approve(order(reduce_only=True)), START_NS)
+    (match,) = at.liquidate(at.open_orders[0], Decimal(150), START_NS + 1, inside_bar=True)
+    assert match.fill is not None
+    assert (match.fill.quantity, match.fill.reference_price, match.fill.slippage) == (Decimal(2), Decimal(150), Decimal("0.08"))
+    assert (match.fill.fill_source, match.fill.inside_bar, at.open_orders) == ("liquidation", True, [])
+
+
+def test_an_order_of_many_is_cancelled_alone() -> None:
+    at = venue()
+    for number in (1, 2):
+        at.submit(approved(number), START_NS)
+    assert [cancelled.id for cancelled, _ in at.cancel(code="operator", order_id="g2.0")] == ["g2.0"]
+    assert [left.id for left in at.open_orders] == ["g1.0"]

@@ -297,52 +297,7 @@ def test_profiles_trip_each_by_its_own_limits() -> None:
     assert (gate.state("tight"), gate.state("loose")) == (TradingState.REDUCING, TradingState.ACTIVE)
 
 
-# -- every code --------------------------------------------------------------------------------------------------------
-
-
-def refusals() -> dict[RefusalCode, Verdict]:
-    """One refusal a code, each by the plainest case."""
-    nowhere, unpriced, worthless = instrument("NOWHERE"), instrument("UNPRICED"), instrument("WORTHLESS")
-    account = Account(instruments=(BTC, ETH, unpriced, worthless))
-    account.mark(worthless, 0.0)
-    account.hold("1", "100")
-    found = [
-        account.buy("1", nowhere),
-        account.buy("1", unpriced),
-        account.buy("1", age_ns=HOUR_NS + 1, max_age_ns=HOUR_NS),
-        account.buy("0"),
-        account.buy("1", rank=3, max_rank=2),
-        account.sell("0", strategy="b"),
-        account.judge(Side.SELL, (BTC, "2")).verdict,
-        account.judge(Side.SELL, (ETH, "1")).verdict,
-        account.buy("0.001", ETH),
-        Account(limits(max_position_pct=Decimal(0))).buy("1"),
-        Account(limits(max_leverage=Decimal(0))).buy("1"),
-        Account(limits(max_open_positions=0)).buy("1"),
-        Account(OPEN, opening="4").buy("1"),
-    ]
-    assert account.buy("1", worthless).code is RefusalCode.NO_REFERENCE_PRICE
-    account.sell("1")
-    found.append(account.sell("1"))
-    account.gate.set_kill_switch(True)
-    found.append(account.buy("1"))
-    daily, fallen = Account(limits(hard_drawdown_pct=Decimal(1))), Account()
-    for each, equity in ((daily, "9800"), (fallen, "8000")):
-        each.gate.judge_equity(START_NS, Decimal(equity))
-        found.append(each.buy("1"))
-    return {verdict.code: verdict for verdict in found if verdict.code}
-
-
-def test_every_code_is_reached_and_every_refusal_says_by_what() -> None:
-    found = refusals()
-    assert set(found) == set(RefusalCode)
-    surplus = found[RefusalCode.MAX_SIGNALS]
-    assert (surplus.limit, surplus.value) == (Decimal(2), Decimal(3))
-    for code, verdict in found.items():
-        assert verdict.outcome is Outcome.REFUSED
-        assert verdict.approved == 0
-        assert verdict.rule, code
-        assert None not in figures(verdict)
+# -- old data (every other code is reached in tests/scenario/test_every_code.py) ---------------------------------------
 
 
 def test_entries_on_old_candles_are_refused_and_exits_pass() -> None:

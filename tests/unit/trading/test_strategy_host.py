@@ -283,7 +283,7 @@ def test_signals_are_judged_by_confidence_then_instrument_then_number() -> None:
 
 def test_ten_signals_under_a_most_of_four_pass_the_four_most_confident() -> None:
     chances = [0.1, 0.9, 0.5, 0.7, 0.3, 0.8, 0.2, 0.6, 0.4, 1.0]
-    script = {hour(1): [enter(confidence=chance, target=0.01) for chance in chances]}
+    script = {hour(1): [enter(confidence=chance, target=chance / 100.0) for chance in chances]}
     session = desk(script, schedule={"max_signals": 4})
     session.feed(flat_hours(2))
     accepted = {result.signal_id for result in session.results if result.status is OrderStatus.ACCEPTED}

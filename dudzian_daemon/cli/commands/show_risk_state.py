@@ -1,0 +1,90 @@
+"""Show what the risk gate of a running daemon sees: limits, losses, exposure, margin, and whether it only reduces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dudzian_daemon.trading.risk_view import AccountView, RiskView
+
+EXAMPLES = """Examples:
+
+  dudzian show-risk-state
+
+  dudzian show-risk-state --environment paper_binance --profile balanced --json
+"""
+
+
+def command(
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Environment the daemon must run.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Only this risk profile.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Data folder of the daemon.", envvar="DUDZIAN_DATA_DIR")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Shows what is durable. Exit 0; 2 if no daemon runs there, or another environment, or the profile is unknown."""
+    import msgspec
+
+    from dudzian_daemon.cli.asking import ask
+    from dudzian_daemon.trading.risk_view import AccountView
+
+    _require_environment(environment, config, data_dir)
+    view = msgspec.json.decode(ask("risk_state", {}, data_dir, timeout).detail, type=AccountView)
+    known = [each.profile for each in view.profiles]
+    if profile is not None and profile not in known:
+        msg = f"unknown risk profile {profile!r}; this session has {', '.join(known)}"
+        raise ConfigError(msg)
+    view = msgspec.structs.replace(view, profiles=[each for each in view.profiles if profile in (None, each.profile)])
+    if as_json:
+        emit_json(view)
+    else:
+        emit_text("\n".join(_lines(view)))
+
+
+def _require_environment(wanted: str | None, config: Path | None, data_dir: Path | None) -> None:
+    from dudzian_daemon.adapters.data_folder import resolve
+    from dudzian_daemon.config.load import load
+    from dudzian_daemon.sinks.status import read_status
+
+    if wanted is None:
+        return
+    name = load(config, env=os.environ).config.environment_id(wanted)
+    status = read_status(resolve(data_dir, os.environ))
+    if status is not None and status.environment != name:
+        msg = f"the daemon there runs environment {status.environment!r}, not {name!r}"
+        raise ConfigError(msg)
+
+
+def _lines(view: AccountView) -> Iterator[str]:
+    halted = "kill switch on" if view.kill_switch else f"state unknown: {view.state_unknown}" if view.state_unknown else "open"
+    yield f"account      {halted}, cycle {view.sequence}, equity {view.equity:.2f}, {view.active_positions} instrument(s) held"
+    sides = f"long {view.long_notional:.2f}, short {view.short_notional:.2f}, open orders {view.reserved:.2f}"
+    yield f"exposure     gross {view.gross_notional:.2f}: {sides}"
+    for asset, available in view.available.items():
+        margin = f"blocked {view.blocked[asset]:.2f}, maintenance {view.maintenance[asset]:.2f}"
+        yield f"margin       {asset}: available {available:.2f}, {margin}"
+    for market in view.closed_markets:
+        yield f"closed       {market}"
+    for profile in view.profiles:
+        yield from _profile_lines(profile)
+
+
+def _profile_lines(profile: RiskView) -> Iterator[str]:
+    limits = profile.limits
+    forced = ", force_liquidation" if profile.force_liquidation else ""
+    yield f"profile      {profile.profile}: {profile.state}{forced}"
+    yield f"  daily loss {profile.daily_loss:.2f} of {profile.daily_loss_allowed:.2f} ({profile.daily_loss_pct:.2%})"
+    yield f"  drawdown   {profile.drawdown:.2f} of {profile.drawdown_allowed:.2f} ({profile.drawdown_pct:.2%})"
+    yield (
+        f"  limits     position {limits.max_position_pct:.2%}, leverage {limits.max_leverage}, net {limits.max_net_exposure}, "
+        f"{limits.max_open_positions} positions, stop {limits.stop_loss_atr_multiple} ATR, target volatility {limits.target_volatility}"
+    )

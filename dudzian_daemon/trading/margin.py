@@ -1,0 +1,106 @@
+"""Maintenance margin: which short positions a price has eaten up, and what they cost the venue to close.
+
+A short stands alone (isolated): its proceeds and margin less what it would cost to buy back must stay at or above its
+profile's share of that cost. Longs are paid in full and are never liquidated.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from dudzian_daemon.domain.market import Book as DepthBook
+from dudzian_daemon.domain.market import Candle, OpenPrint, Quote
+from dudzian_daemon.domain.money import ONE, ZERO, from_float, units
+from dudzian_daemon.domain.orders import Order
+from dudzian_daemon.trading.entries import Book
+from dudzian_daemon.trading.ledger import Ledger
+from dudzian_daemon.trading.spec import MANUAL, SessionSpec
+
+PriceInput = OpenPrint | Quote | DepthBook | Candle
+
+
+class MarginCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A short that its margin does not carry at `price`: `equity` is what it has there, `required` what it would need."""
+
+    strategy: str
+    instrument: str
+    profile: str
+    price: Decimal
+    equity: Decimal
+    required: Decimal
+
+
+class MarginWatch:
+    """Reads the ledger, moves nothing: the core closes what is called."""
+
+    def __init__(self, spec: SessionSpec, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._instruments = spec.instruments
+        self._profiles = {(each.strategy, key): each.profile for each in spec.schedules for key in each.instruments}
+        self._ratios = {name: limits.maintenance_margin_pct for name, limits in spec.profiles.items()}
+
+    def calls(self, shown: PriceInput) -> list[MarginCall]:
+        """The shorts that this price does not carry: at the print or ask itself, or inside a bar where its range first breaks them."""
+        key = shown.instrument
+        held = [(strategy, self._ledger.books[strategy, key]) for strategy in self._ledger.holders(key)]
+        return [call for strategy, book in held if book.quantity < 0 and (call := self._call(strategy, key, book, shown)) is not None]
+
+    def maintenance(self, asset: str) -> Decimal:
+        """What all shorts paid in `asset` need at the last prices."""
+        total = ZERO
+        for (strategy, key), book in self._ledger.books.items():
+            mark = self._ledger.last_price(key)
+            if book.quantity < 0 and mark is not None and self._instruments[key].quote == asset:
+                total -= book.quantity * mark.price * self._ratio(strategy, key)
+        return total
+
+    def liquidation_price(self, strategy: str, instrument: str) -> Decimal | None:
+        """The lowest price, on the tick, that the short would not survive; None for what is no short."""
+        book = self._ledger.books.get((strategy, instrument), Book())
+        if book.quantity >= 0:
+            return None
+        tick = self._instruments[instrument].tick_size
+        per_price = -book.quantity * (ONE + self._ratio(strategy, instrument))
+        return units(book.margin - book.cost, per_price, tick) + tick
+
+    def _ratio(self, strategy: str, instrument: str) -> Decimal:
+        return self._ratios[self._profile(strategy, instrument)]
+
+    def _profile(self, strategy: str, instrument: str) -> str:
+        """An operator's own positions are under the profile `manual`."""
+        return self._profiles.get((strategy, instrument), MANUAL)
+
+    def _call(self, strategy: str, key: str, book: Book, shown: PriceInput) -> MarginCall | None:
+        worst = _worst(shown)
+        if worst is None or not self._broken(strategy, key, book, worst):
+            return None
+        price = worst
+        if isinstance(shown, Candle):  # somewhere between open and high: at the first price that breaks it
+            first, opened = self.liquidation_price(strategy, key), from_float(shown.open)
+            price = worst if first is None else min(max(first, opened), worst)
+        equity = book.margin - book.cost + book.quantity * price
+        required = -book.quantity * price * self._ratio(strategy, key)
+        return MarginCall(
+            strategy=strategy, instrument=key, profile=self._profile(strategy, key), price=price, equity=equity, required=required
+        )
+
+    def _broken(self, strategy: str, key: str, book: Book, price: Decimal) -> bool:
+        return book.margin - book.cost + book.quantity * price < -book.quantity * price * self._ratio(strategy, key)
+
+
+def rests_before(order: Order, call: MarginCall) -> bool:
+    """Whether a resting stop of the called position would have been met on the way to the price of the call."""
+    stop = order.stop_level if order.stop_level is not None else order.terms.stop_price
+    mine = (order.strategy, order.instrument) == (call.strategy, call.instrument)
+    return mine and order.reduce_only and stop is not None and stop <= call.price
+
+
+def _worst(shown: PriceInput) -> Decimal | None:
+    """The highest price a buyer has met there; None for what is no price."""
+    if isinstance(shown, DepthBook):
+        value = shown.asks[0][0] if shown.asks else 0.0
+    else:
+        value = shown.price if isinstance(shown, OpenPrint) else shown.ask if isinstance(shown, Quote) else shown.high
+    return from_float(value) if value - value == 0.0 and value > 0 else None

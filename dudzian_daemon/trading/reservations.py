@@ -1,0 +1,108 @@
+"""What open orders may still use up: the gate counts it beside what is held, so that no interleaving of fills breaks a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from dudzian_daemon.domain.money import ZERO
+from dudzian_daemon.domain.orders import Order, OrderGroup, OrderKind, OrderLeg, Side
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+    """One open order. `price` is what a unit is counted at, in the quote asset; `rests_at` the limit others of ours could hit;
+    `takes` says that it is a market order.
+
+    An exit of a bracket reserves what its entry has filled: before, there is nothing to reduce. Of linked exits only the
+    largest counts, since the first that fills ends the others.
+    """
+
+    group_id: str
+    strategy: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    reduce_only: bool
+    linked: bool = False
+    dormant: bool = False
+    rests_at: Decimal | None = None
+    takes: bool = False
+
+    @property
+    def notional(self) -> Decimal:
+        """Value of what is left, in the quote asset."""
+        return self.quantity * self.price
+
+
+class Reservations:
+    """Single writer of the reservations; `open` holds them by order id."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Reservation] = {}
+
+    def reserve(self, group: OrderGroup, number: int, leg: OrderLeg, price: Decimal) -> None:
+        """Count leg number `number` as an open order worth `price` a unit."""
+        dormant = group.link == "bracket" and number > 0
+        self.open[group.order_id(number)] = Reservation(
+            group_id=group.id,
+            strategy=group.strategy,
+            instrument=leg.instrument,
+            side=leg.side,
+            quantity=ZERO if dormant else leg.quantity,
+            price=price,
+            reduce_only=leg.reduce_only,
+            linked=bool(group.link),
+            dormant=dormant,
+            rests_at=leg.terms.limit_price if leg.terms.kind is OrderKind.LIMIT and not dormant else None,
+            takes=leg.terms.kind is OrderKind.MARKET,
+        )
+
+    def release(self, order_id: str) -> None:
+        """The order has ended."""
+        self.open.pop(order_id, None)
+
+    def filled(self, order: Order, quantity: Decimal, left: Decimal) -> None:
+        """`quantity` of the order was filled and `left` is open: what it reserves shrinks; what a bracket entered can be exited."""
+        reserved = self.open.get(order.id)
+        if reserved is None:
+            return
+        if order.link == "bracket" and not reserved.dormant:
+            self._wake_exits(order, quantity)
+        if left <= 0:
+            self.release(order.id)
+            return
+        kept = max(reserved.quantity - quantity, ZERO) if reserved.dormant else left
+        self.open[order.id] = msgspec.structs.replace(reserved, quantity=kept)
+
+    def opening(self, instrument: str | None = None) -> Iterator[Reservation]:
+        """Open orders that may enlarge a position."""
+        return (each for each in self.open.values() if not each.reduce_only and instrument in (None, each.instrument))
+
+    def reducing(self, strategy: str, instrument: str, *, but: str = "") -> Decimal:
+        """Quantity that open reducing orders of the strategy will close, those of the group `but` apart."""
+        alone = ZERO
+        largest: dict[str, Decimal] = {}
+        for each in self.open.values():
+            if not each.reduce_only or (each.strategy, each.instrument) != (strategy, instrument) or each.group_id == but:
+                continue
+            if each.linked:
+                largest[each.group_id] = max(largest.get(each.group_id, ZERO), each.quantity)
+            else:
+                alone += each.quantity
+        return sum(largest.values(), alone)
+
+    def across(self, instrument: str, side: Side, group_id: str) -> Iterator[Reservation]:
+        """Open orders of other groups on the other side of the market."""
+        return (
+            each
+            for each in self.open.values()
+            if each.instrument == instrument and each.side is not side and each.group_id != group_id and not each.dormant
+        )
+
+    def _wake_exits(self, entry: Order, quantity: Decimal) -> None:
+        for order_id, each in self.open.items():
+            if each.dormant and each.group_id == entry.group_id:
+                self.open[order_id] = msgspec.structs.replace(each, quantity=each.quantity + quantity)
