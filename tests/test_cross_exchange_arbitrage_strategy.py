@@ -53,7 +53,7 @@ def watching() -> Desk:
 def quoted(desk: Desk, seconds: float, shown: Mapping[str, Book]) -> None:
     """Books at one instant."""
     now = after(seconds)
-    desk.ticks([Tick(now, Phase.QUOTE, tuple(Quote(now, key, bid, ask, 1.0, 1.0) for key, (bid, ask) in sorted(shown.items())))])
+    desk.ticks([Tick(now, Phase.QUOTE, tuple(Quote(now, key, bid, ask, 1000.0, 1000.0) for key, (bid, ask) in sorted(shown.items())))])
 
 
 def play(desk: Desk, *shown: tuple[Book, Book], keys: Sequence[str] = BOTH) -> None:
@@ -225,7 +225,7 @@ def test_pairs_of_one_schedule_are_groups_of_their_own() -> None:
 def deciding(positions: dict[str, Position], seconds: float, primary: Book, secondary: Book, *, silent: float = 0.0) -> list[Signal]:
     """What the strategy says on these books, holding this; the secondary venue has been silent for so many seconds."""
     quotes = {
-        key: Quote(after(seconds - old), key, bid, ask, 1.0, 1.0)
+        key: Quote(after(seconds - old), key, bid, ask, 1000.0, 1000.0)
         for key, (bid, ask), old in zip(BOTH, (primary, secondary), (0.0, silent), strict=True)
     }
     strategy = CrossExchangeArbitrage(DEFAULTS)
@@ -295,8 +295,8 @@ def test_a_fresh_quote_counts_before_a_close_and_an_old_one_only_if_it_is_the_ne
     """The primary venue shows 100; the secondary one has a quote and a candle, so many seconds old."""
     now, series = after(0), Series(SECONDARY.key, "30s")
     (candle,) = candles(series, [100.0], start=START_NS - candle_age * SECOND_NS)
-    quotes = {PRIMARY.key: Quote(now, PRIMARY.key, 99.5, 99.51, 1.0, 1.0)}
-    quotes[SECONDARY.key] = Quote(now - quote_age * SECOND_NS, SECONDARY.key, *HIGH, 1.0, 1.0)
+    quotes = {PRIMARY.key: Quote(now, PRIMARY.key, 99.5, 99.51, 1000.0, 1000.0)}
+    quotes[SECONDARY.key] = Quote(now - quote_age * SECOND_NS, SECONDARY.key, *HIGH, 1000.0, 1000.0)
     strategy = CrossExchangeArbitrage(ArbitrageParams(assumed_spread=0.0, max_open_seconds=1, max_age_seconds=10.0))
     held = {PRIMARY.key: Position(quantity=1.0, entry_price=100.0), SECONDARY.key: Position(quantity=-1.0, entry_price=100.0)}
     view = MarketView(instant=now, candles={series: candle}, positions=held, quotes=quotes)

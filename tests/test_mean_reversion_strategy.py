@@ -159,8 +159,8 @@ def test_a_thin_bar_is_no_entry_but_an_exit() -> None:
     closes = [*CALM, 97.0, 98.0, 100.0, 100.0]
     session = trading(DEFAULTS)
     session.feed(bars(closes, thin=[102]))
-    assert said(session) == [(100, Intent.ENTER, "below_mean"), (102, Intent.EXIT, "zscore_returned")]
-    assert session.signals[1].numbers["volume_usd"] < 100_000.0
+    assert said(session)[:2] == [(100, Intent.ENTER, "below_mean"), (102, Intent.EXIT, "zscore_returned")]
+    assert session.signals[1].numbers["volume_usd"] < 100_000.0  # of which the next open fills a part: what is left asks again
     thin = trading(DEFAULTS)
     thin.feed(bars(closes, thin=[100]))
     assert said(thin)[0] == (101, Intent.ENTER, "below_mean")

@@ -26,6 +26,7 @@ from dudzian_daemon.domain.orders import (
     Side,
     Verdict,
 )
+from dudzian_daemon.domain.risk import ProfileState, RiskLimits, daily_loss, daily_loss_allowed, drawdown, drawdown_allowed
 from dudzian_daemon.trading.catastrophe import CatastropheStops
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.limits import Cap, PositionLimits, refusal
@@ -165,11 +166,18 @@ class ThresholdRiskEngine(RiskStates):
         if self.unknown:
             return refusal(RefusalCode.STATE_UNKNOWN, rule=self.unknown)
         state = self.states.get(group.profile)
-        if state is None:
-            return refusal(RefusalCode.UNKNOWN_PROFILE)
+        return refusal(RefusalCode.UNKNOWN_PROFILE) if state is None else self._tripped(self._profiles[group.profile], state)
+
+    def _tripped(self, limits: RiskLimits, state: ProfileState) -> Cap | None:
+        """A trip that lasts, with the limit and the loss as they are now: the loss may have shrunk since."""
+        equity = self._ledger.equity
         if state.drawdown_latched:
-            return refusal(RefusalCode.DRAWDOWN_LIMIT)
-        return refusal(RefusalCode.DAILY_LOSS_LIMIT) if state.daily_trip_day is not None else None
+            return refusal(RefusalCode.DRAWDOWN_LIMIT, drawdown_allowed(limits, state), drawdown(state, equity), rule="hard_drawdown_pct")
+        if state.daily_trip_day is not None:
+            return refusal(
+                RefusalCode.DAILY_LOSS_LIMIT, daily_loss_allowed(limits, state), daily_loss(state, equity), rule="max_daily_loss_pct"
+            )
+        return None
 
     def _blocked_side(self, group: OrderGroup, leg: OrderLeg) -> Cap | None:
         position = self._ledger.position(group.strategy, leg.instrument)

@@ -94,7 +94,7 @@ def test_a_profile_for_research_takes_the_limits_away(capsys: pytest.CaptureFixt
     arguments = ("--from", "2024-03-01", "--to", "2024-04-30", "--strategies", "demo_mean_reversion")
     assert "daily_loss_limit" in document(capsys, *arguments)["counts"]["refusal_codes"]
     free = document(capsys, *arguments, "--profile", "unlimited_research")
-    assert free["profiles"] == ["unlimited_research"]
+    assert free["profiles"] == ["manual", "unlimited_research"]
     assert set(free["counts"]["refusal_codes"]) <= {"max_signals"}  # which is the schedule's, not the profile's
 
 

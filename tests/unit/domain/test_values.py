@@ -51,8 +51,11 @@ def test_order_ids_are_derived_from_their_group() -> None:
 def test_refusal_codes_are_stable_words() -> None:
     assert {code.value for code in RefusalCode} == {
         *("kill_switch", "daily_loss_limit", "drawdown_limit", "no_reference_price", "stale_data", "unknown_instrument"),
-        *("nothing_to_do", "max_signals", "no_position", "already_closing", "reversal", "short_not_allowed"),
-        *("position_limit", "open_positions", "leverage_limit", "insufficient_cash", "below_minimum"),
+        *("nothing_to_do", "max_signals", "no_position", "already_closing", "reversal", "short_not_allowed", "position_limit"),
+        *("open_positions", "leverage_limit", "insufficient_cash", "below_minimum", "state_unknown", "invalid_order"),
+        *("unknown_profile", "unknown_order", "wrong_currency", "market_closed", "off_tick", "off_lot", "price_collar"),
+        *("order_value", "order_quantity", "order_rate", "duplicate_order", "repeated_execution", "self_trade", "bucket_position_limit"),
+        *("bucket_notional_limit", "net_exposure_limit", "stop_missing", "stop_wrong_side", "stop_too_tight", "risk_budget"),
     }
 
 
