@@ -165,6 +165,33 @@ def test_what_the_signals_tell() -> None:
     assert closed.numbers["entry_spread"] == pytest.approx((sold - bought) / ((sold + bought) / 2))
 
 
+@pytest.mark.parametrize(("books", "sides"), [((LEVEL, HIGH), [Side.BUY, Side.SELL]), ((HIGH, LEVEL), [Side.SELL, Side.BUY])])
+def test_no_leg_is_worth_more_than_max_notional_and_both_stay_equally_large(books: tuple[Book, Book], sides: list[Side]) -> None:
+    desk = trading(ArbitrageParams(max_notional=500.0))
+    play(desk, books, books, (LEVEL, LEVEL), (LEVEL, LEVEL))
+    opened, closed = desk.verdicts
+    assert (opened.outcome, opened.code, opened.rule, opened.limit) == (
+        Outcome.ADJUSTED,
+        RefusalCode.ORDER_VALUE,
+        "max_notional",
+        Decimal(500),
+    )
+    assert closed.outcome is Outcome.APPROVED  # a closing is bounded by what is held, not by what may be opened
+    bought, sold, *_ = desk.fills
+    assert ([bought.side, sold.side], bought.quantity) == (sides, sold.quantity)
+    assert opened.requested > opened.approved == bought.quantity
+    assert all(Decimal(490) < fill.quantity * fill.reference_price <= Decimal(500) for fill in (bought, sold))
+
+
+def test_a_max_notional_below_what_the_venue_trades_opens_neither_leg() -> None:
+    desk = trading(ArbitrageParams(max_notional=0.001))
+    play(desk, (LEVEL, HIGH), (LEVEL, HIGH))
+    assert {(verdict.outcome, verdict.code, verdict.rule) for verdict in desk.verdicts} == {
+        (Outcome.REFUSED, RefusalCode.ORDER_VALUE, "max_notional")
+    }
+    assert desk.fills == []
+
+
 def test_a_gap_that_pays_too_little_opens_nothing() -> None:
     desk = trading()
     play(desk, (LEVEL, (100.15, 100.16)), ((100.00, 100.20), HIGH), (LEVEL, (100.30, 100.60)))

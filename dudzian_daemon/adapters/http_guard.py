@@ -79,6 +79,10 @@ class GuardedServer:
         """How many clients are connected now."""
         return len(self._connections)
 
+    def note(self, reason: str) -> None:
+        """Count a client that a route has turned away, like those the guard turns away itself."""
+        self._refusals.note(reason)
+
     async def serve(self, listener: socket.socket) -> None:
         """Answer on `listener` until cancelled; then let running answers end (`stop_grace_s`) and close everything."""
         self._hosts = _spellings((*_LOCAL_NAMES, *self._limits.allowed_hosts), listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The metrics port (:9108): `/metrics` for Prometheus, `/livez` and `/readyz` for supervisors, behind the guard.
+"""The metrics port (:9108): `/metrics` for Prometheus, `/livez` and `/readyz` for supervisors, the kill switch, behind the guard.
 
 It reads a registry and two callbacks; it knows neither the families nor what ready means. Imported by the composition
 root only when the port is wanted and the session runs, since aiohttp comes with it.
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from dudzian_daemon.adapters.http_guard import DEFAULT_LIMITS, GuardedServer, Limits
+from dudzian_daemon.adapters.kill_switch_http import Press, answer
 from dudzian_daemon.adapters.loopback import bind_loopback
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.service import Readiness
@@ -35,6 +36,8 @@ class MetricsServer:
     """Service of the metrics port. `port` is the bound one, None before; `ready` is set when requests are answered.
 
     It begins on `listener`, which is its own from then on, if there is one.
+
+    `press` may be set to what the kill switch does; without it there is none.
 
     `before_scrape` may be set to what brings figures up to date; it is called on the loop, the encoding is done in a thread.
     """
@@ -61,6 +64,7 @@ class MetricsServer:
         self._listener = listener
         self._scope: anyio.CancelScope | None = None
         self.before_scrape: Callable[[], None] = lambda: None
+        self.press: Press | None = None
         refused = Counter("dudzian_http_refused", "Clients turned away by the guard.", ["server", "reason"], registry=registry)
         duration = Histogram("dudzian_scrape_duration_seconds", "Time to answer a scrape.", registry=registry, buckets=_SCRAPE_BUCKETS)
         connected = Gauge("dudzian_http_connections", "Open connections.", ["server"], registry=registry).labels(self.name)
@@ -70,6 +74,7 @@ class MetricsServer:
                 web.get("/metrics", aio.time(duration)(self._metrics)),
                 web.get("/livez", partial(_health, liveness)),
                 web.get("/readyz", partial(_health, readiness)),
+                web.post("/kill-switch", self._kill_switch),
             ],
             name=self.name,
             clock=clock,
@@ -106,6 +111,11 @@ class MetricsServer:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         body = await anyio.to_thread.run_sync(encode, self._registry)
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _kill_switch(self, request: web.Request) -> web.Response:
+        if self.press is None:
+            raise web.HTTPNotFound
+        return await answer(request, self.press, self._server.note)
 
 
 async def _index(_request: web.Request) -> web.Response:

@@ -28,6 +28,7 @@ from dudzian_daemon.app.replay import replay_windows, silent_schedules
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.market import Tick
 from dudzian_daemon.domain.money import exact_money
+from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.pace import Pace
@@ -36,10 +37,12 @@ from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
 from dudzian_daemon.services.session import Session
 from dudzian_daemon.sinks.console import ConsoleView
+from dudzian_daemon.sinks.execution_log import log_refusals
 from dudzian_daemon.sinks.ledger import LedgerFiles, LedgerSink
 from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.sinks.projections import DecisionLog
 from dudzian_daemon.sinks.reports import ReportSink
+from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import Status, StatusSink, status_path, unit_lines
 from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
@@ -52,7 +55,7 @@ QUEUE_SIZE: Final = 4096
 SELF_CHECK_FOLDER: Final = Path("run") / "self_check"
 
 
-Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | TelemetrySink
+Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | TelemetrySink | RiskStateSink
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -115,8 +118,15 @@ def assemble(
         store_rows=store_rows,
         observe_commit=metrics.observe_commit,
     )
-    session.inspect = self_check.inspect
+    risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)
+
+    def inspect(record: CycleRecord) -> bool:
+        risk_state.look(record)
+        return self_check.inspect(record)
+
+    session.inspect = inspect
     self_check.halt = partial(session.command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
+    log_refusals(bus)
     auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
     status = StatusSink(
         bus,
@@ -138,6 +148,7 @@ def assemble(
         ),
         LedgerSink(follower("ledger", bus, journal), ledger_files(prepared, key), clock, environment=prepared.environment),
         self_check,
+        risk_state,
         metrics,
     ]
     if console is not None:

@@ -22,6 +22,7 @@ from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, assemble
 from dudzian_daemon.app.commands import Commands, held_tokens
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
+from dudzian_daemon.app.kill_switch import KillSwitch, carried
 from dudzian_daemon.app.metrics_port import MetricsPort
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine, watchdog
@@ -97,19 +98,24 @@ class Daemon:
         self._bus = Bus()
         self._units = UnitRegistry(self._unit_changed)
         self._assembly: Assembly | None = None
+        self._kill_switch: KillSwitch | None = None
         self._log = logs.logger("daemon")
 
     async def run(self) -> int:
         """From the port to the last line; returns the exit code."""
         supervisor = Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=stages(self._prepared))
         end = SessionEnd(self._prepared, supervisor)
-        self._signals.listen(partial(_on_loop, asyncio.get_running_loop(), end.on_signal))
+        loop, settings = asyncio.get_running_loop(), self._prepared.config.runtime.metrics_http
+        switch = self._kill_switch = KillSwitch(self._prepared.data_folder, self._clock, settings.kill_switch_token, self._env)
+        self._signals.listen(partial(_on_loop, loop, end.on_signal))
+        self._signals.listen_kill_switch(partial(loop.call_soon_threadsafe, switch.on_signal))
         try:
             server, assembly = self._assemble()
             with watchdog(assembly.core.strategies, self._prepared.config.runtime.watchdog, self._prepared.data_folder, self._clock):
                 return await self._serve(supervisor, end, server, assembly)
         finally:
             self._signals.listen(None)
+            self._signals.listen_kill_switch(None)
 
     async def _serve(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> int:
         async with supervisor:
@@ -131,6 +137,7 @@ class Daemon:
         self._name_unclosed_sessions()
         _phase("assemble", self._signals)
         opening = opening_commands(read_quarantine(self._prepared.data_folder), list(self._prepared.spec.strategies))
+        opening += carried(self._prepared.data_folder, self._prepared.environment)
         console = Console(file=self._out) if self._options.show_view else None
         assembly = self._assembly = assemble(
             self._prepared, self._key, self._clock, self._units, self._bus, registry, self._readiness, console
@@ -155,6 +162,8 @@ class Daemon:
         inbox = Inbox(self._prepared.data_folder, Commands(end, assembly).obey, self._clock, guard)
         supervisor.add(assembly.status, stage="adapters")
         supervisor.add(inbox, stage="adapters")
+        if self._kill_switch is not None:
+            supervisor.add(self._kill_switch, stage="adapters")
         if server is not None:
             supervisor.add(server, stage="adapters")
         self._add_passive_units(assembly)
@@ -165,7 +174,7 @@ class Daemon:
 
     def _host_quarantine(self, supervisor: Supervisor, assembly: Assembly) -> None:
         """Where an earlier run left strategies to quarantine, see that it comes on the record."""
-        names = [arguments["strategy"] for _, arguments in assembly.session.opening]
+        names = [arguments["strategy"] for name, arguments in assembly.session.opening if name == "quarantine"]
         if names:
             sys.stderr.write(f"dudzian: quarantined, since it did not come back in an earlier run: {', '.join(names)}\n")
             queue = self._bus.subscribe_queued(events.STRATEGY_STATE, name="quarantine", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
@@ -173,6 +182,8 @@ class Daemon:
 
     def _metrics_server(self, registry: CollectorRegistry, server_class: type[MetricsServer], listener: socket.socket) -> MetricsServer:
         server = server_class(registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, listener=listener)
+        if self._kill_switch is not None and self._kill_switch.by_http:
+            server.press = self._kill_switch.press
         if self._assembly is not None:
             server.before_scrape = self._assembly.metrics.refresh
         return server

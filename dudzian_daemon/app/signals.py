@@ -1,4 +1,4 @@
-"""Stop signals, from the first moment of a run to its last: SIGINT, SIGTERM and Windows' Ctrl-Break.
+"""Signals, from the first moment of a run to its last: SIGINT, SIGTERM and Windows' Ctrl-Break stop, SIGUSR1 is the kill switch.
 
 Installed before anything heavy is imported or opened, so that a stop in the earliest phase is a stop and no traceback.
 The first signal asks for a staged stop, the second skips to the durable end.
@@ -18,6 +18,7 @@ import msgspec
 
 _STOP: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
 _RELOAD: Final = "SIGHUP"
+_KILL_SWITCH: Final = "SIGUSR1"
 
 
 class StopRequested(Exception):
@@ -42,14 +43,17 @@ class StopSignals:
         self.received: list[StopRequest] = []
         self._untold: deque[StopRequest] = deque()
         self._listener: Callable[[StopRequest], None] | None = None
+        self._switch: Callable[[], object] | None = None
+        self._switched = False
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Catch stop signals from now on, and answer SIGHUP; for the main thread only."""
-        for name in (*_STOP, _RELOAD):
+        """Catch stop signals and SIGUSR1 from now on, and answer SIGHUP; for the main thread only."""
+        handlers = dict.fromkeys(_STOP, self._on_stop) | {_RELOAD: self._on_reload, _KILL_SWITCH: self._on_kill_switch}
+        for name, handler in handlers.items():
             if hasattr(signal, name):
                 number = getattr(signal, name)
-                self._before[number] = signal.signal(number, self._on_reload if name == _RELOAD else self._on_stop)
+                self._before[number] = signal.signal(number, handler)
 
     def restore(self) -> None:
         """Give the signals back to whom they went before."""
@@ -62,6 +66,11 @@ class StopSignals:
         self._listener = listener
         self._tell()
 
+    def listen_kill_switch(self, switch: Callable[[], object] | None) -> None:
+        """Call `switch` for SIGUSR1, once for all that have come before; as `listen` does."""
+        self._switch = switch
+        self._tell_switch()
+
     def require_none(self) -> None:
         """Raise `StopRequested` if a stop was asked for already: called between the phases of the start."""
         if self.received:
@@ -73,6 +82,10 @@ class StopSignals:
         self._untold.append(request)
         self._tell()
 
+    def _on_kill_switch(self, _number: int, _frame: FrameType | None) -> None:
+        self._switched = True
+        self._tell_switch()
+
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
         with suppress(OSError):  # past the buffers of `sys.stderr`, which may be in use where the signal struck
             os.write(2, b"dudzian: SIGHUP: the configuration is not read again while running; restart to apply changes\n")
@@ -80,3 +93,8 @@ class StopSignals:
     def _tell(self) -> None:
         while self._listener is not None and self._untold:
             self._listener(self._untold.popleft())
+
+    def _tell_switch(self) -> None:
+        if self._switch is not None and self._switched:
+            self._switched = False
+            self._switch()

@@ -400,12 +400,20 @@ class Scheduler(Section, frozen=True, kw_only=True):
     schedules: Annotated[dict[Name, Schedule], Meta(min_length=1, description="its schedules by name")]
 
 
+class KillSwitchToken(Section, frozen=True, kw_only=True):
+    """The token of `POST /kill-switch`: where it is kept; never the token itself."""
+
+    token_id: Annotated[Label, about("the name of its keychain entry")] = "kill-switch"
+    token_env: Annotated[Variable, about("environment variable that holds it; it goes before the keychain")] = "DUDZIAN_KILL_SWITCH_TOKEN"
+
+
 class MetricsHttp(Section, frozen=True, kw_only=True):
-    """The Prometheus and health endpoint."""
+    """The Prometheus and health endpoint, and the kill switch by HTTP."""
 
     enabled: Annotated[bool, about("false: no port is opened")] = True
     host: Annotated[Host, about("address to listen on; keep it on loopback")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port; 0 lets the system choose")] = 9108
+    kill_switch_token: Annotated[KillSwitchToken | None, about("token of `POST /kill-switch`; none: there is no such endpoint")] = None
 
 
 class ResourceLimits(Section, frozen=True, kw_only=True):

@@ -181,7 +181,10 @@ Link = Literal["", "oco", "bracket"]
 
 
 class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """A sized wish for one instrument, before the gate. `protective_stop` and `atr` are prices its signal has declared."""
+    """A sized wish for one instrument, before the gate. `protective_stop` and `atr` are prices its signal has declared.
+
+    `max_notional` is what the strategy's position may be worth by its signal, in the quote asset.
+    """
 
     instrument: str
     side: Side
@@ -192,6 +195,7 @@ class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
     protection: Protection = Protection.NONE
     protective_stop: Decimal | None = None
     atr: Decimal | None = None
+    max_notional: Decimal | None = None
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -296,8 +300,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class OrderResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One change of an order's state in a cycle; a refused signal is `rejected` with the gate's code.
 
-    `filled` is the sum of its fills so far, None before the first; `terms` are told on acceptance, unless a plain market
-    order's; `shortfall` is what the data did not show of the quantity that a fill or a cancellation left open.
+    `filled` is the sum of its fills so far, None before the first; `terms` are told on acceptance and refusal, unless a plain
+    market order's; `shortfall` is what the data did not show of the quantity that a fill or a cancellation left open.
     """
 
     order_id: str

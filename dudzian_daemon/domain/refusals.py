@@ -70,7 +70,11 @@ MEANINGS: Final[Mapping[RefusalCode, Meaning]] = MappingProxyType(
         RefusalCode.PRICE_COLLAR: Meaning(
             "a price of the order, or its trail, is further than `price_collar_bps` from the last price", "distance allowed / found"
         ),
-        RefusalCode.ORDER_VALUE: Meaning("the order would be worth more than `max_order_value`", "value allowed / 0"),
+        RefusalCode.ORDER_VALUE: Meaning(
+            "the order would be worth more than `max_order_value`, or (rule `max_notional`) the strategy's position more than its signal "
+            "allows (`numbers.max_notional`, in the quote asset)",
+            "value allowed / 0, or held and open",
+        ),
         RefusalCode.ORDER_QUANTITY: Meaning("the order would be larger than `max_order_quantity`", "quantity allowed / 0"),
         RefusalCode.ORDER_RATE: Meaning(
             "too many orders in the last second or minute of input time, of the strategy or in all; the rule names which",

@@ -32,6 +32,8 @@ COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0
 #: Event time from acceptance to fill: milliseconds with quotes, up to days at a daily open.
 EXECUTION_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3600.0, 86400.0)
 OTHER: Final = "other"
+#: Profile of a risk change that is about the whole account.
+EVERYBODY: Final = "*"
 #: Orders whose acceptance is remembered; beyond, the oldest are forgotten and observe no latency.
 MOST_OPEN_ORDERS: Final = 10_000
 
@@ -135,11 +137,13 @@ class MetricsSink:
         self._prices: dict[str, tuple[int, float]] = {}
         self._positions: dict[tuple[str, str], PositionChange] = {}
         self._tripped: dict[str, set[str]] = {}
+        self._halted = False
         self._peak = 0.0
         self._states: dict[tuple[object, ...], Gauge] = {}
         self._totals: dict[Counter, int] = {}
         for profile in profiles:
-            self._enter_state(self.families.risk_state, TradingState.ACTIVE, profile)
+            self._tripped[profile] = set()
+            self._enter_profile(profile)
             self.families.liquidation_state.at(profile).set(0)
 
     async def run(self) -> None:
@@ -246,17 +250,27 @@ class MetricsSink:
 
     def _note_risk(self, change: RiskChange) -> None:
         families = self.families
-        if change.change == "kill_switch":
-            families.kill_switch.set(change.state == TradingState.HALTED)
+        if change.profile == EVERYBODY:
+            if change.change == "kill_switch":
+                families.kill_switch.set(change.state == TradingState.HALTED)
+            self._halted = change.state == TradingState.HALTED
+            for profile in self._tripped:
+                self._enter_profile(profile)
+            return
+        if change.change == "release_refused":  # it names what an operator has typed
             return
         rules = self._tripped.setdefault(change.profile, set())
         if change.change == "tripped":
             families.risk_trips.at(change.profile, change.rule).inc()
             rules.add(change.rule)
-        elif change.change == "reset":
+        elif change.change in ("reset", "released"):
             rules.discard(change.rule)
         families.liquidation_state.at(change.profile).set(bool(rules))
-        self._enter_state(families.risk_state, change.state, change.profile)
+        self._enter_profile(change.profile)
+
+    def _enter_profile(self, profile: str) -> None:
+        reducing = TradingState.REDUCING if self._tripped[profile] else TradingState.ACTIVE
+        self._enter_state(self.families.risk_state, TradingState.HALTED if self._halted else reducing, profile)
 
     def _note_account(self, record: CycleRecord) -> None:
         families, equity = self.families, float(record.equity)

@@ -11,6 +11,7 @@ import msgspec
 from dudzian_daemon.domain.market import Instrument
 from dudzian_daemon.domain.money import ZERO, from_float
 from dudzian_daemon.domain.orders import (
+    MARKET_TERMS,
     ApprovedGroup,
     Intent,
     Order,
@@ -212,6 +213,7 @@ class TradingController:
             protection=signal.protection,
             protective_stop=None if signal.stop_price is None else from_float(signal.stop_price),
             atr=from_float(signal.numbers["atr"]) if "atr" in signal.numbers else None,
+            max_notional=from_float(signal.numbers["max_notional"]) if "max_notional" in signal.numbers else None,
         )
 
     def _to_target(self, signal: Signal, position: Decimal, target: Decimal, schedule: Schedule) -> OrderLeg | None:
@@ -254,6 +256,7 @@ def rejected(refused: Refused) -> list[OrderResult]:
             status=OrderStatus.REJECTED,
             quantity=leg.quantity,
             code=refused.verdict.code,
+            terms=None if leg.terms == MARKET_TERMS else leg.terms,
         )
         for number, leg in enumerate(group.legs)
     ]

@@ -69,6 +69,8 @@ class PositionLimits:
             caps += [self._bucket_position(leg, bucket, unit), self._bucket_notional(leg, bucket, unit)]
         if leg.protection is Protection.STOP and leg.protective_stop is not None:
             caps.append(self._risk_budget(group, leg, limits, price))
+        if leg.max_notional is not None:
+            caps.append(self._declared(group, leg, leg.max_notional, price))
         return caps
 
     # -- one method per rule ---------------------------------------------------------------------------------------
@@ -124,9 +126,11 @@ class PositionLimits:
         """What the whole position of the strategy would lose at its stop (row C-09)."""
         distance = stop_distance(leg.side, price, leg.protective_stop or ZERO) * self._rate(leg.instrument)
         limit = limits.target_volatility * self._ledger.equity
-        mine = [each for each in self._reservations.opening(leg.instrument) if each.strategy == group.strategy]
-        held = abs(self._ledger.position(group.strategy, leg.instrument)) + sum((each.quantity for each in mine), ZERO)
-        return self._money(RefusalCode.RISK_BUDGET, "target_volatility", limit, held * distance, distance, leg)
+        return self._money(RefusalCode.RISK_BUDGET, "target_volatility", limit, self._mine(group, leg) * distance, distance, leg)
+
+    def _declared(self, group: OrderGroup, leg: OrderLeg, limit: Decimal, price: Decimal) -> Cap:
+        """What the signal itself lets the strategy's position be worth, in the quote asset (row B-09)."""
+        return self._money(RefusalCode.ORDER_VALUE, "max_notional", limit, self._mine(group, leg) * price, price, leg)
 
     # -- what is counted -------------------------------------------------------------------------------------------
 
@@ -141,6 +145,11 @@ class PositionLimits:
             if each.side is side and counts(each.strategy, each.instrument):
                 total += each.notional * self._rate(each.instrument)
         return total
+
+    def _mine(self, group: OrderGroup, leg: OrderLeg) -> Decimal:
+        """Quantity that the group's strategy holds of the leg's instrument or is opening."""
+        opening = [each.quantity for each in self._reservations.opening(leg.instrument) if each.strategy == group.strategy]
+        return abs(self._ledger.position(group.strategy, leg.instrument)) + sum(opening, ZERO)
 
     def _bucket(self, strategy: str, instrument: str) -> BucketLimits | None:
         return self._spec.buckets.get(MANUAL_BUCKET) if strategy == MANUAL else self._buckets.get((strategy, instrument))

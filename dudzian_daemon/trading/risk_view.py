@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import Side
 from dudzian_daemon.domain.risk import RiskLimits, TradingState, daily_loss, daily_loss_allowed, drawdown, drawdown_allowed
+from dudzian_daemon.trading.entries import Book
+from dudzian_daemon.trading.spec import MANUAL
 from dudzian_daemon.trading.step import Core
 
 
@@ -28,6 +32,13 @@ class RiskView(msgspec.Struct, frozen=True, kw_only=True):
     drawdown: Decimal
     drawdown_allowed: Decimal
     drawdown_pct: float
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What all strategies of one profile hold of an instrument together, at its last price in the valuation asset."""
+
+    side: Literal["long", "short"]
+    notional: Decimal
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +83,35 @@ def account_view(core: Core) -> AccountView:
         active_positions=sum(1 for quantity in ledger.net.values() if quantity),
         profiles=[_profile(core, name) for name in sorted(gate.states)],
     )
+
+
+def held_by_profile(core: Core) -> dict[str, dict[str, Held]]:
+    """Positions by profile and instrument; what two strategies of a profile hold against each other is netted."""
+    net: dict[tuple[str, str], Decimal] = {}
+    for profile, instrument, book in _books(core):
+        net[profile, instrument] = net.get((profile, instrument), ZERO) + book.quantity
+    held: dict[str, dict[str, Held]] = {}
+    for (profile, instrument), quantity in sorted(net.items()):
+        mark = core.ledger.last_price(instrument)
+        if quantity and mark is not None:
+            notional = abs(quantity) * mark.price * core.ledger.rate(core.spec.instruments[instrument].quote)
+            held.setdefault(profile, {})[instrument] = Held("long" if quantity > 0 else "short", notional)
+    return held
+
+
+def realised_by_profile(core: Core) -> dict[str, Decimal]:
+    """Realised profit and loss of the session by profile, fees apart, in the valuation asset at the rates of now."""
+    realised: dict[str, Decimal] = {}
+    for profile, instrument, book in _books(core):
+        amount = book.realised * core.ledger.rate(core.spec.instruments[instrument].quote)
+        realised[profile] = realised.get(profile, ZERO) + amount
+    return realised
+
+
+def _books(core: Core) -> Iterator[tuple[str, str, Book]]:
+    """Each position, open or closed: the profile it is under, its instrument, itself."""
+    for (strategy, instrument), book in core.ledger.books.items():
+        yield (MANUAL if strategy == MANUAL else core.strategies.schedule_of(strategy, instrument).profile), instrument, book
 
 
 def _profile(core: Core, name: str) -> RiskView:

@@ -41,7 +41,7 @@ Spread = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 class ArbitrageParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Spreads are ratios of the middle price; `position_size` of a leg is a fraction of the strategy's budget.
 
-    A strategy sees no money: `max_notional` (a leg's, in the quote asset) goes into the record with every signal.
+    A strategy sees no money: `max_notional` (a leg's, in the quote asset) goes with every signal, and the gate clips both legs to it.
     """
 
     spread_entry: Spread = 0.0015

@@ -11,6 +11,7 @@ from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.cli.asking import ask, order_arguments
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.errors import Retryable
+from dudzian_daemon.sinks.risk_state import risk_state_path
 
 
 def run(*arguments: object) -> int:
@@ -28,7 +29,6 @@ def run(*arguments: object) -> int:
         ("risk", "what-if", "BTC/USDT", "buy", "1"),
         ("risk", "kill-switch", "on"),
         ("risk", "release-drawdown", "--profile", "balanced", "--operator", "jan", "--reason", "x"),
-        ("show-risk-state",),
     ],
     ids=" ".join,
 )
@@ -75,3 +75,19 @@ def test_the_prices_make_the_kind(prices: dict[str, Any], kind: str) -> None:
         == {"instrument": "binance:BTC/USDT", "side": "buy", "quantity": "1", "kind": kind, "time_in_force": "gtc", "post_only": "yes"}
         | prices
     )
+
+
+def test_a_risk_state_that_nobody_left_or_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show-risk-state", "--data-dir", tmp_path) == 2
+    assert run("show-risk-state", "--environment", "demo", "--data-dir", tmp_path) == 2
+    assert run("show-risk-state", "--environment", "nowhere", "--data-dir", tmp_path) == 2
+    path = risk_state_path(tmp_path, "demo")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema": "dudzian.risk_state/1", "sequence": "many"}')
+    assert run("show-risk-state", "--environment", "demo", "--data-dir", tmp_path) == 2
+    nobody, of_demo, unknown, rubbish = capsys.readouterr().err.splitlines()
+    none_runs = f"dudzian: no daemon runs on {tmp_path}, and no session"
+    assert nobody == f"{none_runs} has left a risk state there; start one with: dudzian run"
+    assert of_demo == f"{none_runs} of environment 'demo' has left a risk state there; start one with: dudzian run"
+    assert unknown.startswith("dudzian: unknown environment 'nowhere'")
+    assert rubbish.startswith(f"dudzian: expected a risk state in {path}, found something else (")

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from decimal import Decimal
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -49,6 +50,7 @@ PATIENT = Limits(head_deadline_s=600.0, stop_grace_s=0.2)
 WELL = Readiness(ready=True)
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 BTC = "binance:BTC/USDT"
+POST = "POST /kill-switch HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{more}\r\n"
 
 
 def metrics_server(
@@ -611,3 +613,42 @@ def populate(sink: MetricsSink) -> None:
     families.adapter_errors.at("binance", "Retryable").inc()
     for family in (families.alerts_sent, families.alerts_failed, families.alerts_suppressed, families.alert_healthcheck_errors):
         family.at("file").inc()
+
+
+# -- the kill switch ---------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_kill_switch_there_is_no_such_page() -> None:
+    async with running(metrics_server()) as port:
+        assert (await answer(port, POST.format(port=port, more=""))).startswith("HTTP/1.1 404 ")
+        assert (await get(port, "/kill-switch"))[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "sent"),
+    [
+        ("Authorization: Bearer abc\r\n", 200, ["abc"]),
+        ("authorization: bearer  abc \r\n", 200, ["abc"]),
+        ("", 401, [""]),
+        ("Authorization: Basic abc\r\n", 401, [""]),
+        ("Authorization: Bearer abc\r\nAuthorization: Bearer abc\r\n", 401, [""]),
+        ("Authorization: Bearer abc\r\nContent-Length: 2\r\n", 400, []),
+        ("Authorization: Bearer abc\r\nOrigin: http://evil.example\r\n", 403, []),
+    ],
+)
+async def test_the_kill_switch_is_pressed_with_one_bearer_token_and_no_body(more: str, status: int, sent: list[str]) -> None:
+    pressed: list[str] = []
+
+    async def press(token: str) -> tuple[HTTPStatus, dict[str, object]]:
+        pressed.append(token)
+        return (HTTPStatus.OK if token == "abc" else HTTPStatus.UNAUTHORIZED), {"accepted": token == "abc"}
+
+    registry = new_registry()
+    server = metrics_server(registry=registry)
+    server.press = press
+    async with running(server) as port:
+        said = await answer(port, POST.format(port=port, more=more) + ("{}" if "Length" in more else ""))
+        assert said.startswith(f"HTTP/1.1 {status} ")
+        assert ("WWW-Authenticate: Bearer" in said) == (status == 401)
+        assert pressed == sent
+        assert refusals((await get(port, "/metrics"))[1]).get("token", 0) == (status == 401)

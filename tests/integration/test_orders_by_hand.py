@@ -25,14 +25,15 @@ OPEN_PROFILE = {
 BUCKET = "manual_override: {symbols: [BTC_USDT, ETH_USDT], max_position_pct: 0, max_notional_usd: 0"
 
 
-def open_config(home: Path) -> Path:
-    """The demo with a manual profile of its own."""
+def open_config(home: Path, share: str = "0.05") -> Path:
+    """The demo with a manual profile of its own, which allows positions of `share` of equity, all strategies together."""
     path = write_config(
-        home, bucket=(BUCKET, BUCKET.replace("max_position_pct: 0, max_notional_usd: 0", "max_position_pct: 0.05, max_notional_usd: 5000"))
+        home,
+        bucket=(BUCKET, BUCKET.replace("max_position_pct: 0, max_notional_usd: 0", f"max_position_pct: {share}, max_notional_usd: 5000")),
     )
     before, head, rest = path.read_text(encoding="utf-8").partition("  manual:\n")
     profile, tail, after = rest.partition("  unlimited_research:\n")
-    for name, value in OPEN_PROFILE.items():
+    for name, value in {**OPEN_PROFILE, "max_position_pct": share}.items():
         profile = profile.replace(f"    {name}: 0\n", f"    {name}: {value}\n")
     path.write_text(before + head + profile + tail + after, encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""Show what the risk gate of a running daemon sees: limits, losses, exposure, margin, and whether it only reduces."""
+"""Show what the risk gate sees, or saw last: limits, losses, exposure, margin, and whether it only reduces."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dudzian_daemon.sinks.risk_state import RiskState
     from dudzian_daemon.trading.risk_view import AccountView, RiskView
 
 EXAMPLES = """Examples:
@@ -31,37 +32,78 @@ def command(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Shows what is durable. Exit 0; 2 if no daemon runs there, or another environment, or the profile is unknown."""
+    """Shows what is durable. Exit 0; 1 if none runs there and the last known state is shown; 2 if there is none, or a name is unknown."""
     import msgspec
 
+    from dudzian_daemon.adapters.data_folder import resolve
+    from dudzian_daemon.adapters.platform import running_pid
     from dudzian_daemon.cli.asking import ask
+    from dudzian_daemon.config.load import load
     from dudzian_daemon.trading.risk_view import AccountView
 
-    _require_environment(environment, config, data_dir)
-    view = msgspec.json.decode(ask("risk_state", {}, data_dir, timeout).detail, type=AccountView)
-    known = [each.profile for each in view.profiles]
-    if profile is not None and profile not in known:
-        msg = f"unknown risk profile {profile!r}; this session has {', '.join(known)}"
-        raise ConfigError(msg)
-    view = msgspec.structs.replace(view, profiles=[each for each in view.profiles if profile in (None, each.profile)])
+    folder = resolve(data_dir, os.environ)
+    name = None if environment is None else load(config, env=os.environ).config.environment_id(environment)
+    if running_pid(folder) is None:
+        last = _last_known(folder, name)
+        view = _only(profile, last.account)
+        if as_json:
+            profiles = [each for each in last.profiles if profile in (None, each.profile)]
+            at = {"environment": last.environment, "log_id": last.log_id, "instant": last.instant, "written_at": last.written_at}
+            emit_json({**msgspec.structs.asdict(view), "last_known": at | {"profiles": profiles}})
+        else:
+            emit_text("\n".join([*_when(last), *_lines(view)]))
+        raise typer.Exit(1)
+    _require_environment(name, folder)
+    view = _only(profile, msgspec.json.decode(ask("risk_state", {}, data_dir, timeout).detail, type=AccountView))
     if as_json:
         emit_json(view)
     else:
         emit_text("\n".join(_lines(view)))
 
 
-def _require_environment(wanted: str | None, config: Path | None, data_dir: Path | None) -> None:
-    from dudzian_daemon.adapters.data_folder import resolve
-    from dudzian_daemon.config.load import load
+def _last_known(folder: Path, environment: str | None) -> RiskState:
+    from dudzian_daemon.sinks.risk_state import read_risk_state
     from dudzian_daemon.sinks.status import read_status
 
-    if wanted is None:
-        return
-    name = load(config, env=os.environ).config.environment_id(wanted)
-    status = read_status(resolve(data_dir, os.environ))
-    if status is not None and status.environment != name:
-        msg = f"the daemon there runs environment {status.environment!r}, not {name!r}"
+    if environment is None:
+        status = read_status(folder)
+        environment = None if status is None else status.environment
+    last = None if environment is None else read_risk_state(folder, environment)
+    if last is None:
+        of = "" if environment is None else f" of environment {environment!r}"
+        msg = f"no daemon runs on {folder}, and no session{of} has left a risk state there; start one with: dudzian run"
         raise ConfigError(msg)
+    return last
+
+
+def _only(profile: str | None, view: AccountView) -> AccountView:
+    import msgspec
+
+    known = [each.profile for each in view.profiles]
+    if profile is not None and profile not in known:
+        msg = f"unknown risk profile {profile!r}; this session has {', '.join(known)}"
+        raise ConfigError(msg)
+    return msgspec.structs.replace(view, profiles=[each for each in view.profiles if profile in (None, each.profile)])
+
+
+def _require_environment(wanted: str | None, folder: Path) -> None:
+    from dudzian_daemon.sinks.status import read_status
+
+    status = None if wanted is None else read_status(folder)
+    if status is not None and status.environment != wanted:
+        msg = f"the daemon there runs environment {status.environment!r}, not {wanted!r}"
+        raise ConfigError(msg)
+
+
+def _when(last: RiskState) -> Iterator[str]:
+    from dudzian_daemon.kernel.clock import iso_utc
+
+    yield f"daemon       not running; last known at {_second(iso_utc(last.written_at))} UTC"
+    yield f"session      {last.environment} {last.log_id}, event time {_second(iso_utc(last.instant))} UTC"
+
+
+def _second(instant: str) -> str:
+    return instant[:19].replace("T", " ")
 
 
 def _lines(view: AccountView) -> Iterator[str]:

@@ -49,10 +49,25 @@ def test_sighup_stops_nothing(signals: StopSignals, capfd: pytest.CaptureFixture
     assert capfd.readouterr().err.endswith("restart to apply changes\n")
 
 
+def test_sigusr1_is_told_whether_it_came_before_or_after_the_listener_and_stops_nothing(signals: StopSignals) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    signals.listen_kill_switch(lambda: told.append("switch"))
+    assert told == ["switch"]  # a switch that is asked for twice is on once
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert told == ["switch"] * 2
+    signals.listen_kill_switch(None)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert told == ["switch"] * 2
+    signals.require_none()
+
+
 def test_the_handlers_of_before_come_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in caught]
     signals = StopSignals()
     signals.install()
     assert signal.getsignal(signal.SIGINT) != before[0]
     signals.restore()
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+    assert [signal.getsignal(number) for number in caught] == before

@@ -236,6 +236,7 @@ def test_a_trip_resets_rule_by_rule_and_the_kill_switch_is_its_own_figure() -> N
     feed(bench, cycle(2, risk=(risk("reset", "reducing"), risk("kill_switch", "halted", "kill_switch", "*"))))
     assert bench.value("liquidation_state", profile="balanced") == 1
     assert bench.value("risk_state", profile="balanced", state="active") == 0
+    assert [bench.value("risk_state", profile=name, state="halted") for name in ("balanced", "conservative")] == [1, 1]
     assert bench.value("kill_switch") == 1
     feed(bench, cycle(3, risk=(risk("reset", "active", "hard_drawdown_pct"), risk("kill_switch", "active", "kill_switch", "*"))))
     assert bench.value("liquidation_state", profile="balanced") == 0
@@ -243,6 +244,17 @@ def test_a_trip_resets_rule_by_rule_and_the_kill_switch_is_its_own_figure() -> N
     assert bench.value("risk_state", profile="balanced", state="reducing") == 0
     assert bench.value("kill_switch") == 0
     assert bench.value("risk_state", profile="*", state="halted") is None
+    assert bench.value("risk_state", profile="conservative", state="active") == 1
+
+
+def test_a_released_drawdown_liquidates_no_more_and_a_refused_release_makes_no_series() -> None:
+    bench = Bench(profiles=["balanced"])
+    feed(bench, cycle(1, risk=(risk("tripped", "reducing", "hard_drawdown_pct"),)))
+    feed(bench, cycle(2, risk=(risk("release_refused", "reducing", "same_day"), risk("release_refused", "active", "not_latched", "typo"))))
+    assert (bench.value("liquidation_state", profile="balanced"), bench.value("liquidation_state", profile="typo")) == (1, None)
+    feed(bench, cycle(3, risk=(risk("released", "active", "hard_drawdown_pct"),)))
+    assert bench.value("liquidation_state", profile="balanced") == 0
+    assert bench.value("risk_state", profile="balanced", state="active") == 1
 
 
 def test_messages_that_repeat_a_part_of_a_cycle_change_nothing() -> None:
