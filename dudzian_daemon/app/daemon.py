@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -20,12 +20,14 @@ from dudzian_daemon.adapters.journal_reader import sessions
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, assemble
-from dudzian_daemon.app.commands import Commands, held_tokens
+from dudzian_daemon.app.commands import Commands
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.metrics_port import MetricsPort
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
-from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine, watchdog
-from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals
+from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine
+from dudzian_daemon.app.signals import StopRequested, StopSignals
+from dudzian_daemon.app.strategy_guard import StrategyGuard, guard_of
+from dudzian_daemon.app.tokens import held_tokens, tell_refusal
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.records import RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
@@ -103,17 +105,21 @@ class Daemon:
         """From the port to the last line; returns the exit code."""
         supervisor = Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=stages(self._prepared))
         end = SessionEnd(self._prepared, supervisor)
-        self._signals.listen(partial(_on_loop, asyncio.get_running_loop(), end.on_signal))
+        self._signals.listen_on(asyncio.get_running_loop(), end.on_signal)
         try:
             server, assembly = self._assemble()
-            with watchdog(assembly.core.strategies, self._prepared.config.runtime.watchdog, self._prepared.data_folder, self._clock):
-                return await self._serve(supervisor, end, server, assembly)
+            guard = guard_of(self._prepared, assembly, self._clock, self._signals)
+            with guard.watchdog:
+                return await self._serve(supervisor, end, server, assembly, guard)
         finally:
             self._signals.listen(None)
 
-    async def _serve(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> int:
+    async def _serve(
+        self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly, guard: StrategyGuard
+    ) -> int:
         async with supervisor:
             self._host(supervisor, end, server, assembly)
+            supervisor.add(guard, stage="feed")
             reason = await supervisor.stop_requested()
             self._log.info("stopping", action="stop", reason=reason)
             report = await supervisor.stop()
@@ -151,7 +157,8 @@ class Daemon:
             supervisor.add(sink, stage="sinks")
         self._host_quarantine(supervisor, assembly)
         tokens = self._prepared.config.scheduler(self._prepared.chosen.scheduler).rbac_tokens
-        guard = Guard([token.token_id for token in tokens], partial(held_tokens, tokens, self._env))
+        tell = partial(tell_refusal, assembly.status.status)
+        guard = Guard([token.token_id for token in tokens], partial(held_tokens, tokens, self._env), tell)
         inbox = Inbox(self._prepared.data_folder, Commands(end, assembly).obey, self._clock, guard)
         supervisor.add(assembly.status, stage="adapters")
         supervisor.add(inbox, stage="adapters")
@@ -252,7 +259,9 @@ class Daemon:
         """The last lines. A thread that hangs, in the disk or in a pipe nobody reads, would keep the process for ever: it ends at once."""
         stuck = {name for stage in report.stages for name in stage.stuck}
         if "console" not in stuck:
-            self._out.writelines(f"{line}\n" for line in end.last_words(assembly, report))
+            screen = Console(file=self._out)
+            width = screen.width if screen.is_terminal else 0
+            self._out.writelines(f"{line}\n" for line in end.last_words(assembly, report, width=width))
         fault, code = end.fault(report), end.exit_code(report)
         if fault is not None:
             self._log.error("run_failed", action="stop", fault=fault)
@@ -265,11 +274,6 @@ class Daemon:
             logs.close()
             os._exit(code)
         return code
-
-
-def _on_loop(loop: asyncio.AbstractEventLoop, handle: Callable[[StopRequest], None], request: StopRequest) -> None:
-    """From a signal handler into the loop, which may be asleep."""
-    loop.call_soon_threadsafe(handle, request)
 
 
 def _phase(name: str, signals: StopSignals) -> None:

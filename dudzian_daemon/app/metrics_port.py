@@ -37,7 +37,7 @@ class MetricsPort:
         """Load the server off the loop, then serve until cancelled or stopped; a restart takes the same port again."""
         with self._loading:
             if self._server is None:
-                self._server = self._build(await anyio.to_thread.run_sync(_load), self._listener)
+                self._server = self._build(await anyio.to_thread.run_sync(_load, abandon_on_cancel=True), self._listener)
             await self._server.run()
 
     async def stop(self) -> None:
