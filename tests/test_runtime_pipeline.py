@@ -337,8 +337,12 @@ def test_a_module_supplies_signals_and_is_on_record(tmp_path: Path, monkeypatch:
     ("old", "new", "said"),
     [
         ("default_controller: daily_trend_core", "default_controller: weekly", "unknown controller 'weekly'; known: daily_trend_core"),
-        ("atr_multiplier: 2.0", "atr_multiplier: 0", "plugin strategies/daily_trend: Expected `float` > 0.0"),
-        ("fast_ma: 25", "fast_ma: 100", "plugin strategies/daily_trend: expected fast_ma < slow_ma, found 100 >= 100"),
+        (
+            "atr_multiplier: 2.0",
+            "atr_multiplier: 0",
+            "strategies.core_daily_trend.parameters.atr_multiplier: expected a number > 0.0, found 0",
+        ),
+        ("fast_ma: 25", "fast_ma: 100", "strategies.core_daily_trend.parameters.fast_ma: expected fast_ma < slow_ma, found 100 >= 100"),
         ("demo_alts: {symbols: [ETH_USDT, SOL_USDT, XRP_USDT, LTC_USDT, MATIC_USDT]", "demo_alts: {symbols: []", "demo_alts.symbols"),
     ],
     ids=["controller", "out of range", "fast >= slow", "empty universe"],

@@ -94,6 +94,16 @@ class ParquetCandleStore:
                 candles += candles_between(series, columns, start, end)
         return candles
 
+    def verify(self, series: Series, start: int, end: int) -> None:
+        """Check the bytes of every file that `read` of the same would read, decoding none. Raises `IntegrityError` as `read` would."""
+        folder_of(self.root, series)
+        manifest = self._manifest()
+        for key in months_between(series, start, end - series.step_ns):
+            try:
+                self._content(manifest, key)
+            except IntegrityError:
+                self._content(self._manifest(fresh=True), key)  # see `_month`
+
     def write(self, series: Series, rows: Sequence[Candle], *, source: str) -> WriteReport:
         """Merge closed candles into the store; of two candles for one bar the last wins. Durable when it returns.
 
@@ -151,6 +161,11 @@ class ParquetCandleStore:
 
     def _checked(self, manifest: Manifest, key: MonthKey) -> Columns | None:
         """The columns of a month, None if there is none. The bytes that are decoded are those whose digest was just checked."""
+        content = self._content(manifest, key)
+        return None if content is None else self._decoded(path_of(self.root, key), *content)
+
+    def _content(self, manifest: Manifest, key: MonthKey) -> tuple[MonthFile, bytes] | None:
+        """The bytes of a month under the claim of the manifest that they fulfil, None if there is no such month."""
         path, claim = path_of(self.root, key), manifest.current.get(key)
         data = content_of(path)
         if data is None and claim is None:
@@ -160,7 +175,7 @@ class ParquetCandleStore:
         digest = hashlib.sha256(data).hexdigest()
         for file in (claim, manifest.intended.get(key)):
             if file is not None and file.sha256 == digest:
-                return self._decoded(path, file, data)
+                return file, data
         raise self._damaged(path, claim, f"its SHA-256 is {digest[:16]}...")
 
     def _decoded(self, path: Path, file: MonthFile, data: bytes) -> Columns:

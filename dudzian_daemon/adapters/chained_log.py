@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -120,6 +121,23 @@ class ChainedLog:
         if self._unwritten:
             self._write_and_sync()
 
+    def commit_last(self, seal: Callable[[], object], still: Callable[[], bool]) -> bool:
+        """What waits made durable by another thread than the appending one, which hangs: for a process that ends. True if it was.
+
+        `seal` may append; nothing is written unless `still()` then says that the hanging thread did not move. Every commit after
+        this fails: what two threads might have mixed up never comes to the disk. Raises `StorageError`.
+        """
+        with self._writer:
+            try:
+                seal()
+                self._take()
+                moved = not still()
+                if not moved and self._unwritten:
+                    self._write_out()
+                return not moved
+            finally:
+                self._fault = self._fault or f"log {self.path} is closed"
+
     def release(self) -> None:
         """Let go of the file; lines that are not durable are lost."""
         with self._writer:
@@ -135,27 +153,30 @@ class ChainedLog:
     def _write_and_sync(self) -> None:
         # The lock outlives a cancelled caller: a second commit must not write before the first worker is through.
         with self._writer:
-            if self._fault is not None:
-                raise StorageError(self._fault)
-            lines = len(self._unwritten)
-            data = b"".join(self._unwritten[:lines])
-            try:
-                self._require_untouched()
-                fault_point(f"{self._faults}.write")
-                self._write(data)
-            except OSError as error:
-                raise self._taken_back(error) from error
-            try:
-                fault_point(f"{self._faults}.fsync")
-                if self._sync:
-                    _sync(self._descriptor)
-                fault_point(f"{self._faults}.release")
-            except OSError as error:
-                # What the kernel dropped after a failed sync is unknown: a second sync that succeeds would prove nothing.
-                raise self._failed(f"sync failed ({error.strerror}): the last lines may be lost") from error
-            self._length += len(data)
-            self.durable_line += lines
-            del self._unwritten[:lines]
+            self._write_out()
+
+    def _write_out(self) -> None:
+        if self._fault is not None:
+            raise StorageError(self._fault)
+        lines = len(self._unwritten)
+        data = b"".join(self._unwritten[:lines])
+        try:
+            self._require_untouched()
+            fault_point(f"{self._faults}.write")
+            self._write(data)
+        except OSError as error:
+            raise self._taken_back(error) from error
+        try:
+            fault_point(f"{self._faults}.fsync")
+            if self._sync:
+                _sync(self._descriptor)
+            fault_point(f"{self._faults}.release")
+        except OSError as error:
+            # What the kernel dropped after a failed sync is unknown: a second sync that succeeds would prove nothing.
+            raise self._failed(f"sync failed ({error.strerror}): the last lines may be lost") from error
+        self._length += len(data)
+        self.durable_line += lines
+        del self._unwritten[:lines]
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)

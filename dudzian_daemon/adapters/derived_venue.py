@@ -46,6 +46,8 @@ class Candles(Protocol):
 
     def ranges(self, series: Series) -> list[StoredRange]: ...
 
+    def verify(self, series: Series, start: int, end: int) -> None: ...
+
 
 class DerivedVenueStore:
     """Reads real venues from `store` and makes up the derived ones from them."""
@@ -65,6 +67,11 @@ class DerivedVenueStore:
         """What is there of a series: of a derived one, what is there of its source."""
         model = self._model(series)
         return self._store.ranges(series if model is None else _source(series, model))
+
+    def verify(self, series: Series, start: int, end: int) -> None:
+        """As the store behind it; of a derived series, its source."""
+        model = self._model(series)
+        self._store.verify(series if model is None else _source(series, model), start, end)
 
     def _model(self, series: Series) -> BasisModel | None:
         return self._models.get(series.instrument.partition(":")[0])

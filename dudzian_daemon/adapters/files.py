@@ -25,6 +25,8 @@ FOLDER: Final = 0o750
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+#: Why a folder cannot be made: no such thing is said where its parents are there but make none, as in /proc.
+_UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = FILE) -> None:
@@ -68,12 +70,19 @@ def sha256_file(path: Path) -> str:
 
 def ensure_dir(path: Path, mode: int = FOLDER) -> None:
     """Create `path` and its missing parents, durably and with `mode` whatever the umask; existing folders keep theirs."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     with os_errors(path):
-        for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(mode)
-            sync_folder(folder.parent)
+        try:
+            for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+                folder.mkdir(exist_ok=True)
+                folder.chmod(mode)
+                sync_folder(folder.parent)
+        except OSError as error:
+            if error.errno not in _UNMADE:
+                raise
+            msg = (
+                f"the folder {path} cannot be made ({error.strerror}): check owner and permissions above it, or choose another data folder"
+            )
+            raise ConfigError(msg) from error
     if not path.is_dir():
         msg = f"expected a folder at {path}, found something else; move it away"
         raise ConfigError(msg)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -162,6 +162,13 @@ class SessionJournal:
         released = await self.commit()
         self._log.release()
         return released
+
+    def commit_last(self, still: Callable[[], bool]) -> bool:
+        """All that was appended made durable from another thread, since the appending one hangs and the process ends; True if it was.
+
+        Nothing is written unless `still()` says at the end that the hanging thread did not move. Raises `StorageError`.
+        """
+        return self._log.commit_last(self.flush_quiet, still)
 
     def abandon(self) -> None:
         """Release the file as it is, without a last entry: after a fault."""

@@ -10,7 +10,7 @@ import os
 import stat
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -56,17 +56,20 @@ class Entry(msgspec.Struct, frozen=True):
 
     def cycles(self) -> list[Cycle]:
         """The cycles of the line, none if it is of another kind. Raises `IntegrityError` if they do not parse."""
+        if self.kind not in ("cycle", "quiet"):
+            return []
         try:
-            if self.kind == "cycle":
-                parts, walls = [self.d], [msgspec.json.decode(self.w)]
-            elif self.kind == "quiet":
-                parts, walls = [bytes(part) for part in _decode_kind(self.d).cycles], msgspec.json.decode(self.w, type=list[Any])
-            else:
-                return []
-            records = zip(parts, walls, strict=True)
+            wall = msgspec.json.decode(self.w)
+            records = zip(self.parts(), wall if self.kind == "quiet" else [wall], strict=True)
             return [Cycle(_decode_cycle(part), wall, part, self.seal.log, self.seal.line, self.line_hash) for part, wall in records]
-        except (ValueError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise _broken(self.path, f"line {self.seal.line}", str(error)) from None
+
+    def parts(self) -> list[bytes]:
+        """Canonical bytes of its cycles. Raises `ValueError` if they do not parse."""
+        if self.kind == "quiet":
+            return [bytes(part) for part in _decode_kind(self.d).cycles]
+        return [self.d] if self.kind == "cycle" else []
 
 
 class Cycle(msgspec.Struct, frozen=True):
@@ -200,11 +203,16 @@ def sessions(root: Path, artifact: str) -> list[Session]:
     return sorted(found, key=lambda session: (session.born, session.log_id), reverse=True)
 
 
-def latest_cycles(folder: Path, count: int, *, quiet: bool = True) -> list[Cycle]:
-    """The last `count` cycles of a session folder, oldest first, read from the end; without `quiet`, of those with an event."""
+def latest_cycles(folder: Path, count: int, *, quiet: bool = True, seen: Callable[[Entry], None] | None = None) -> list[Cycle]:
+    """The last `count` cycles of a session folder, oldest first, read from the end; without `quiet`, of those with an event.
+
+    `seen` is told of every entry that is read.
+    """
     found: deque[Cycle] = deque()
     for path in reversed(segments(folder)) if count else ():
         for entry in _entries_backwards(path):
+            if seen is not None:
+                seen(entry)
             found.extendleft(cycle for cycle in reversed(entry.cycles()) if quiet or not cycle.record.quiet)
             if len(found) >= count:
                 return list(found)[-count:]

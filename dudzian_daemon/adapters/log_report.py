@@ -14,8 +14,12 @@ NO_HEAD: Final = "unproven: no head"
 
 
 class Integrity(StrEnum):
+    """`not_a_log`: nothing in the file is of the format; `other_key`: it names another key than the reader expects, and is not judged."""
+
     INTACT = "intact"
     TAMPERED = "tampered"
+    NOT_A_LOG = "not_a_log"
+    OTHER_KEY = "other_key"
     UNREADABLE = "unreadable"
     KEY_MISSING = "key_missing"
 
@@ -38,6 +42,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int | None
     expected: str
     found: str
+
+    def __str__(self) -> str:
+        line = f" line {self.line}" if self.line else ""
+        sequence = "" if self.sequence is None or not self.line else f" (sequence {self.sequence})"
+        return f"TAMPERED at {self.file}{line}{sequence}: expected {self.expected}, found {self.found}"
 
 
 class LogReport(msgspec.Struct, kw_only=True):

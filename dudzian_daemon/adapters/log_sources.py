@@ -1,16 +1,22 @@
-"""Which logs lie at a path, and how their bytes are read. What is in them is not looked at."""
+"""Which logs lie at a path, how their bytes are read, and whether they are of a log at all. Whether they are right is not asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
-from dudzian_daemon.adapters.journal_format import LOG_ID, OBJECTS_FOLDER, SEGMENT, segments
+from dudzian_daemon.adapters.journal_format import LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
 from dudzian_daemon.adapters.journal_reader import open_log
+
+#: What every line of a log begins with, and its seal.
+_LINE_HEAD: Final = b'{"d":'
+_SEAL_HEAD: Final = b',"s":{"log":"'
+_LINES_LOOKED_AT: Final = 1_000
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +49,21 @@ def find_logs(path: Path) -> list[Source]:
         folders = [entry for entry in below if LOG_ID.fullmatch(entry.name) and entry.is_dir()]
         files = [entry for entry in below if entry.name.endswith((".jsonl", ".jsonl.gz")) and entry.parent not in folders]
         return [_session(folder) for folder in folders] + [Source(label=str(file), files=(file,)) for file in files]
+
+
+def holds_log(lines: Iterator[bytes]) -> bool:
+    """Whether one of the first lines is, or has been, a line of a log; no more of them is taken than needed."""
+    return any(map(_of_the_format, islice(lines, _LINES_LOOKED_AT)))
+
+
+def _of_the_format(line: bytes) -> bool:
+    if line.startswith(_LINE_HEAD) or _SEAL_HEAD in line:
+        return True
+    try:
+        split(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _session(folder: Path) -> Source:

@@ -50,12 +50,15 @@ def lock_path(data_folder: Path) -> Path:
 def running_pid(data_folder: Path) -> int | None:
     """Pid of the daemon that holds the lock of `data_folder`, None if nobody does."""
     path = lock_path(data_folder)
-    if not path.is_file():
-        return None
     with os_errors(path):
+        if not path.is_file():
+            return None
         descriptor = os.open(path, os.O_RDWR)
     try:
-        return None if _try_lock(descriptor) else int(_read_pid(descriptor) or 0)
+        if _try_lock(descriptor):
+            return None
+        pid = _read_pid(descriptor)
+        return int(pid) if pid.isdecimal() else 0
     finally:
         os.close(descriptor)
 

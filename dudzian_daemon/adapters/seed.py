@@ -1,7 +1,8 @@
 """Made-up candles for working without network: equal on every machine, in every process, for every window that holds them.
 
 A price is a pure function of (seed, instrument, time): hashed noise on ten scales of time, whose sum moves like a random
-walk but needs no history. Integers throughout; a float is made once, from the finished number of ticks.
+walk but needs no history. At a second venue a symbol has the prices of the first one, and a small hashed basis on top.
+Integers throughout; a float is made once, from the finished number of ticks.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.candle_store import SEEDED, ParquetCandleStore, WriteReport
-from dudzian_daemon.config.schema import Environment
+from dudzian_daemon.config.schema import CoreConfig, Environment
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.domain.market import DAY_NS, Candle, Instrument, Series
+from dudzian_daemon.domain.market import DAY_NS, GRANULARITIES, Candle, Instrument, Series
 
 #: About what a unit of the base asset cost in USDT at the start of 2024.
 _BASE_PRICES: Final[Mapping[str, Fraction]] = MappingProxyType(
@@ -45,8 +45,15 @@ _UNIT: Final = 2**40
 #: one before, as a random walk wants it; together they reach at most 54 % from the base price.
 _SCALES_MS: Final = tuple(60_000 * 4**power for power in range(10))
 _STRENGTH: Final = Fraction(53, 100_000)
+#: A second venue strays from the first by at most this (basis points), in straight lines from one draw to the next: a little
+#: more than the bundled arbitrage enters at (18, after the 2 it takes for the width of the book), so that it enters now and then.
+_BASIS_BPS: Final = 22
+_BASIS_SCALE_MS: Final = 3_840_000
 #: A candle is seen at so many moments between its open and its close.
 _MOMENTS: Final = 4
+
+#: Granularity that every instrument of an environment is given, whatever its scheduler takes.
+USUAL_GRANULARITY: Final = "1d"
 
 
 class SeedWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,12 +65,57 @@ class SeedWindow(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-def seeded_candles(instrument: Instrument, window: SeedWindow) -> list[Candle]:
-    """The made-up candles of one instrument, oldest first; prices are whole ticks, volumes whole lots."""
-    series = Series(instrument.key, window.granularity)
-    step = series.step_ns
+class SeedSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """What one series is given. `market` is the key of the instrument whose prices it follows: its own, or the one of the first venue."""
+
+    instrument: Instrument
+    window: SeedWindow
+    market: str
+
+    @property
+    def series(self) -> Series:
+        """Its name in the store."""
+        return Series(self.instrument.key, self.window.granularity)
+
+
+def planned(
+    config: CoreConfig, environment: str, start: int, end: int, *, seed: int, most_rows: int, granularities: Sequence[str] = ()
+) -> list[SeedSeries]:
+    """What to make up in [start, end) ns (midnights): days of every instrument, and all series the environment's scheduler takes.
+
+    `granularities` are made instead of days, and of the scheduler's series only those. A series that would have more than
+    `most_rows` gets the last ones, in whole days if that is one at least. Instruments of derived venues need no candles.
+    """
+    chosen = config.environment(environment)
+    wanted = [(instrument, each) for each in granularities or (USUAL_GRANULARITY,) for instrument in config.universe(environment)]
+    for schedule in config.scheduler(chosen.scheduler).schedules.values():
+        if not granularities or schedule.interval in granularities:
+            venues = [venue for venue in schedule.venues or (chosen.exchange,) if venue not in chosen.derived_venues]
+            symbols = config.bucket(schedule.instrument_bucket).symbols
+            wanted += [(config.instrument(symbol, venue), schedule.interval) for symbol in symbols for venue in venues]
+    return [
+        SeedSeries(
+            instrument=instrument,
+            window=_bounded(SeedWindow(granularity=granularity, start=start, end=end, seed=seed), most_rows),
+            market=f"{chosen.exchange}:{instrument.symbol}",
+        )
+        for instrument, granularity in dict.fromkeys(wanted)
+    ]
+
+
+def _bounded(window: SeedWindow, most_rows: int) -> SeedWindow:
+    longest = most_rows * GRANULARITIES[window.granularity]
+    if window.end - window.start <= longest:
+        return window
+    return msgspec.structs.replace(window, start=window.end - (longest // DAY_NS * DAY_NS or longest))
+
+
+def seeded_candles(instrument: Instrument, window: SeedWindow, market: str | None = None) -> list[Candle]:
+    """The made-up candles of one instrument, oldest first; prices are whole ticks, volumes whole lots. `market`: as in `SeedSeries`."""
+    step = GRANULARITIES[window.granularity]
     first = -(-window.start // step) * step
-    return [_candle(instrument, series, window.seed, opened, opened + step) for opened in range(first, window.end - step + 1, step)]
+    prices = _Prices(instrument, window.seed, market or instrument.key)
+    return [_candle(prices, window, opened, opened + step) for opened in range(first, window.end - step + 1, step)]
 
 
 def cache_of(name: str, environment: Environment, instruments: Sequence[Instrument], data_folder: Path) -> ParquetCandleStore:
@@ -80,58 +132,83 @@ def cache_of(name: str, environment: Environment, instruments: Sequence[Instrume
 
 
 def seed_store(
-    store: ParquetCandleStore,
-    instruments: Sequence[Instrument],
-    window: SeedWindow,
-    *,
-    done: Callable[[Instrument], None],
-    dry_run: bool = False,
-) -> dict[str, WriteReport]:
-    """Write the made-up candles of all instruments, telling `done` after each; what is there already is not written again.
+    store: ParquetCandleStore, plan: Sequence[SeedSeries], *, done: Callable[[SeedSeries], None], dry_run: bool = False
+) -> dict[Series, WriteReport]:
+    """Write the made-up candles of all series, telling `done` after each; what is there already is not written again.
 
     Raises `ConfigError` before anything is written when the store holds other candles than seeded ones.
     """
     store.require_room_for(SEEDED)
-    reports: dict[str, WriteReport] = {}
-    for instrument in instruments:
-        series, candles = Series(instrument.key, window.granularity), seeded_candles(instrument, window)
-        reports[instrument.key] = WriteReport(added=len(candles)) if dry_run else store.write(series, candles, source=SEEDED)
-        done(instrument)
+    reports: dict[Series, WriteReport] = {}
+    for each in plan:
+        if dry_run:
+            reports[each.series] = WriteReport(added=(each.window.end - each.window.start) // each.series.step_ns)
+        else:
+            candles = seeded_candles(each.instrument, each.window, each.market)
+            reports[each.series] = store.write(each.series, candles, source=SEEDED)
+        done(each)
     return reports
 
 
-def _candle(instrument: Instrument, series: Series, seed: int, opened: int, end: int) -> Candle:
-    tick, lot = Fraction(instrument.tick_size), Fraction(instrument.lot_size)
+class _Prices:
+    """The price of one instrument at any moment, in ticks; quickest when the moments come in their order."""
+
+    def __init__(self, instrument: Instrument, seed: int, market: str) -> None:
+        self.instrument = instrument
+        self.tick, self.lot = Fraction(instrument.tick_size), Fraction(instrument.lot_size)
+        self._middle = int(max(_LEAST_TICKS, _BASE_PRICES.get(instrument.base, _UNKNOWN_PRICE) // self.tick))
+        self._noise = [_Noise(f"{seed}|{market}|{power}", scale) for power, scale in enumerate(_SCALES_MS)]
+        self._basis = None if market == instrument.key else _Noise(f"{seed}|{instrument.key}|basis", _BASIS_SCALE_MS)
+
+    def at(self, at_ms: int) -> int:
+        """The price at a moment."""
+        deviation = 0
+        for power, noise in enumerate(self._noise):
+            deviation += (noise.at(at_ms) << power) // noise.scale
+        price = self._middle + self._middle * deviation * _STRENGTH.numerator // (_UNIT * _STRENGTH.denominator)
+        if self._basis is None:
+            return price
+        return price + price * self._basis.at(at_ms) * _BASIS_BPS // (self._basis.scale * _UNIT * 10_000)
+
+
+class _Noise:
+    """Even draws at the multiples of `scale` (ms), straight lines between them."""
+
+    def __init__(self, name: str, scale: int) -> None:
+        self.scale = scale
+        self._name = name
+        self._cell: int | None = None
+        self._before = self._after = 0
+
+    def at(self, at_ms: int) -> int:
+        """The value at a moment, times `scale`: within `_UNIT` times `scale` of 0."""
+        cell, rest = divmod(at_ms, self.scale)
+        if cell != self._cell:
+            self._cell = cell
+            self._before, self._after = _hashed(f"{self._name}|{cell}"), _hashed(f"{self._name}|{cell + 1}")
+        return self._before * (self.scale - rest) + self._after * rest
+
+
+def _candle(prices: _Prices, window: SeedWindow, opened: int, end: int) -> Candle:
+    key, tick, lot = prices.instrument.key, prices.tick, prices.lot
     start_ms, step_ms = opened // 1_000_000, (end - opened) // 1_000_000
-    path = [_ticks(instrument.key, instrument.base, tick, seed, start_ms + step_ms * part // _MOMENTS) for part in range(_MOMENTS + 1)]
-    share = Fraction(_hashed(f"{seed}|{series.instrument}|{series.granularity}|volume|{opened}") + 2 * _UNIT, 2 * _UNIT)
-    value = _TURNOVER * share * (end - opened) / DAY_NS
-    lots = value // (path[-1] * tick * lot)
+    path = [prices.at(start_ms + step_ms * part // _MOMENTS) for part in range(_MOMENTS + 1)]
+    share = _hashed(f"{window.seed}|{key}|{window.granularity}|volume|{opened}") + 2 * _UNIT
+    value = _TURNOVER * share * (end - opened) * tick.denominator * lot.denominator
+    lots = value // (2 * _UNIT * DAY_NS * path[-1] * tick.numerator * lot.numerator)
     return Candle(
         instant=end,
-        instrument=series.instrument,
-        granularity=series.granularity,
+        instrument=key,
+        granularity=window.granularity,
         end=end,
-        open=float(path[0] * tick),
-        high=float(max(path) * tick),
-        low=float(min(path) * tick),
-        close=float(path[-1] * tick),
-        volume=float(lots * lot),
+        open=path[0] * tick.numerator / tick.denominator,
+        high=max(path) * tick.numerator / tick.denominator,
+        low=min(path) * tick.numerator / tick.denominator,
+        close=path[-1] * tick.numerator / tick.denominator,
+        volume=lots * lot.numerator / lot.denominator,
     )
 
 
-def _ticks(key: str, base: str, tick: Fraction, seed: int, at_ms: int) -> int:
-    """The price at a moment, in ticks."""
-    middle = max(_LEAST_TICKS, _BASE_PRICES.get(base, _UNKNOWN_PRICE) // tick)
-    deviation = 0
-    for power, scale in enumerate(_SCALES_MS):
-        cell, rest = divmod(at_ms, scale)
-        before, after = _hashed(f"{seed}|{key}|{power}|{cell}"), _hashed(f"{seed}|{key}|{power}|{cell + 1}")
-        deviation += 2**power * (before * (scale - rest) + after * rest) // scale
-    return middle + middle * deviation * _STRENGTH.numerator // (_UNIT * _STRENGTH.denominator)
-
-
-@lru_cache(maxsize=4096)
 def _hashed(text: str) -> int:
     """An even draw from [-2**40, 2**40), the same for the same text everywhere."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") % (2 * _UNIT) - _UNIT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import chain
 from typing import Any, BinaryIO, Final, NoReturn
 
 import msgspec
@@ -26,10 +27,10 @@ from dudzian_daemon.adapters.journal_format import (
     encode,
     split,
 )
-from dudzian_daemon.adapters.journal_reader import DAMAGED
+from dudzian_daemon.adapters.journal_reader import DAMAGED, raw_lines
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.log_report import Completeness, Finding, Integrity, LogReport
-from dudzian_daemon.adapters.log_sources import Source
+from dudzian_daemon.adapters.log_sources import Source, holds_log
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.trading.content import ORIGIN
 
@@ -57,8 +58,10 @@ class _Mismatch(Exception):
         self.found = _shown(found)
 
 
-class _KeyMissing(Exception):
-    pass
+class _NotJudged(Exception):
+    def __init__(self, integrity: Integrity, reason: str) -> None:
+        super().__init__(reason)
+        self.integrity = integrity
 
 
 def _shown(found: object) -> str:
@@ -100,8 +103,8 @@ class _Judge:
             self._require_objects()
             if report.entries == 0:
                 return self._unjudged(Integrity.UNREADABLE, "expected a log, found no whole line: the log is empty")
-        except _KeyMissing as missing:
-            return self._unjudged(Integrity.KEY_MISSING, str(missing))
+        except _NotJudged as unjudged:
+            return self._unjudged(unjudged.integrity, str(unjudged))
         except _Mismatch as mismatch:
             due = None if report.projection else (report.last_sequence or 0) + 1
             report.finding = Finding(file=self._file, line=self._number, sequence=due, expected=mismatch.expected, found=mismatch.found)
@@ -124,6 +127,8 @@ class _Judge:
             for line in self._lines(stream):
                 self._number += 1
                 done += len(line)
+                if self._sealer is None:
+                    self._require_log(chain([line], raw_lines(stream)))
                 if not line.endswith(b"\n"):
                     self._torn(line)
                     return
@@ -134,6 +139,11 @@ class _Judge:
         except DAMAGED as error:
             self._number += 1
             raise _Mismatch("gzip that unpacks", f"a damaged one ({error})") from None
+
+    def _require_log(self, lines: Iterator[bytes]) -> None:
+        """What is no log is not a tampered one; a file in a session's folder is one, whatever it holds."""
+        if self._source.log_id is None and not holds_log(lines):
+            raise _NotJudged(Integrity.NOT_A_LOG, "expected lines of a journal or decision log (members d, w and s), found none")
 
     def _lines(self, stream: BinaryIO) -> Iterator[bytes]:
         """Lines of a file; one that a daemon is just writing is given a moment to get its end."""
@@ -197,10 +207,10 @@ class _Judge:
         if seal.alg == UNSIGNED:
             return LineSealer(seal.log, None)
         if terms.expected_key_id not in (None, seal.key):
-            raise _Mismatch(f"key id {terms.expected_key_id}", seal.key)
+            raise _NotJudged(Integrity.OTHER_KEY, _shown(seal.key))
         key = terms.key(seal.key)
         if key is None:
-            raise _KeyMissing(_shown(seal.key))
+            raise _NotJudged(Integrity.KEY_MISSING, _shown(seal.key))
         self._report.key_id = seal.key
         return LineSealer(seal.log, msgspec.structs.replace(key, id=seal.key))
 

@@ -18,7 +18,7 @@ from dudzian_daemon.adapters.derived_venue import DerivedVenueStore, candles_of
 from dudzian_daemon.app.backtest_result import BacktestResult, day_of, result_of
 from dudzian_daemon.app.performance import Performance
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
-from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.app.replay import replay_windows, require_sound
 from dudzian_daemon.app.session_spec import session_spec
 from dudzian_daemon.config.schema import CoreConfig, ReplayWindow, Schedule
 from dudzian_daemon.domain.errors import ConfigError
@@ -103,6 +103,7 @@ def arrange(options: BacktestOptions, env: Mapping[str, str]) -> Arranged:
     if options.first is not None or options.last is not None:
         config = _dated(config, prepared.environment, options, core, store)
     windows = replay_windows(config, prepared.environment, core, store)
+    require_sound(windows, store)
     plugins = {name: source for name, source in prepared.plugins.items() if name in spec.strategies}
     loaded = msgspec.structs.replace(prepared.loaded, config=config)
     return Arranged(msgspec.structs.replace(prepared, loaded=loaded, plugins=plugins, spec=spec), core, windows, store)
@@ -150,7 +151,7 @@ def simulate(
                     take(record)
             for record in end_window(driver, WindowEnd(number, last=number == len(windows))):
                 take(record)
-            performance.end_window(driver.last[0], bars)
+            performance.end_window(driver.last[0])
             meter.end()
             previous_end = window.end
     return performance

@@ -8,11 +8,12 @@ from decimal import Decimal
 
 import msgspec
 
-from dudzian_daemon.app.performance import Counts, Performance
+from dudzian_daemon.app.performance import Performance
 from dudzian_daemon.app.preparation import Prepared
+from dudzian_daemon.domain.counts import Counts
 from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.domain.money import exact_money
-from dudzian_daemon.domain.round_trips import RoundTrip
+from dudzian_daemon.domain.round_trips import OpenPosition, RoundTrip
 from dudzian_daemon.domain.statistics import CONVENTIONS, Statistics, drawdown
 from dudzian_daemon.trading.windows import Window
 
@@ -25,15 +26,6 @@ class WindowText(msgspec.Struct, frozen=True):
     first: str
     last: str
     series: tuple[str, ...]
-
-
-class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """What was still held at the end, because its last price was too old to close on."""
-
-    strategy: str
-    instrument: str
-    quantity: Decimal
-    cost: Decimal
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -119,11 +111,7 @@ def result_of(
         conventions=CONVENTIONS,
         statistics=figures,
         trades=tuple(performance.trips.done),
-        open_positions=tuple(
-            OpenPosition(strategy=change.strategy, instrument=change.instrument, quantity=change.quantity, cost=change.cost)
-            for _, change in sorted(performance.trips.held.items())
-            if change.quantity
-        ),
+        open_positions=tuple(performance.trips.still_open()),
         equity=DailyEquity(
             tuple(day_of(day * DAY_NS).isoformat() for day in performance.days),
             tuple(performance.total.daily),

@@ -11,6 +11,7 @@ from typing import Final
 from dudzian_daemon.adapters.plots import EquityPlot, TextTable
 from dudzian_daemon.app.backtest_result import BacktestResult
 from dudzian_daemon.config.schema import midnight_ns
+from dudzian_daemon.domain.counts import decisions_text
 from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.domain.round_trips import RoundTrip
 from dudzian_daemon.domain.statistics import Statistics
@@ -25,8 +26,6 @@ _NOT_DEFINED: Final = "-"
 def head_lines(result: BacktestResult) -> Iterator[str]:
     """What was played, on what terms, and what came of it in numbers; each line is a word and, from column `INDENT` on, its text."""
     counts, costs = result.counts, result.costs
-    codes = ", ".join(f"{code} {count}" for code, count in sorted(counts.refusal_codes.items()))
-    refused = f"{counts.refused} refused ({codes})" if codes else f"{counts.refused} refused"
     yield f"environment   {result.environment}, risk profile {', '.join(result.profiles)}"
     yield f"costs         fee {_plain(Decimal(costs['taker_fee']) * 100)} %, slippage {costs['slippage_bps']} bp ({costs['preset']})"
     for window in result.windows:
@@ -34,7 +33,7 @@ def head_lines(result: BacktestResult) -> Iterator[str]:
     if result.synthetic:
         yield f"synthetic     {', '.join(result.synthetic)}: prices of a declared model, not of a venue"
     yield f"played        {counts.bars:,} bars, {counts.cycles:,} cycles, {counts.fills:,} fills"
-    yield f"signals       {counts.signals:,}; verdicts: {counts.approved} approved, {counts.adjusted} adjusted, {refused}"
+    yield f"signals       {decisions_text(counts)}"
     if counts.faults:
         yield f"faults        {counts.faults} of strategies, on the record with --journal"
     for position in result.open_positions:

@@ -18,13 +18,14 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.cycle_follower import CycleFollower
 from dudzian_daemon.adapters.derived_venue import candles_of
+from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.files import ensure_dir
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.app.preparation import Prepared, run_facts
-from dudzian_daemon.app.replay import replay_windows, silent_schedules
+from dudzian_daemon.app.replay import replay_windows, require_sound, silent_schedules
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.market import Tick
 from dudzian_daemon.domain.money import exact_money
@@ -89,6 +90,7 @@ def assemble(
     with exact_money():
         core = Core(prepared.spec)
     windows = replay_windows(prepared.config, prepared.environment, core, store)
+    require_sound(windows, store)
     feed = ReplayFeed(store, windows, digest_rows)
     decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock)
@@ -153,7 +155,9 @@ def assemble(
     ]
     if console is not None:
         queue = bus.subscribe_queued("session.*", name="console", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
-        sinks.append(ConsoleView(queue, console, environment=prepared.environment, opening_equity=opening, notes=notes(prepared)))
+        names = Names(list(prepared.spec.strategies), prepared.spec.instruments)
+        view = ConsoleView(queue, console, environment=prepared.environment, opening_equity=opening, notes=notes(prepared), names=names)
+        sinks.append(view)
     return Assembly(
         bus,
         units,
@@ -231,5 +235,5 @@ def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness
 
 def notes(prepared: Prepared) -> list[str]:
     """What the head of the view says beside the state."""
-    speed = "as fast as possible" if prepared.speed is None else f"{prepared.speed:g} x real time"
+    speed = "as fast as possible" if prepared.speed is None else f"{prepared.speed:,.10g} x real time"
     return [f"speed {speed}", str(prepared.data_folder)]

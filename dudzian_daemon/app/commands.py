@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dudzian_daemon.adapters.keychain import find_token
 from dudzian_daemon.app.bootstrap import Assembly
 from dudzian_daemon.app.ending import SessionEnd
 from dudzian_daemon.app.risk_queries import QUERIES, answer
-from dudzian_daemon.config.schema import AccessToken
-from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.kernel.logs import register_secret
-from dudzian_daemon.services.inbox import SHORTEST_TOKEN, CommandFile, HeldToken, Reply
+from dudzian_daemon.services.inbox import CommandFile, Reply
 from dudzian_daemon.trading.operator import OPERATOR_COMMANDS
 from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED
 
@@ -66,22 +61,3 @@ class Commands:
         if inactive == QUARANTINED:
             return f"strategy {strategy!r} is quarantined, which is more than suspended"
         return f"strategy {strategy!r} is suspended already" if inactive == SUSPENDED else None
-
-
-def held_tokens(configured: Sequence[AccessToken], env: Mapping[str, str]) -> list[HeldToken]:
-    """The tokens that are there, masked in logs from now on. Blocks on the keychain. Raises `ConfigError` for an unusable one."""
-    held = []
-    for token in configured:
-        secret = find_token(token.token_id, token.token_env, env)
-        if secret:
-            held.append(HeldToken(token.token_id, usable(secret, token.token_id), token.scopes))
-            register_secret(secret)
-    return held
-
-
-def usable(secret: str, token_id: str) -> str:
-    """The token's text, if it is long enough. Raises `ConfigError`, which does not repeat it."""
-    if len(secret) < SHORTEST_TOKEN:
-        msg = f"token {token_id!r}: expected at least {SHORTEST_TOKEN} characters, found {len(secret)}; make one with: openssl rand -hex 32"
-        raise ConfigError(msg)
-    return secret

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -20,13 +20,15 @@ from dudzian_daemon.adapters.journal_reader import sessions
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, assemble
-from dudzian_daemon.app.commands import Commands, held_tokens
+from dudzian_daemon.app.commands import Commands
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.kill_switch import KillSwitch, carried
 from dudzian_daemon.app.metrics_port import MetricsPort
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
-from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine, watchdog
-from dudzian_daemon.app.signals import StopRequest, StopRequested, StopSignals
+from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine
+from dudzian_daemon.app.signals import StopRequested, StopSignals
+from dudzian_daemon.app.strategy_guard import StrategyGuard, guard_of
+from dudzian_daemon.app.tokens import held_tokens, tell_refusal
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.records import RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
@@ -107,19 +109,23 @@ class Daemon:
         end = SessionEnd(self._prepared, supervisor)
         loop, settings = asyncio.get_running_loop(), self._prepared.config.runtime.metrics_http
         switch = self._kill_switch = KillSwitch(self._prepared.data_folder, self._clock, settings.kill_switch_token, self._env)
-        self._signals.listen(partial(_on_loop, loop, end.on_signal))
+        self._signals.listen_on(loop, end.on_signal)
         self._signals.listen_kill_switch(partial(loop.call_soon_threadsafe, switch.on_signal))
         try:
             server, assembly = self._assemble()
-            with watchdog(assembly.core.strategies, self._prepared.config.runtime.watchdog, self._prepared.data_folder, self._clock):
-                return await self._serve(supervisor, end, server, assembly)
+            guard = guard_of(self._prepared, assembly, self._clock, self._signals)
+            with guard.watchdog:
+                return await self._serve(supervisor, end, server, assembly, guard)
         finally:
             self._signals.listen(None)
             self._signals.listen_kill_switch(None)
 
-    async def _serve(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> int:
+    async def _serve(
+        self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly, guard: StrategyGuard
+    ) -> int:
         async with supervisor:
             self._host(supervisor, end, server, assembly)
+            supervisor.add(guard, stage="feed")
             reason = await supervisor.stop_requested()
             self._log.info("stopping", action="stop", reason=reason)
             report = await supervisor.stop()
@@ -158,7 +164,8 @@ class Daemon:
             supervisor.add(sink, stage="sinks")
         self._host_quarantine(supervisor, assembly)
         tokens = self._prepared.config.scheduler(self._prepared.chosen.scheduler).rbac_tokens
-        guard = Guard([token.token_id for token in tokens], partial(held_tokens, tokens, self._env))
+        tell = partial(tell_refusal, assembly.status.status)
+        guard = Guard([token.token_id for token in tokens], partial(held_tokens, tokens, self._env), tell)
         inbox = Inbox(self._prepared.data_folder, Commands(end, assembly).obey, self._clock, guard)
         supervisor.add(assembly.status, stage="adapters")
         supervisor.add(inbox, stage="adapters")
@@ -263,7 +270,9 @@ class Daemon:
         """The last lines. A thread that hangs, in the disk or in a pipe nobody reads, would keep the process for ever: it ends at once."""
         stuck = {name for stage in report.stages for name in stage.stuck}
         if "console" not in stuck:
-            self._out.writelines(f"{line}\n" for line in end.last_words(assembly, report))
+            screen = Console(file=self._out)
+            width = screen.width if screen.is_terminal else 0
+            self._out.writelines(f"{line}\n" for line in end.last_words(assembly, report, width=width))
         fault, code = end.fault(report), end.exit_code(report)
         if fault is not None:
             self._log.error("run_failed", action="stop", fault=fault)
@@ -276,11 +285,6 @@ class Daemon:
             logs.close()
             os._exit(code)
         return code
-
-
-def _on_loop(loop: asyncio.AbstractEventLoop, handle: Callable[[StopRequest], None], request: StopRequest) -> None:
-    """From a signal handler into the loop, which may be asleep."""
-    loop.call_soon_threadsafe(handle, request)
 
 
 def _phase(name: str, signals: StopSignals) -> None:

@@ -98,14 +98,14 @@ class SessionEnd:
             close_positions=not keep and (wanted == "always" or (wanted == "operator" and self._by_operator)),
         )
 
-    def last_words(self, assembly: Assembly, report: StopReport) -> Iterator[str]:
-        """What the operator is told at the end, but for faults."""
+    def last_words(self, assembly: Assembly, report: StopReport, *, width: int = 0) -> Iterator[str]:
+        """What the operator is told at the end, but for faults; with a `width` the report is wrapped."""
         for stage in report.stages:
             late = (*stage.overran, *stage.stuck, *stage.failed)
             if late:
                 yield f"dudzian: stop stage {stage.name} did not finish: {', '.join(dict.fromkeys(late))}"
         if not report.forced:
-            yield from report_lines(assembly.report.report)
+            yield from report_lines(assembly.report.report, assembly.report.path, width=width)
         held = [f"{book.quantity.normalize():f} {name}" for (_, name), book in sorted(assembly.core.ledger.books.items()) if book.quantity]
         if held:
             yield f"dudzian: positions stay open, on the record: {', '.join(held)}"

@@ -9,6 +9,8 @@ import platform
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +18,10 @@ import msgspec
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore, candles_of
 from dudzian_daemon.adapters.journal_reader import read_object
+from dudzian_daemon.adapters.keychain import find_signing_key
 from dudzian_daemon.app.parity_causes import Cause, Evidence, cause_of
-from dudzian_daemon.app.parity_session import NEWEST, Recorded, cycles_of, find_session, read_recorded
+from dudzian_daemon.app.parity_paths import Differing, differences, differing_paths, shown
+from dudzian_daemon.app.parity_session import NEWEST, Recorded, Seals, check_seals, cycles_of, find_session, read_recorded
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare, run_facts
 from dudzian_daemon.app.replay import replay_windows
 from dudzian_daemon.config.canonical import canonical
@@ -30,6 +34,7 @@ from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window, end_window, read_window, window_ticks
 
 _END_OF_DATA: Final = "end_of_data"
+_LONGEST_VALUE: Final = 40
 
 
 class ParityOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,12 +46,16 @@ class ParityOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """The first recorded cycle that the backtest does not make; `instant` in ns. `backtest` is null when it has ended before."""
+    """The first recorded cycle that the backtest does not make; `instant` in ns. `backtest` is null when it has ended before.
+
+    `paths` are all places where the two differ, those nearest to the cause first.
+    """
 
     sequence: int
     instant: int
     cause: Cause
     detail: str
+    paths: tuple[Differing, ...]
     recorded: CycleRecord
     backtest: CycleRecord | None
 
@@ -58,6 +67,7 @@ class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     log_id: str
     state: str
+    seals: Seals
     equal: bool
     cycles: int
     compared: int
@@ -69,16 +79,20 @@ class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(options: ParityOptions, env: Mapping[str, str]) -> ParityReport:
-    """Play the window and compare. Raises `ConfigError` for what cannot be compared, `IntegrityError` for what is damaged."""
+    """Play the window and compare. Raises `ConfigError` for what cannot be compared, `IntegrityError` for what is damaged or tampered."""
     prepared = prepare(options.run, env)
-    recorded = read_recorded(find_session(prepared.data_folder, prepared.artifact, options.session))
+    session = find_session(prepared.data_folder, prepared.artifact, options.session)
+    configured = prepared.config.risk.decision_log.signing_key_path
+    seals = check_seals(session, partial(find_signing_key, env=env, key_file=Path(configured) if configured else None))
+    recorded = read_recorded(session)
     prepared = _on_windows_of(recorded, prepared)
     with exact_money():
         core = Core(prepared.spec)
     store = candles_of(prepared.chosen, prepared.data_folder)
     windows = _windows(recorded, prepared, core, store)
-    evidence = _evidence(recorded, prepared, store, windows)
-    return _report(recorded, prepared, evidence, play(core, windows, store, recorded.commands), allow_waiting=options.allow_waiting)
+    evidence = _evidence(recorded, prepared, store, windows, sealed=seals is Seals.INTACT)
+    played = play(core, windows, store, recorded.commands)
+    return _report(recorded, prepared, seals, evidence, played, allow_waiting=options.allow_waiting)
 
 
 # -- the same window ---------------------------------------------------------------------------------------------------
@@ -146,7 +160,7 @@ def _exactly(cycles: Iterator[CycleRecord]) -> list[CycleRecord]:
 
 
 def _report(
-    recorded: Recorded, prepared: Prepared, evidence: Evidence, played: Iterator[CycleRecord], *, allow_waiting: bool
+    recorded: Recorded, prepared: Prepared, seals: Seals, evidence: Evidence, played: Iterator[CycleRecord], *, allow_waiting: bool
 ) -> ParityReport:
     chain = ContentChain()
     compared = waited = 0
@@ -156,7 +170,7 @@ def _report(
         content = b"" if record is None else chain.seal(record)
         if content != cycle.d:
             if not (allow_waiting and _equal_but_for_waiting(cycle.d, content)):
-                difference = _difference(cycle.record, record, evidence)
+                difference = _difference(cycle.d, content, evidence, allow_waiting=allow_waiting)
                 break
             waited += 1
         compared += 1
@@ -164,6 +178,7 @@ def _report(
         environment=prepared.environment,
         log_id=recorded.session.log_id,
         state=recorded.session.state,
+        seals=seals,
         equal=difference is None,
         cycles=recorded.cycles,
         compared=compared,
@@ -179,25 +194,33 @@ def _equal_but_for_waiting(recorded: bytes, played: bytes) -> bool:
     return bool(played) and _unwaited(recorded) == _unwaited(played)
 
 
+def _as_recorded(content: bytes) -> CycleRecord:
+    return msgspec.json.decode(content, type=CycleRecord)
+
+
 def _unwaited(content: bytes) -> CycleRecord:
-    record = msgspec.json.decode(content, type=CycleRecord)
+    record = _as_recorded(content)
     inputs = tuple(msgspec.structs.replace(item, held_ns=0) if isinstance(item, Candle) else item for item in record.inputs)
     return msgspec.structs.replace(record, inputs=inputs)
 
 
-def _difference(recorded: CycleRecord, played: CycleRecord | None, evidence: Evidence) -> Difference:
-    finding = cause_of(recorded, played, evidence)
+def _difference(recorded_d: bytes, played_d: bytes, evidence: Evidence, *, allow_waiting: bool) -> Difference:
+    as_judged = _unwaited if allow_waiting else _as_recorded
+    one, other = as_judged(recorded_d), as_judged(played_d) if played_d else None
+    finding = cause_of(one, other, evidence)
+    recorded = _as_recorded(recorded_d)
     return Difference(
         sequence=recorded.sequence,
         instant=recorded.instant,
         cause=finding.cause,
         detail=finding.detail,
+        paths=() if other is None else differing_paths(one, other),
         recorded=recorded,
-        backtest=played,
+        backtest=_as_recorded(played_d) if played_d else None,
     )
 
 
-def _evidence(recorded: Recorded, prepared: Prepared, store: DerivedVenueStore, windows: Sequence[Window]) -> Evidence:
+def _evidence(recorded: Recorded, prepared: Prepared, store: DerivedVenueStore, windows: Sequence[Window], *, sealed: bool) -> Evidence:
     def inputs() -> Iterator[Input]:
         return (item for cycle in cycles_of(recorded.session) for item in cycle.record.inputs)
 
@@ -215,6 +238,7 @@ def _evidence(recorded: Recorded, prepared: Prepared, store: DerivedVenueStore, 
         backtest_series=frozenset(series for window in windows for series in window.series),
         config_changes=tuple(_changes(msgspec.json.decode(then), msgspec.json.decode(now))),
         code_changes=tuple(_changes(_code(msgspec.structs.asdict(recorded.run)), _code(facts))),
+        sealed=sealed,
     )
 
 
@@ -222,15 +246,12 @@ def _code(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in ("plugins", "package", "interpreter", "platform", "dependencies")}
 
 
-def _changes(then: Any, now: Any, path: str = "") -> Iterator[str]:
+def _changes(then: Any, now: Any) -> Iterator[str]:
     """`key: then -> now` for every value that differs, keys joined by points."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        for name in sorted(then.keys() | now.keys()):
-            yield from _changes(then.get(name), now.get(name), f"{path}.{name}" if path else name)
-    elif then != now:
-        yield f"{path}: {_short(then)} -> {_short(now)}"
+    for path, one, other in differences(then, now):
+        first, second = shown(_text(one), _text(other), _LONGEST_VALUE)
+        yield f"{path}: {first} -> {second}"
 
 
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else msgspec.json.encode(value).decode().strip('"')
-    return text if len(text) <= 40 else f"{text[:16]}..."
+def _text(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode().strip('"')

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from dudzian_daemon.app.parity_paths import differing_paths, listed
 from dudzian_daemon.domain.market import GRANULARITIES, Candle, Command, Gap, Input, OpenPrint, Phase, Quote, Series, Timer, WarmUp
 from dudzian_daemon.domain.ports import CandleStore
 from dudzian_daemon.domain.records import CycleRecord
@@ -16,11 +17,6 @@ from dudzian_daemon.kernel.clock import iso_utc
 
 #: What the candle of a bar says of the market.
 _VALUES: Final = ("open", "high", "low", "close", "volume", "synthetic")
-#: Members of a cycle that the step makes, in the order in which it makes them.
-_OUTCOME: Final = (
-    *("due", "signals", "verdicts", "results", "fills", "positions", "risk", "strategies", "faults", "cash", "equity", "instant", "phase"),
-)
-_LONGEST_TEXT: Final = 160
 
 
 class Cause(StrEnum):
@@ -41,7 +37,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be looked at: all recorded inputs in order, rows of a recorded warm-up by digest, the store, and what else has changed."""
+    """What may be looked at: all recorded inputs in order, rows of a recorded warm-up by digest, the store, and what else has changed.
+
+    `sealed` is whether seals prove the record to be what was written.
+    """
 
     inputs: Callable[[], Iterator[Input]]
     rows: Callable[[str], Sequence[Candle]]
@@ -50,10 +49,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     backtest_series: frozenset[Series]
     config_changes: tuple[str, ...]
     code_changes: tuple[str, ...]
+    sealed: bool
 
 
 def cause_of(session: CycleRecord, backtest: CycleRecord | None, evidence: Evidence) -> Finding:
-    """The cause of the first difference; `backtest` is None when the backtest has ended before. Both lack their `books`."""
+    """The cause of the first difference; `backtest` is None when the backtest has ended before."""
     others = () if backtest is None else backtest.inputs
     recorded, played = next(((one, other) for one, other in zip_longest(session.inputs, others) if one != other), (None, None))
     same_place = backtest is None or (session.instant, session.phase) == (backtest.instant, backtest.phase)
@@ -84,7 +84,7 @@ def _changed(recorded: Input, played: Input, evidence: Evidence) -> Finding:
         return _open_print(recorded, played, evidence)
     if isinstance(recorded, WarmUp) and isinstance(played, WarmUp):
         return _history(recorded, played, evidence)
-    return Finding(Cause.LATE_DATA, f"{_named(recorded)}: recorded {_text(recorded)}, in the backtest {_text(played)}")
+    return Finding(Cause.LATE_DATA, f"{_named(recorded)}: told otherwise")
 
 
 def _candle(recorded: Candle, played: Candle) -> Finding:
@@ -164,13 +164,14 @@ def _straggler(candle: Candle) -> Finding:
 def _outcome(session: CycleRecord, backtest: CycleRecord | None, evidence: Evidence) -> Finding:
     if evidence.config_changes:
         return _config(evidence)
-    what = _first_member(session, backtest)
+    what = _first_difference(session, backtest)
     waited = max((item.held_ns for item in evidence.inputs() if isinstance(item, Candle) and item.instant <= session.instant), default=0)
     if waited and (_only_a_fill_moved(session, backtest) or not evidence.code_changes):
         return Finding(Cause.LATE_DATA, f"{what}; the session had waited for candles, up to {_seconds(waited)}")
     if evidence.code_changes:
-        return Finding(Cause.CODE, f"{what}; changed since: {_listed(evidence.code_changes)}")
-    return Finding(Cause.CODE, f"{what}; inputs, configuration and code are equal: a strategy or the step is not deterministic")
+        return Finding(Cause.CODE, f"{what}; changed since: {listed(evidence.code_changes)}")
+    unless = "" if evidence.sealed else ", unless the record was changed: no seal proves it"
+    return Finding(Cause.CODE, f"{what}; inputs, configuration and code are equal: a strategy or the step is not deterministic{unless}")
 
 
 def _only_a_fill_moved(session: CycleRecord, backtest: CycleRecord | None) -> bool:
@@ -185,14 +186,19 @@ def _only_a_fill_moved(session: CycleRecord, backtest: CycleRecord | None) -> bo
 
 
 def _config(evidence: Evidence) -> Finding:
-    return Finding(Cause.CONFIG, f"changed since: {_listed(evidence.config_changes)}")
+    return Finding(Cause.CONFIG, f"changed since: {listed(evidence.config_changes)}")
 
 
-def _first_member(session: CycleRecord, backtest: CycleRecord | None) -> str:
+def _first_difference(session: CycleRecord, backtest: CycleRecord | None) -> str:
     if backtest is None:
         return f"the backtest ended before {iso_utc(session.instant)}"
-    name = next((name for name in _OUTCOME if getattr(session, name) != getattr(backtest, name)), "inputs")
-    return f"{name}: recorded {_text(getattr(session, name))}, in the backtest {_text(getattr(backtest, name))}"
+    if (session.instant, session.phase) != (backtest.instant, backtest.phase):
+        return f"the session made a cycle at {_moment(session)}, the backtest its next one at {_moment(backtest)}"
+    return str(differing_paths(session, backtest)[0])
+
+
+def _moment(record: CycleRecord) -> str:
+    return f"{iso_utc(record.instant)} ({Phase(record.phase).name.lower()})"
 
 
 # -- what an input is --------------------------------------------------------------------------------------------------
@@ -243,13 +249,3 @@ def _named(item: Input) -> str:
 
 def _seconds(span_ns: int) -> str:
     return f"{span_ns / 1e9:g} s"
-
-
-def _listed(changes: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(changes) - most} more" if len(changes) > most else ""
-    return "; ".join(changes[:most]) + more
-
-
-def _text(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from dudzian_daemon.adapters.journal_reader import Cycle, Session, entries, sessions
+from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_sources import find_logs
+from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.config.canonical import from_canonical
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
@@ -16,6 +20,14 @@ from dudzian_daemon.domain.market import Command, Series
 
 #: Stands for the newest session where a log id is asked for.
 NEWEST: Final = "newest"
+
+
+class Seals(StrEnum):
+    """What is known of a session's seals before it is compared; a session with broken ones is not."""
+
+    INTACT = "intact"
+    UNSIGNED = "unsigned"
+    KEY_MISSING = "not checked: key missing"
 
 
 class RunEntry(msgspec.Struct, frozen=True):
@@ -54,6 +66,18 @@ def find_session(data_folder: Path, artifact: str, wanted: str) -> Session:
     count = "no session" if not chosen else f"{len(chosen)} sessions"
     msg = f"--session: expected one session of {artifact} below {data_folder}, found {count} for {wanted!r}; known: {known}"
     raise ConfigError(msg)
+
+
+def check_seals(session: Session, key: Callable[[str], SigningKey | None]) -> Seals:
+    """Whether the session is what was written, as `verify-decision-log` judges it. Raises `IntegrityError` when not."""
+    (source,) = find_logs(session.folder)
+    report = verify_log(source, Terms(key=key, allow_unsigned=True))
+    if report.integrity == "key_missing":
+        return Seals.KEY_MISSING
+    if report.integrity != "intact":
+        msg = str(report.finding) if report.finding else f"session {session.log_id}: {report.reason}"
+        raise IntegrityError(msg)
+    return Seals.UNSIGNED if report.unsigned else Seals.INTACT
 
 
 def read_recorded(session: Session) -> Recorded:

@@ -6,16 +6,14 @@ It reads the core and changes nothing in it. A day is a UTC day inside a window;
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-import msgspec
-
+from dudzian_daemon.domain.counts import Counts
 from dudzian_daemon.domain.market import DAY_NS, Phase, Tick
 from dudzian_daemon.domain.money import ZERO
-from dudzian_daemon.domain.orders import Fill, OrderStatus, Outcome
+from dudzian_daemon.domain.orders import Fill
 from dudzian_daemon.domain.records import CycleRecord, PositionChange
 from dudzian_daemon.domain.round_trips import RoundTrips
 from dudzian_daemon.domain.statistics import Activity, Statistics, summarise
@@ -23,21 +21,6 @@ from dudzian_daemon.trading.step import Core
 
 #: Equities of cycles are kept exact until there are this many, then as floats.
 _CHUNK: Final = 4096
-
-
-class Counts(msgspec.Struct):
-    """What happened, in numbers; `bars` are candles of all series, warm-up apart."""
-
-    bars: int = 0
-    cycles: int = 0
-    signals: int = 0
-    approved: int = 0
-    adjusted: int = 0
-    refused: int = 0
-    refusal_codes: dict[str, int] = {}
-    orders: int = 0
-    fills: int = 0
-    faults: int = 0
 
 
 class CycleEquity:
@@ -137,23 +120,13 @@ class Performance:
 
     def add(self, record: CycleRecord) -> None:
         """Take one cycle."""
-        counts = self.counts
-        counts.cycles += 1
+        self.counts.add(record)
         self.by_cycle.add(record.instant, record.equity)
-        if record.quiet:
-            return
-        counts.signals += len(record.signals)
-        counts.faults += len(record.faults)
-        counts.fills += len(record.fills)
-        counts.orders += sum(result.status is OrderStatus.ACCEPTED for result in record.results)
-        if record.verdicts:
-            self._count_verdicts(record)
         for fill, change in zip(record.fills, record.positions, strict=True):
             self._add_fill(fill, change)
 
-    def end_window(self, instant: int, bars: int) -> None:
+    def end_window(self, instant: int) -> None:
         """No time passes from `instant` until the next window, and what came at its end is of its last day."""
-        self.counts.bars += bars
         if self._day is None:
             return
         for account in self._accounts():
@@ -192,16 +165,6 @@ class Performance:
             msg = f"{instrument} has no price, but something was filled at one"
             raise LookupError(msg)
         return mark.price
-
-    def _count_verdicts(self, record: CycleRecord) -> None:
-        counts = self.counts
-        outcomes = Counter(verdict.outcome for verdict in record.verdicts)
-        counts.approved += outcomes[Outcome.APPROVED]
-        counts.adjusted += outcomes[Outcome.ADJUSTED]
-        counts.refused += outcomes[Outcome.REFUSED]
-        for verdict in record.verdicts:
-            if verdict.outcome is Outcome.REFUSED and verdict.code is not None:
-                counts.refusal_codes[verdict.code] = counts.refusal_codes.get(verdict.code, 0) + 1
 
     def _add_fill(self, fill: Fill, change: PositionChange) -> None:
         before = self.trips.held.get((fill.strategy, fill.instrument))

@@ -8,7 +8,8 @@ import msgspec
 
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.app.replay import replay_windows, silent_schedules
+from dudzian_daemon.app.replay import replay_windows, require_sound, silent_schedules
+from dudzian_daemon.app.tokens import outlook
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.clock import iso_utc
 from dudzian_daemon.trading.spec import SessionSpec
@@ -24,7 +25,7 @@ class PlannedWindow(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Schema `dudzian.run_plan/1`."""
+    """Schema `dudzian.run_plan/1`. `token` says what was found of the scheduler's tokens; empty where it has none."""
 
     schema: str = "dudzian.run_plan/1"
     environment: str
@@ -40,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     plugins: dict[str, str]
     windows: tuple[PlannedWindow, ...]
     without_candles: tuple[str, ...]
+    token: str
 
 
 def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
@@ -49,6 +51,7 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
         core = Core(prepared.spec)
     store = candles_of(prepared.chosen, prepared.data_folder)
     windows = replay_windows(prepared.config, prepared.environment, core, store)
+    require_sound(windows, store)
     return Plan(
         environment=prepared.environment,
         mode=prepared.chosen.mode,
@@ -79,6 +82,7 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
             for window in windows
         ),
         without_candles=tuple(silent_schedules(prepared.chosen, core, windows, store)),
+        token=outlook(prepared.config.scheduler(prepared.chosen.scheduler).rbac_tokens, env),
     )
 
 
@@ -111,3 +115,5 @@ def plan_lines(answer: Plan) -> Iterator[str]:
         yield f"window        {window.start} to {window.end}: {', '.join(window.series)}"
     for name in answer.without_candles:
         yield f"no candles    {name} will not decide: the store lacks a series it takes"
+    if answer.token:
+        yield f"token         {answer.token}"

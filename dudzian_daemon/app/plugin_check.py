@@ -11,7 +11,7 @@ import msgspec
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, sample_root
 from dudzian_daemon.adapters.derived_venue import BasisModel, DerivedVenueStore
-from dudzian_daemon.app.plugin_places import KINDS, Place, places, refuse_open_doors
+from dudzian_daemon.app.plugin_places import KINDS, Place, name_problem, namesake_problem, places, refuse_open_doors
 from dudzian_daemon.app.plugins import PluginSource, load_plugin, make_strategy
 from dudzian_daemon.domain.errors import PluginError
 from dudzian_daemon.domain.market import DAY_NS, Candle, Series
@@ -55,11 +55,12 @@ class Report(msgspec.Struct, frozen=True):
 def listing(folders: Sequence[Path]) -> list[Listed]:
     """Every plugin of every kind. Raises `PluginError` for an entry point that leads nowhere."""
     found = [place for kind in KINDS for place in places(kind, folders)]
-    counts = {(place.kind, place.name): 0 for place in found}
+    namesakes: dict[tuple[str, str], list[Place]] = {}
     for place in found:
-        counts[(place.kind, place.name)] += 1
+        namesakes.setdefault((place.kind, place.name), []).append(place)
     return [
-        Listed(place.kind, place.name, place.origin, str(place.path), _problem(place, counts[(place.kind, place.name)])) for place in found
+        Listed(place.kind, place.name, place.origin, str(place.path), _problem(place, namesakes[(place.kind, place.name)]))
+        for place in found
     ]
 
 
@@ -82,9 +83,11 @@ def _report(source: PluginSource, parameters: Mapping[str, Any], findings: Seque
     return Report(source.kind, source.name, str(source.path), source.digest, parameters, ok, tuple(findings))
 
 
-def _problem(place: Place, namesakes: int) -> str:
-    if namesakes > 1:
-        return f"{namesakes} plugins have this name: none of them loads"
+def _problem(place: Place, namesakes: Sequence[Place]) -> str:
+    if problem := name_problem(place.name):
+        return problem
+    if len(namesakes) > 1:
+        return namesake_problem(namesakes)
     try:
         refuse_open_doors(place)
         tree = ast.parse(place.path.read_bytes(), str(place.path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +21,7 @@ from dudzian_daemon.domain.errors import ConfigError, PluginError
 #: Folders below a plugin folder, and entry point groups behind `dudzian.`.
 KINDS: Final = ("strategies", "alerts", "exchanges")
 VARIABLE: Final = "DUDZIAN_PLUGINS_DIR"
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -104,6 +107,28 @@ def module_file(module: str, where: str) -> Path:
         msg = f"{where}: there is no Python file of that name to import"
         raise PluginError(msg)
     return Path(spec.origin)
+
+
+def is_name(text: str) -> bool:
+    """Whether it can be the name of a plugin: lower_snake_case, and no word of Python."""
+    return _NAME.fullmatch(text) is not None and not keyword.iskeyword(text)
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with the name of a plugin, with a better one if there is one; empty if nothing is."""
+    if is_name(name):
+        return ""
+    better = re.sub(r"[^a-z0-9]+", "_", name.removesuffix(".py").lower()).strip("_")
+    remedy = f"; rename the file to {better}.py" if is_name(better) else ""
+    return f"expected a name in lower_snake_case (small letters, digits and _, a letter first), found {name!r}{remedy}"
+
+
+def namesake_problem(found: Sequence[Place]) -> str:
+    """What to do about several plugins of one name: the bundled one cannot be renamed, so it is another that must be."""
+    all_of_them = " and ".join(f"{place.path} ({place.origin})" for place in found)
+    ours = [place for place in found if place.origin != "bundled"]
+    remedy = f"rename {ours[0].path}" if len(found) == len(ours) + 1 and len(ours) == 1 else "rename all but one"
+    return f"there are {len(found)} of this name: {all_of_them}; {remedy}, and `plugin:` in the configuration where it is meant"
 
 
 def refuse_open_doors(place: Place) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import keyword
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Final
 
 from dudzian_daemon.adapters.files import os_errors
-from dudzian_daemon.app.plugin_places import places_of
+from dudzian_daemon.app.plugin_places import is_name, places_of
 from dudzian_daemon.domain.errors import ConfigError
-
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 STRATEGY: Final = Template('''"""Long while the close is above the mean of the last `window` closes, flat below it."""
 
@@ -102,7 +98,7 @@ def strategy_source(name: str) -> str:
 
 def write_strategy(name: str, own: Path, folders: Sequence[Path]) -> Path:
     """Write a new strategy into the user's folder `own`; its path. Raises `ConfigError` where the name is no name or is taken."""
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not is_name(name):
         msg = f"expected a name of small letters, digits and _ that begins with a letter, found {name!r}"
         raise ConfigError(msg)
     for place in places_of("strategies", name, [*folders, own]):

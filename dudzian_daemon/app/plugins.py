@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from dudzian_daemon.app.plugin_places import Place, places, places_of, refuse_open_doors
+from dudzian_daemon.app.plugin_places import Place, is_name, name_problem, namesake_problem, places, places_of, refuse_open_doors
 from dudzian_daemon.app.plugin_shape import shape_problems
 from dudzian_daemon.config.lookup import suggestion
 from dudzian_daemon.domain.errors import PluginError
@@ -42,13 +42,15 @@ class PluginSource(msgspec.Struct, frozen=True):
 
 def load_plugin(kind: str, name: str, folders: Sequence[Path]) -> PluginSource:
     """The one plugin `name` of `kind` in the folders and entry points. Raises `PluginError` in one line."""
-    found = places_of(kind, name, folders) if name.isidentifier() else []
+    if not is_name(name):
+        msg = f"plugin {kind}/{name}: {name_problem(name)}"
+        raise PluginError(msg)
+    found = places_of(kind, name, folders)
     if len(found) > 1:
-        two = " and ".join(f"{place.path} ({place.origin})" for place in found)
-        msg = f"plugin {kind}/{name}: there are {len(found)} of this name: {two}; rename all but one"
+        msg = f"plugin {kind}/{name}: {namesake_problem(found)}"
         raise PluginError(msg)
     if not found:
-        known = sorted({place.name for place in places(kind, folders)})
+        known = sorted({place.name for place in places(kind, folders) if is_name(place.name)})
         msg = f"plugin {kind}/{name}: no such file in {', '.join(str(folder) for folder in folders)}{suggestion(name, known)}"
         raise PluginError(msg)
     return load_place(found[0])

@@ -15,8 +15,9 @@ import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
 from dudzian_daemon.app.controller_modules import controllers_of
 from dudzian_daemon.app.plugin_places import plugin_folders
-from dudzian_daemon.app.plugins import PluginSource, load_plugin, make_strategy, require_startable
+from dudzian_daemon.app.plugins import PluginSource, require_startable
 from dudzian_daemon.app.session_spec import session_spec, strategies_of
+from dudzian_daemon.app.strategy_entries import made, required
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.load import LoadedConfig, load
 from dudzian_daemon.config.schema import CoreConfig, Environment
@@ -69,7 +70,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
-    """Resolve names and load plugins. Raises `ConfigError` or `PluginError`."""
+    """Resolve names and load plugins. Raises `ConfigError` (with every entry of `strategies` that is wrong) or `PluginError`."""
     flags: dict[str, Any] = {} if options.metrics_port is None else {"runtime.metrics_http.port": options.metrics_port}
     loaded = load(options.config, env=env, cli=flags)
     environment = loaded.config.environment_id(options.environment)
@@ -84,16 +85,16 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
     folders = plugin_folders(options.plugins_dir, env)
     names = strategies_of(config, environment)
     supplied = controllers_of(options.modules, names)
-    plugins = {name: supplied.get(name) or load_plugin("strategies", config.strategy(name).plugin, folders) for name in names}
-    strategies = {name: make_strategy(source, config.strategy(name).parameters) for name, source in plugins.items()}
-    spec = session_spec(config, environment, strategies)
+    found = made(loaded, names, folders, supplied)
+    required(found)
+    spec = session_spec(config, environment, found.strategies)
     for schedule in spec.schedules:
-        require_startable(plugins[schedule.strategy], strategies[schedule.strategy], schedule)
+        require_startable(found.sources[schedule.strategy], found.strategies[schedule.strategy], schedule)
     return Prepared(
         loaded=loaded,
         environment=environment,
         data_folder=data_folder.resolve(options.data_dir, env),
-        plugins=plugins,
+        plugins=found.sources,
         spec=spec,
         speed=parse_speed(options.speed if options.speed is not None else str(chosen.replay.speed)),
     )

@@ -1,14 +1,10 @@
-"""What a blocking strategy leads to: it is named, the process ends, and the restart quarantines it on the record.
-
-A synchronous core cannot be torn out of a plugin's call. `run/quarantine.json` carries the name over the end of the process.
+"""What a process that ended for a blocking strategy leaves to the next one: `run/quarantine.json` carries the name, the restart
+quarantines it on the record.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,18 +12,13 @@ import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, write_atomic
-from dudzian_daemon.config.schema import WatchdogLimits
-from dudzian_daemon.domain.errors import ConfigError, DudzianError
+from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.records import StrategyChange
-from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import QueuedSubscription
-from dudzian_daemon.kernel.clock import Clock
-from dudzian_daemon.kernel.watchdog import Call, Stall, Watchdog
-from dudzian_daemon.trading.strategy_host import QUARANTINED, StrategyHost
+from dudzian_daemon.trading.strategy_host import QUARANTINED
 
 #: Why, as the record has it.
 REASON: Final = "blocking"
-_EXIT: Final = 1
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,21 +66,10 @@ def opening_commands(found: QuarantineFile, known: Sequence[str]) -> list[tuple[
     return [("quarantine", {"strategy": name, "reason": REASON}) for name in names if name in known]
 
 
-def watchdog(strategies: StrategyHost, limits: WatchdogLimits, data_folder: Path, clock: Clock) -> Watchdog:
-    """A watchdog over the plugins' calls that ends this process at the hard limit. Start it in the thread that steps the core."""
-
-    def running() -> Call | None:
-        unit = strategies.running
-        return None if unit is None else Call(strategies.calls, unit.name)
-
-    return Watchdog(
-        clock,
-        running,
-        warn_seconds=limits.warn_seconds,
-        limit_seconds=limits.limit_seconds,
-        on_late=_name,
-        on_limit=partial(_end_process, data_folder, clock, os._exit),
-    )
+def leave_name(data_folder: Path, blocked: Blocked) -> None:
+    """Add a strategy to the file. Raises `DudzianError` or `OSError` when that is not possible."""
+    before = [each for each in read_quarantine(data_folder).blocked if each.strategy != blocked.strategy]
+    write_quarantine(data_folder, (*before, blocked))
 
 
 class QuarantineRecorded:
@@ -125,26 +105,3 @@ def _forget(data_folder: Path, strategies: Collection[str]) -> None:
         write_quarantine(data_folder, left)
     else:
         quarantine_path(data_folder).unlink(missing_ok=True)
-
-
-def _name(stall: Stall) -> None:
-    logs.logger("watchdog").warning("strategy_blocks", action="wait", unit=stall.name, seconds=round(stall.seconds, 1), stack=stall.stack)
-
-
-def _end_process(data_folder: Path, clock: Clock, end: Callable[[int], object], stall: Stall) -> None:
-    """Leave the name for the restart, say so, and end the process at once: the thread that would end it in order is the one that hangs."""
-    strategy = stall.name.partition("[")[0]
-    blocked = Blocked(strategy=strategy, unit=stall.name, seconds=stall.seconds, stack=stall.stack, at=clock.wall_ns())
-    log = logs.logger("watchdog")
-    log.error("strategy_blocked", action="end_process", unit=stall.name, seconds=round(stall.seconds, 1), stack=stall.stack)
-    try:
-        before = [each for each in read_quarantine(data_folder).blocked if each.strategy != strategy]
-        write_quarantine(data_folder, (*before, blocked))
-    except (DudzianError, OSError) as error:
-        log.error("quarantine_not_written", reason=str(error))
-    sys.stderr.write(
-        f"dudzian: strategy {stall.name} has not come back for {stall.seconds:.1f} s; the process ends, a restart quarantines it\n"
-    )
-    sys.stderr.flush()
-    logs.close()
-    end(_EXIT)

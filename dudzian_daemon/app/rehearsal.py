@@ -16,7 +16,7 @@ from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.app.bootstrap import scheduler_set
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
-from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.app.replay import replay_windows, require_sound
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
@@ -82,6 +82,7 @@ def _cycles(prepared: Prepared, clock: Clock) -> Iterator[tuple[CycleRecord, int
         driver = Driver(Core(prepared.spec))
     store = candles_of(prepared.chosen, prepared.data_folder)
     windows = replay_windows(prepared.config, prepared.environment, driver.core, store)
+    require_sound(windows, store)
     halted = partial(driver.command, "dry_run", "kill_switch", {"on": "yes"}, now=windows[0].start)
     yield from _timed(clock, halted)
     previous_end: int | None = None
@@ -103,8 +104,17 @@ def _timed(clock: Clock, step: Callable[[], Iterator[CycleRecord]]) -> list[tupl
 def rehearsal_lines(answer: Rehearsed) -> Iterator[str]:
     """The rehearsal for people."""
     runs = sum(answer.runs.values())
-    yield f"rehearsal     {answer.environment}, scheduler {answer.scheduler}: {runs} runs, {answer.orders} orders filled"
+    done = f"{_counted(runs, 'run')}, {_counted(answer.orders, 'order')} filled"
+    yield f"rehearsal     {answer.environment}, scheduler {answer.scheduler}: {done}"
     for name, count in answer.runs.items():
-        yield f"schedule      {name}: {count} runs, {answer.signals[name]} signals, all refused"
+        yield f"schedule      {name}: {_counted(count, 'run')}, {_refused(answer.signals[name])}"
     yield f"slowest run   {answer.max_latency_ms:.1f} ms; faults of strategies: {answer.faults}"
     yield f"telemetry     {answer.telemetry}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _refused(signals: int) -> str:
+    return _counted(signals, "signal") + {0: "", 1: ", refused"}.get(signals, ", all refused")

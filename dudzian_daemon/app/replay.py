@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore
 from dudzian_daemon.config.schema import CoreConfig, Environment
-from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Series
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
@@ -31,6 +31,19 @@ def replay_windows(config: CoreConfig, environment: str, core: Core, store: Deri
         msg = f"no replay window of environment {environment!r} has candles that its schedules take: {', '.join(_names(needs))}"
         raise ConfigError(msg)
     return played
+
+
+def require_sound(windows: Iterable[Window], store: DerivedVenueStore) -> None:
+    """Check every candle file of the windows and of the history before them, so that a damaged one is found before a session is opened.
+
+    Blocks on the store. Raises `ConfigError` naming the file and the remedy.
+    """
+    try:
+        for window in windows:
+            for series, count in window.series.items():
+                store.verify(series, window.start - count * series.step_ns, window.end)
+    except IntegrityError as error:
+        raise ConfigError(str(error)) from error
 
 
 def silent_schedules(chosen: Environment, core: Core, windows: Iterable[Window], store: DerivedVenueStore) -> list[str]:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 _STOP: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
 _RELOAD: Final = "SIGHUP"
@@ -42,10 +47,14 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: list[StopRequest] = []
         self._untold: deque[StopRequest] = deque()
-        self._listener: Callable[[StopRequest], None] | None = None
+        self._listener: Callable[[StopRequest], object] | None = None
         self._switch: Callable[[], object] | None = None
         self._switched = False
         self._before: dict[int, Any] = {}
+        self._wakeups: tuple[int, int] | None = None
+        self._woken: list[str] = []
+        self._answered = 0
+        self._counting = Lock()
 
     def install(self) -> None:
         """Catch stop signals and SIGUSR1 from now on, and answer SIGHUP; for the main thread only."""
@@ -54,14 +63,25 @@ class StopSignals:
             if hasattr(signal, name):
                 number = getattr(signal, name)
                 self._before[number] = signal.signal(number, handler)
+        if sys.platform != "win32":  # there the event loop takes the wakeups for itself
+            reading, writing = self._wakeups = os.pipe()
+            os.set_blocking(reading, False)
+            os.set_blocking(writing, False)
+            signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
     def restore(self) -> None:
         """Give the signals back to whom they went before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+        if self._wakeups is not None:
+            signal.set_wakeup_fd(-1)
+            with self._counting:
+                for descriptor in self._wakeups:
+                    os.close(descriptor)
+                self._wakeups = None
 
-    def listen(self, listener: Callable[[StopRequest], None] | None) -> None:
+    def listen(self, listener: Callable[[StopRequest], object] | None) -> None:
         """Call `listener` once for every signal, those already received included; it runs in the main thread, between two bytecodes."""
         self._listener = listener
         self._tell()
@@ -70,6 +90,36 @@ class StopSignals:
         """Call `switch` for SIGUSR1, once for all that have come before; as `listen` does."""
         self._switch = switch
         self._tell_switch()
+
+    def listen_on(self, loop: AbstractEventLoop, handler: Callable[[StopRequest], None]) -> None:
+        """As `listen`, but `handler` runs in the loop, which may be asleep; a signal is answered once it has run."""
+
+        def handle(request: StopRequest) -> None:
+            handler(request)
+            self.answer()
+
+        self.listen(lambda request: loop.call_soon_threadsafe(handle, request))
+
+    def arrived(self) -> int:
+        """Stop signals that reached the process, for any thread: those too whose handler waits for native code to come back."""
+        with self._counting, suppress(BlockingIOError):
+            while self._wakeups is not None and (numbers := os.read(self._wakeups[0], 256)):
+                self._woken += [name for name in (signal.Signals(number).name for number in numbers) if name in _STOP]
+        return max(len(self._woken), len(self.received))
+
+    def first(self) -> str | None:
+        """Name of the first stop signal that arrived, for any thread."""
+        self.arrived()
+        return next(iter([*self._woken, *(request.signal for request in self.received)]), None)
+
+    def answer(self) -> None:
+        """Who has to react to stop signals has heard of those that arrived so far."""
+        self._answered = self.arrived()
+
+    @property
+    def unanswered(self) -> int:
+        """Stop signals that arrived since the last answer."""
+        return self.arrived() - self._answered
 
     def require_none(self) -> None:
         """Raise `StopRequested` if a stop was asked for already: called between the phases of the start."""

@@ -1,7 +1,7 @@
 """Entry point: maps the first word to `commands/<name>.py`, imports only that file, turns faults into one line and an exit code.
 
-A command file has `command` (a function) or `app` (a typer group), a module docstring that is its help, perhaps `EXAMPLES`,
-and imports nothing heavy outside its functions.
+A command file has `command` (a function) or `app` (a typer group), a module docstring that is its help and begins with the one
+sentence of the overview, perhaps `EXAMPLES`, and imports nothing heavy outside its functions.
 """
 
 from __future__ import annotations
@@ -9,24 +9,33 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from dudzian_daemon import __version__
-from dudzian_daemon.domain.errors import DudzianError
+from dudzian_daemon.cli.output import note
+from dudzian_daemon.domain.errors import ConfigError, DudzianError
 
 COMMANDS_PACKAGE = "dudzian_daemon.cli.commands"
+#: What typer raises for a wrong command line; its versions export the class under no common name.
+_USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit with its code (docs/reference/exit-codes.md)."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
-        _application(arguments)(args=arguments, prog_name="dudzian")
+        code = _application(arguments)(args=arguments, prog_name="dudzian", standalone_mode=False)
     except DudzianError as error:
-        sys.stderr.write(f"dudzian: {error}\n")
+        note(str(error))
         raise SystemExit(error.exit_code) from None
+    except _USAGE_ERROR as error:
+        from dudzian_daemon.cli.usage import usage_line
+
+        note(usage_line(error, arguments))
+        raise SystemExit(ConfigError.exit_code) from None
+    raise SystemExit(code or 0)
 
 
 def command_names() -> list[str]:
@@ -36,9 +45,7 @@ def command_names() -> list[str]:
 
 
 def _application(arguments: list[str]) -> typer.Typer:
-    application = typer.Typer(
-        no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True, context_settings={"help_option_names": ["-h", "--help"]}
-    )
+    application = typer.Typer(pretty_exceptions_enable=False, add_completion=True, context_settings={"help_option_names": ["-h", "--help"]})
     application.callback(help="Paper trading whose every session can be run again from its signed log.")(_root)
     names = command_names()
     wanted = next((word for word in arguments if not word.startswith("-")), None)
@@ -50,11 +57,12 @@ def _application(arguments: list[str]) -> typer.Typer:
 def _add(application: typer.Typer, name: str) -> None:
     module: Any = import_module(f"{COMMANDS_PACKAGE}.{name.replace('-', '_')}")
     text = (module.__doc__ or "").strip()
+    first = text.partition("\n\n")[0]
     epilog = getattr(module, "EXAMPLES", None)
     if hasattr(module, "app"):
-        application.add_typer(module.app, name=name, help=text, epilog=epilog)
+        application.add_typer(module.app, name=name, help=text, short_help=first, epilog=epilog)
     else:
-        application.command(name, help=text, short_help=text.partition("\n\n")[0], epilog=epilog)(module.command)
+        application.command(name, help=text, short_help=first, epilog=epilog)(module.command)
 
 
 def _print_version(wanted: bool) -> None:

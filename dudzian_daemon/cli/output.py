@@ -23,8 +23,8 @@ def emit_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write one line of diagnostics to stderr."""
-    sys.stderr.write(f"dudzian: {text}\n")
+    """Write diagnostics to stderr, every line (of several problems each has its own) under our name."""
+    sys.stderr.write("".join(f"dudzian: {line}\n" for line in text.splitlines()))
 
 
 def lossy_stdout() -> TextIO:

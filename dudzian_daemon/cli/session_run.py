@@ -1,17 +1,30 @@
-"""How a command runs a session: signals first, then everything heavy. Shared by `run` and its restricted forms."""
+"""How a command runs a session: signals first, then everything heavy. Shared by `run` and its restricted forms, with their options."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict, Unpack
 
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text, lossy_stdout
+from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from dudzian_daemon.app.preparation import RunOptions
+
+Config = Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")]
+DataDir = Annotated[Path | None, typer.Option(help="Data folder: everything the daemon writes is below it.", envvar="DUDZIAN_DATA_DIR")]
+Speed = Annotated[str | None, typer.Option(help="Market seconds per second of a replay: max, real or a number.")]
+MetricsPort = Annotated[
+    int | None, typer.Option(min=0, max=65_535, help="Port of /metrics, /livez, /readyz on 127.0.0.1; 0: any free one.")
+]
+NoUi = Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")]
+PluginsDir = Annotated[
+    Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")]
 
 
 class Said(TypedDict, total=False):
@@ -29,8 +42,11 @@ class Said(TypedDict, total=False):
     run_once: bool
 
 
-def run_session(**said: Unpack[Said]) -> NoReturn:
-    """Run the daemon and end with its exit code."""
+def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:
+    """Run the daemon and end with its exit code. Raises `ConfigError` for `--json`, which only a dry run answers in."""
+    if as_json:
+        msg = "--json: expected --dry-run beside it, found a real run, which has no one answer; ask it with: dudzian status --json"
+        raise ConfigError(msg)
     from dudzian_daemon.app.signals import StopSignals
     from dudzian_daemon.kernel.faults import fault_point
 

@@ -18,6 +18,8 @@ MAX_BYTES: Final = 128 * 1024
 #: Version of the file format this release reads.
 FORMAT: Final = 1
 
+_EXPECTED_MAIN: Final = "expected the main configuration file, named by --config or DUDZIAN_CONFIG"
+_EXPECTED_BESIDE: Final = "it belongs beside the main configuration file"
 _ROOT: Final = {list: "a list", type(None): "nothing"}
 
 
@@ -39,8 +41,10 @@ class Reader:
         self.broken = False
 
     def read_all(self, main: Path) -> Document:
-        """The tree of `main` with the instruments and credentials that lie beside it."""
+        """The tree of `main` with the instruments and credentials beside it; nothing is looked for beside a `main` that cannot be read."""
         core = self._read(main)
+        if not self.files:
+            return core
         for name in OWN_FILES:
             if name in core.tree:
                 self.problems.append(core.problem((name,), "belongs in a file of its own, beside this one", at_key=True))
@@ -91,7 +95,7 @@ class Reader:
         message = ""
         try:
             if not S_ISREG(path.stat().st_mode):
-                message = "expected a file, found a folder or device"
+                message = "expected a file, found a folder or device; name the file itself"
             else:
                 with path.open("rb") as stream:
                     data = stream.read(MAX_BYTES + 1)
@@ -99,7 +103,7 @@ class Reader:
                     return data
                 message = f"larger than {MAX_BYTES // 1024} KiB; this is no configuration"
         except FileNotFoundError:
-            message = "no such file"
+            message = "no such file; " + (_EXPECTED_BESIDE if self.files else _EXPECTED_MAIN)
         except (OSError, ValueError) as error:
             message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         self.problems.append(Problem(name, 0, 0, "", message))

@@ -427,12 +427,15 @@ class ResourceLimits(Section, frozen=True, kw_only=True):
 
 
 class WatchdogLimits(Section, frozen=True, kw_only=True):
-    """How long one call of a strategy may take before it is named, and before the process ends and a restart quarantines it."""
+    """When a strategy's call is named, when the process ends for it and a restart quarantines it, and what its calls may take together."""
 
     warn_seconds: Annotated[float, Meta(ge=0.05, le=600, description="it is named with its stack after this, and a fifth of a second")] = (
         0.5
     )
     limit_seconds: Annotated[float, Meta(ge=0.1, le=3_600, description="the process ends after this; more than `warn_seconds`")] = 30.0
+    budget_seconds: Annotated[
+        float, Meta(ge=0.1, le=60, description="of the last minute in calls of a fifth of a second or more: it is quarantined after this")
+    ] = 20.0
 
 
 class Runtime(Section, frozen=True, kw_only=True):

@@ -31,6 +31,15 @@ class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
     synthetic: bool = False
 
 
+class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """What was still held at the end: its last price was too old to close on, or nobody asked to close it."""
+
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    cost: Decimal
+
+
 class _Running(msgspec.Struct):
     side: Side
     opened_at: int
@@ -50,6 +59,14 @@ class RoundTrips:
         #: The latest state of every position that was ever held.
         self.held: dict[tuple[str, str], PositionChange] = {}
         self._running: dict[tuple[str, str], _Running] = {}
+
+    def still_open(self) -> list[OpenPosition]:
+        """What is held now."""
+        return [
+            OpenPosition(strategy=change.strategy, instrument=change.instrument, quantity=change.quantity, cost=change.cost)
+            for _, change in sorted(self.held.items())
+            if change.quantity
+        ]
 
     def add(self, fill: Fill, change: PositionChange) -> RoundTrip | None:
         """Take a fill with the position it led to; the round trip it ended, if any."""

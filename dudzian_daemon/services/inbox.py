@@ -83,12 +83,15 @@ class Guard:
     """Judges commands by their proof. Where no token is `expected` (by name) every command is free.
 
     `load` finds the expected ones, off the loop. Those that are not there, or cannot be used (a keychain that does not
-    answer, a text too short), free nothing.
+    answer, a text too short), free nothing; then `tell` is called with the reason, in the thread that opens.
     """
 
-    def __init__(self, expected: Sequence[str], load: Callable[[], Sequence[HeldToken]]) -> None:
+    def __init__(
+        self, expected: Sequence[str], load: Callable[[], Sequence[HeldToken]], tell: Callable[[str], object] = lambda _reason: None
+    ) -> None:
         self._expected = expected
         self._load = load
+        self._tell = tell
         self._tokens: Mapping[str, HeldToken] = {}
         self._closed = "the daemon is still looking for its tokens" if expected else ""
 
@@ -102,10 +105,12 @@ class Guard:
         except DudzianError as error:
             self._closed = str(error)
             log.warning("scheduler_token_unusable", action="refuse_writes", reason=self._closed)
+            self._tell(self._closed)
             return
         if not self._tokens:
             self._closed = f"the daemon was started without its token ({', '.join(self._expected)}); set it and start the daemon again"
             log.warning("scheduler_token_missing", action="precheck", reason=self._closed)
+            self._tell(self._closed)
 
     def refusal(self, command_id: str, command: CommandFile) -> str | None:
         """Why the command is not to be obeyed, None if it is."""

@@ -54,7 +54,9 @@ class DecisionLog:
                     for event in decision_events(cycle, self._environment):
                         self._log.append(msgspec.json.encode(event), b"{}")
                 await self._commit()
-            self._log.append(msgspec.json.encode({"kind": "stopped", "sequence": self._follower.sequence}), b"{}")
+            # Of this log's writer: whether the session is closed or may be resumed says its journal alone.
+            end = {"kind": "stopped", "session": self._follower.log_id, "sequence": self._follower.sequence}
+            self._log.append(msgspec.json.encode(end), b"{}")
             await self._commit()
         finally:
             self._log.release()

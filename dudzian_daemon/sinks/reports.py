@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from textwrap import wrap
+from typing import Final
 
 import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.cycle_follower import CycleFollower
 from dudzian_daemon.adapters.files import ensure_dir, write_atomic
+from dudzian_daemon.domain.counts import Counts, decisions_text
 from dudzian_daemon.domain.money import ZERO
-from dudzian_daemon.domain.orders import Fill, OrderStatus, Outcome
-from dudzian_daemon.domain.records import CycleRecord, PositionChange
+from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.domain.round_trips import OpenPosition, RoundTrip, RoundTrips
 from dudzian_daemon.kernel.clock import iso_utc
 
-
-class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
-    """From flat to flat: `profit` is after fees, in the valuation asset; instants in ns."""
-
-    strategy: str
-    instrument: str
-    opened_at: int
-    closed_at: int
-    profit: Decimal
-    fees: Decimal
+#: Where the texts of the report's lines begin.
+_INDENT: Final = 14
 
 
-class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """What was still held at the end."""
-
-    strategy: str
-    instrument: str
-    quantity: Decimal
-    cost: Decimal
-
-
-class SessionReport(msgspec.Struct, kw_only=True):
+class SessionReport(Counts, kw_only=True):
     """Schema `dudzian.session_report/1`. Amounts are in the valuation asset, `max_drawdown` is a fraction of the highest equity."""
 
     schema: str = "dudzian.session_report/1"
@@ -46,24 +31,15 @@ class SessionReport(msgspec.Struct, kw_only=True):
     log_id: str
     ended: str = ""
     content_chain: str = ""
-    cycles: int = 0
     first_instant: int = 0
     last_instant: int = 0
-    signals: int = 0
-    approved: int = 0
-    adjusted: int = 0
-    refused: int = 0
-    refusal_codes: dict[str, int] = {}
-    orders: int = 0
-    fills: int = 0
-    faults: int = 0
     fees: Decimal = ZERO
     slippage: Decimal = ZERO
     opening_equity: Decimal = ZERO
     closing_equity: Decimal = ZERO
     max_drawdown: float = 0.0
-    round_trips: list[RoundTrip] = []
-    open_positions: list[OpenPosition] = []
+    round_trips: list[RoundTrip] = msgspec.field(default_factory=list)
+    open_positions: list[OpenPosition] = msgspec.field(default_factory=list)
 
     @property
     def profit(self) -> Decimal:
@@ -76,12 +52,6 @@ class SessionReport(msgspec.Struct, kw_only=True):
         return sum(trip.profit > 0 for trip in self.round_trips)
 
 
-class _Running(msgspec.Struct):
-    opened_at: int
-    realised: Decimal
-    fees: Decimal
-
-
 class ReportSink:
     """Adds up cycles; `write` leaves `<folder>/<name>.json`."""
 
@@ -89,10 +59,17 @@ class ReportSink:
 
     def __init__(self, follower: CycleFollower, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
         self._follower = follower
-        self.report = SessionReport(environment=environment, log_id=log_id, opening_equity=opening_equity, closing_equity=opening_equity)
+        self._trips = RoundTrips()
         self._peak = opening_equity
-        self._running: dict[tuple[str, str], _Running] = {}
-        self._held: dict[tuple[str, str], PositionChange] = {}
+        self.report = SessionReport(
+            environment=environment,
+            log_id=log_id,
+            opening_equity=opening_equity,
+            closing_equity=opening_equity,
+            round_trips=self._trips.done,
+        )
+        #: Where the report was written; None before.
+        self.path: Path | None = None
 
     async def run(self) -> None:
         """Consume until the bus is closed."""
@@ -107,58 +84,24 @@ class ReportSink:
     def add(self, record: CycleRecord) -> None:
         """Count one cycle."""
         report = self.report
-        report.cycles += 1
+        report.add(record)
         report.first_instant = report.first_instant or record.instant
         report.last_instant = record.instant
-        report.signals += len(record.signals)
-        report.faults += len(record.faults)
-        outcomes = Counter(verdict.outcome for verdict in record.verdicts)
-        report.approved += outcomes[Outcome.APPROVED]
-        report.adjusted += outcomes[Outcome.ADJUSTED]
-        report.refused += outcomes[Outcome.REFUSED]
-        for verdict in record.verdicts:
-            if verdict.outcome is Outcome.REFUSED and verdict.code is not None:
-                report.refusal_codes[verdict.code] = report.refusal_codes.get(verdict.code, 0) + 1
-        report.orders += sum(result.status is OrderStatus.ACCEPTED for result in record.results)
         for fill, change in zip(record.fills, record.positions, strict=True):
-            self._add_fill(fill, change)
+            report.fees += fill.fee
+            report.slippage += fill.slippage * fill.quantity
+            self._trips.add(fill, change)
         self._mark(record.equity)
 
     async def write(self, folder: Path, name: str, *, ended: str, content_chain: str) -> Path:
         """Write the report; an existing one of the same session is replaced."""
         self.report.ended = ended
         self.report.content_chain = content_chain
-        self.report.open_positions = [
-            OpenPosition(strategy=change.strategy, instrument=change.instrument, quantity=change.quantity, cost=change.cost)
-            for _, change in sorted(self._held.items())
-            if change.quantity
-        ]
+        self.report.open_positions = self._trips.still_open()
         path = folder / f"{name}.json"
         await anyio.to_thread.run_sync(_store, path, msgspec.json.format(msgspec.json.encode(self.report), indent=2) + b"\n")
+        self.path = path
         return path
-
-    def _add_fill(self, fill: Fill, change: PositionChange) -> None:
-        key = (fill.strategy, fill.instrument)
-        before = self._held.get(key)
-        self.report.fills += 1
-        self.report.fees += fill.fee
-        self.report.slippage += fill.slippage * fill.quantity
-        running = self._running.setdefault(key, _Running(fill.filled_at, before.realised if before else ZERO, ZERO))
-        running.fees += fill.fee
-        self._held[key] = change
-        if not change.quantity:
-            del self._running[key]
-            profit = change.realised - running.realised - running.fees
-            self.report.round_trips.append(
-                RoundTrip(
-                    strategy=fill.strategy,
-                    instrument=fill.instrument,
-                    opened_at=running.opened_at,
-                    closed_at=fill.filled_at,
-                    profit=profit,
-                    fees=running.fees,
-                )
-            )
 
     def _mark(self, equity: Decimal) -> None:
         self.report.closing_equity = equity
@@ -172,25 +115,31 @@ def _store(path: Path, data: bytes) -> None:
     write_atomic(path, data)
 
 
-def report_lines(report: SessionReport) -> Iterator[str]:
-    """The report as text for people."""
+def report_lines(report: SessionReport, path: Path | None = None, *, width: int = 0) -> Iterator[str]:
+    """The report as text for people, and where it was written; with a `width` the lines are wrapped at spaces."""
+    for word, text in _entries(report):
+        whole = f"{word:<{_INDENT}}{text}"
+        indent = " " * _INDENT
+        yield from wrap(whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) if width else [whole]
+    if path is not None:  # in one piece, so that it can be copied
+        yield f"{'report':<{_INDENT}}{path}"
+
+
+def _entries(report: SessionReport) -> Iterator[tuple[str, str]]:
     change = report.profit / report.opening_equity * 100 if report.opening_equity else ZERO
-    trips, cycles = len(report.round_trips), report.cycles
-    verdicts = f"{report.approved} approved, {report.adjusted} adjusted, {report.refused} refused"
-    yield f"environment   {report.environment}    session {report.log_id}"
-    yield f"period        {_minute(report.first_instant)} to {_minute(report.last_instant)}, {cycles} cycles, ended by {report.ended}"
-    yield f"signals       {report.signals}; verdicts: {verdicts} {_codes(report)}"
-    yield f"trades        {report.orders} orders, {report.fills} fills, {trips} round trips, {report.winners} of them winners"
-    yield f"costs         fees {report.fees:.2f}, slippage {report.slippage:.2f}"
-    yield f"equity        {report.opening_equity:.2f} -> {report.closing_equity:.2f} ({change:+.2f} %)"
-    yield f"drawdown      {report.max_drawdown * 100:.2f} % at most"
+    trips = len(report.round_trips)
+    yield "environment", f"{report.environment}, session {report.log_id}"
+    yield "period", f"{_minute(report.first_instant)} to {_minute(report.last_instant)}, {report.cycles:,} cycles, ended by {report.ended}"
+    yield "signals", decisions_text(report)
+    yield "trades", f"{report.orders:,} orders, {report.fills:,} fills, {trips:,} round trips, {report.winners:,} of them winners"
+    yield "costs", f"fees {report.fees:,.2f}, slippage {report.slippage:,.2f}"
+    yield "equity", f"{report.opening_equity:,.2f} -> {report.closing_equity:,.2f} ({change:+.2f} %)"
+    yield "drawdown", f"{report.max_drawdown * 100:.2f} % at most"
+    if report.faults:
+        yield "faults", f"{report.faults:,} of strategies, on the record"
     for position in report.open_positions:
-        yield f"still open    {position.instrument.rpartition(':')[2]} {position.quantity.normalize():f} of {position.strategy}"
-    yield f"content chain {report.content_chain}"
-
-
-def _codes(report: SessionReport) -> str:
-    return f"({', '.join(f'{code} {count}' for code, count in sorted(report.refusal_codes.items()))})" if report.refusal_codes else ""
+        yield "still open", f"{position.quantity.normalize():f} {position.instrument} of {position.strategy}"
+    yield "content chain", report.content_chain
 
 
 def _minute(instant: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import anyio
 import anyio.to_thread
@@ -32,7 +32,10 @@ class UnitLine(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """Schema `dudzian.status/1`. Instants in ns of event time, `written_at` in ns of wall time; amounts in the valuation asset."""
+    """Schema `dudzian.status/1`. Instants in ns of event time, `written_at` in ns of wall time; amounts in the valuation asset.
+
+    `token` says why what needs a scheduler token is refused; empty if nothing speaks against it.
+    """
 
     schema: str = "dudzian.status/1"
     environment: str
@@ -45,12 +48,13 @@ class Status(msgspec.Struct, kw_only=True):
     ready: bool = False
     not_ready: tuple[str, ...] = ()
     sequence: int = 0
-    instant: int = 0
+    instant: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     cash: Decimal = ZERO
     equity: Decimal = ZERO
     positions: list[PositionChange] = []
     units: list[UnitLine] = []
     dropped: dict[str, int] = {}
+    token: str = ""
     written_at: int = 0
 
 
@@ -60,11 +64,14 @@ def status_path(data_folder: Path) -> Path:
 
 
 def read_status(data_folder: Path) -> Status | None:
-    """The last snapshot, None if no daemon ever ran there. Raises `ConfigError` when the file is none."""
+    """The last snapshot, None if no daemon ever ran there. Raises `ConfigError` when the file is none, or cannot be read."""
     path = status_path(data_folder)
     try:
         return msgspec.json.decode(path.read_bytes(), type=Status) if path.is_file() else None
-    except msgspec.DecodeError as error:
+    except OSError as error:
+        msg = f"expected a status snapshot in {path} that can be read, found: {error.strerror}; check owner and permissions of the file"
+        raise ConfigError(msg) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         msg = f"expected a status snapshot in {path}, found something else ({error}); a running daemon writes a new one within a second"
         raise ConfigError(msg) from None
 

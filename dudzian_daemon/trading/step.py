@@ -133,7 +133,7 @@ class Core:
             signals, faults = self.strategies.decide(schedule, tick.instant)
             draft.signals += signals
             draft.faults += faults
-        draft.strategies += self.strategies.count_faults(draft.faults)
+        draft.strategies += self.strategies.take_changes()
 
         done = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
         draft.verdicts += done.verdicts

@@ -93,9 +93,11 @@ class StrategyHost:
         self._by_quote: dict[str, list[Unit]] = {}
         self._quarantine_after = spec.quarantine_after
         self._faults: Counter[str] = Counter()
+        self._changes: list[StrategyChange] = []
         #: Strategies that do not decide, and why: `suspended` or `quarantined`.
         self.inactive: dict[str, str] = dict.fromkeys(spec.quarantined, QUARANTINED)
-        #: The unit whose code runs now, and how often plugin code was called: what a watchdog names when it does not come back.
+        #: The unit whose code runs now, and how often plugin code was called: what a watchdog names when it does not come back. Both
+        #: the same as before, and a unit: the thread has not left that call in between.
         self.running: Unit | None = None
         self.calls = 0
         #: Told of every exception a plugin let out: its text and stack are wall fields and no matter of the core's.
@@ -164,13 +166,9 @@ class StrategyHost:
         """True if any unit of the schedule saw a candle since it last decided."""
         return any(unit.fresh for unit in self.units[schedule.name])
 
-    def count_faults(self, faults: Iterable[StrategyFault]) -> list[StrategyChange]:
-        """Add to each strategy's recorded faults; one that reaches the limit is quarantined."""
-        changes = []
-        for fault in faults:
-            self._faults[fault.strategy] += 1
-            if self._faults[fault.strategy] >= self._quarantine_after and self.inactive.get(fault.strategy) != QUARANTINED:
-                changes.append(self.set_inactive(fault.strategy, QUARANTINED, "faults"))
+    def take_changes(self) -> list[StrategyChange]:
+        """Strategies that were quarantined for their faults since this was last asked."""
+        changes, self._changes = self._changes, []
         return changes
 
     def set_inactive(self, strategy: str, change: str, reason: str) -> StrategyChange:
@@ -217,18 +215,27 @@ class StrategyHost:
         unit.positions[fill.instrument] = msgspec.structs.replace(base, quantity=float(change.quantity), entry_price=entry_price)
 
     def _fenced(self, faults: list[StrategyFault], unit: Unit, where: str, call: Callable[[*Ts], T], *arguments: *Ts) -> T | None:
-        """The plugin's answer, or None with a fault on record."""
-        self.running = unit
+        """The plugin's answer, or None: with a fault on record, or uncalled since its strategy is quarantined."""
+        if self.inactive.get(unit.schedule.strategy) == QUARANTINED:
+            return None
         self.calls += 1
+        self.running = unit
         try:
             return call(*arguments)
         except Exception as error:  # noqa: BLE001 - fence "plugin call": a strategy's fault is a record, never the core's
             if self.on_fault is not None:
                 self.on_fault(error)
             faults.append(StrategyFault(strategy=unit.schedule.strategy, unit=unit.name, where=where, error=type(error).__name__))
+            self._count_fault(unit.schedule.strategy)
             return None
         finally:
             self.running = None
+
+    def _count_fault(self, strategy: str) -> None:
+        """The one that reaches the limit is the last: from here on the strategy's code is not called, whatever the tick still holds."""
+        self._faults[strategy] += 1
+        if self._faults[strategy] >= self._quarantine_after:
+            self._changes.append(self.set_inactive(strategy, QUARANTINED, "faults"))
 
 
 def stamp(signal: Signal, schedule: Schedule, instant: int, number: int) -> Signal:

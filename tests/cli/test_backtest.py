@@ -131,6 +131,7 @@ STORED = "(2018-01-01 to 2021-02-16, 2024-01-01 to 2024-06-30)"
             ("-e", "nope"),
             "unknown environment 'nope'; known: demo, binance_paper, kraken_paper, paper_binance, paper, paper_kraken",
         ),
+        (("--per-cycle",), "--per-cycle: expected --json beside it, found none; the tables for people have no row per cycle"),
         (("--plot", "equity.pdf"), "--plot: expected a file that ends in .png or .html, found equity.pdf"),
         (("--plot", "nowhere/equity.png"), "--plot: expected a folder at nowhere, found none; make it first"),
     ],

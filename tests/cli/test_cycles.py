@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,12 @@ from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.api.auto_trader import AutoTrader
 from dudzian_daemon.api.embedding import bootstrap_environment
 from dudzian_daemon.cli.main import main
+from dudzian_daemon.domain.market import Command, WarmUp
+from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Side
+from dudzian_daemon.domain.records import CycleRecord, StrategyChange
 from tests.integration.daemon_process import cycles as recorded
 from tests.integration.daemon_process import daemon, journal_file, journal_lines, short_config
+from tests.unit.adapters.journal_samples import BTC, quiet_cycle, small_session, write_session
 
 
 def cycles(*arguments: object) -> int:
@@ -85,6 +90,106 @@ def test_where_no_session_is(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert cycles("--data-dir", tmp_path) == 2
     assert capsys.readouterr().err == f"dudzian: no session of demo below {tmp_path}; known: none; start one with: dudzian run\n"
     assert list(tmp_path.iterdir()) == []
+
+
+# -- what a line tells ---------------------------------------------------------------------------------------------
+
+
+def happening(sequence: int, **members: Any) -> CycleRecord:
+    return msgspec.structs.replace(quiet_cycle(sequence), **members)
+
+
+def order(status: OrderStatus, code: str | None = None) -> OrderResult:
+    return OrderResult(
+        order_id="o", signal_id="s", strategy="trend", instrument=BTC, side=Side.BUY, status=status, quantity=Decimal(1), code=code
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ({}, "quiet"),
+        (
+            {
+                "phase": 0,
+                "inputs": (Command(1, "c1", "suspend", {"strategy": "trend"}),),
+                "strategies": (StrategyChange(strategy="trend", change="suspended", reason="operator"),),
+            },
+            "command suspend strategy=trend; strategy trend suspended (operator)",
+        ),
+        (
+            {"phase": 0, "inputs": (Command(1, "c2", "stop", {"reason": "operator", "close_positions": "yes"}),)},
+            "command stop reason=operator close_positions=yes",
+        ),
+        (
+            {"strategies": (StrategyChange(strategy="trend", change="quarantined", reason="faults"),)},
+            "strategy trend quarantined (faults)",
+        ),
+        ({"results": (order(OrderStatus.CANCELLED, "stopped"),)}, f"order {BTC} cancelled stopped"),
+        ({"results": (order(OrderStatus.ACCEPTED),)}, f"order {BTC} accepted"),
+        ({"phase": 1, "inputs": (WarmUp(1, BTC, "1h", 0, 1, 1, "0" * 64),)}, "warm-up"),
+        ({"phase": 1}, "revision"),
+    ],
+)
+def test_nothing_that_happened_is_called_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], members: dict[str, Any], told: str
+) -> None:
+    write_session(tmp_path, [happening(1, **members)])
+    assert cycles("--data-dir", tmp_path) == 0
+    assert capsys.readouterr().out.partition("  equity 10000.50  ")[2] == f"{told}\n"
+
+
+# -- a journal that is not as it was written -----------------------------------------------------------------------
+
+
+def test_a_journal_that_is_gone_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_session(tmp_path, small_session())
+    for spoil, found in ((lambda: path.write_bytes(b""), f"no whole line in {path.name}"), (path.unlink, "none")):
+        spoil()
+        for arguments in ((), ("--json",), ("--summary",)):
+            assert cycles("--data-dir", tmp_path, *arguments) == 2
+            answer = capsys.readouterr()
+            expected = f"session {path.parent.name}: expected its journal as <date>-000001.jsonl in {path.parent}, found {found}; "
+            assert (answer.out, answer.err) == ("", f"dudzian: {expected}--session shows another one\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--since", "1970-01-01"), ("--eventful",)])
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (b'"price":"100.55"', b'"price":"100.54"', 4),
+        (b'"equity":"10000.5"', b'"equity":"10000.6"', 5),
+        (b'"started_at":0.5', b'"started_at":0.6', 6),
+    ],
+)
+def test_a_changed_digit_is_warned_of_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], old: bytes, new: bytes, line: int
+) -> None:
+    path = write_session(tmp_path, small_session())
+    assert cycles("--data-dir", tmp_path, *arguments) == 0
+    assert capsys.readouterr().err == ""
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert old in lines[line - 1]
+    path.write_bytes(b"".join([*lines[: line - 1], lines[line - 1].replace(old, new), *lines[line:]]))
+    assert cycles("--data-dir", tmp_path, *arguments) == 0
+    answer = capsys.readouterr()
+    assert answer.out.count("\n") >= 2
+    assert answer.err.startswith(f"dudzian: line {line} of {path} is not what was written: ")
+    assert answer.err.endswith(f"; run: dudzian verify-decision-log {path.parent}\n")
+    assert answer.err.count("\n") == 1
+
+
+def test_missing_lines_and_files_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_session(tmp_path, small_session())
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:4] + lines[5:]))
+    assert cycles("--data-dir", tmp_path) == 0
+    assert capsys.readouterr().err.startswith(f"dudzian: line 5 of {path} is missing; run: ")
+    path.write_bytes(b"".join(lines))
+    split(path.parent, 3)
+    path.unlink()
+    assert cycles("--data-dir", tmp_path) == 0
+    assert capsys.readouterr().err.startswith("dudzian: the first 1 of the session's files are missing ")
 
 
 # -- by time -------------------------------------------------------------------------------------------------------

@@ -55,6 +55,66 @@ def test_equal_is_0(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     assert verdict.startswith("verdict      equal, content chain ")
 
 
+# -- seals -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_key(played: Played, monkeypatch: pytest.MonkeyPatch) -> Played:
+    """The daemon's key is on this machine."""
+    monkeypatch.setenv("DUDZIAN_KEY_FILE", str(next(played.data.parent.rglob("*.key"))))
+    return played
+
+
+def tampered(data: Path, copy: Path) -> tuple[Path, int, str]:
+    """A copy of the data folder in which one digit of the price of a fill is another; which line that is and the price's path."""
+    path = journal_file(shutil.copytree(data, copy))
+    lines = path.read_bytes().splitlines(keepends=True)
+    number, line = next((number, line) for number, line in enumerate(lines) if b'"fills":[{' in line)
+    begin = line.index(b'"price":"', line.index(b'"fills":[{')) + len(b'"price":"')
+    digit = b"%d" % ((int(line[begin : begin + 1]) + 1) % 10)
+    path.write_bytes(b"".join([*lines[:number], line[:begin] + digit + line[begin + 1 :], *lines[number + 1 :]]))
+    return path, number + 1, "fills[0].price"
+
+
+def test_intact_seals_are_said(with_key: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parity("--data-dir", with_key.data, "--config", with_key.config) == 0
+    answer = capsys.readouterr()
+    assert ("seals        intact\n" in answer.out, answer.err) == (True, "")
+
+
+def test_a_tampered_session_is_not_compared(with_key: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, line, _ = tampered(with_key.data, tmp_path / "data")
+    for arguments in ((), ("--json",)):
+        assert parity("--data-dir", tmp_path / "data", "--config", with_key.config, *arguments) == 2
+        answer = capsys.readouterr()
+        assert (answer.out, answer.err.count("\n")) == ("", 1)
+        assert answer.err.startswith(f"dudzian: TAMPERED at {path} line {line} (sequence ")
+
+
+def test_without_the_key_it_is_compared_and_that_is_said(played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parity("--data-dir", played.data, "--config", played.config) == 0
+    assert capsys.readouterr().err.startswith("dudzian: seals not checked: key missing; ")
+    *_, price = tampered(played.data, tmp_path / "data")
+    assert parity("--data-dir", tmp_path / "data", "--config", played.config) == 1
+    text = capsys.readouterr().out
+    (cause,) = (line for line in text.splitlines() if line.startswith("cause "))
+    assert cause.startswith(f"cause        code: {price}: ")
+    assert cause.endswith("is not deterministic, unless the record was changed: no seal proves it")
+    (differing,) = (line for line in text.splitlines() if line.startswith("differing "))
+    one, other = differing.removeprefix(f"differing    {price}: ").removesuffix(" in the backtest").split(" recorded, ")
+    assert (len(one), one == other, one[2:]) == (len(other), False, other[2:])
+    assert text.endswith("seals        not checked: key missing\n")
+    assert parity("--data-dir", tmp_path / "data", "--config", played.config, "--json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["seals"], document["difference"]["paths"]) == (
+        "not checked: key missing",
+        [{"path": price, "recorded": one, "backtest": other}],
+    )
+
+
+# -- differences -------------------------------------------------------------------------------------------------------
+
+
 def test_a_difference_is_1_and_named(played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = shutil.copytree(played.config.parent, tmp_path / "config")
     edited = folder / "core.yaml"
@@ -90,7 +150,7 @@ def test_a_session_that_ended_in_the_middle_is_compared_as_far_as_it_goes(
     data = shutil.copytree(played.data, tmp_path / "data")
     path = journal_file(data)
     lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[:20]) + lines[20][:50])
+    path.write_text("".join(lines[:8]) + lines[8][:50])
     assert parity("--data-dir", data, "--config", played.config) == 0
     assert f"session      {played.log_id} (torn)" in capsys.readouterr().out
 

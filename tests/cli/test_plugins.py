@@ -150,6 +150,7 @@ def test_the_list_names_every_file_and_runs_none(own: Path, capsys: pytest.Captu
     broken = write(own, "def broken(:\n", "broken")
     twin = write(own, "PLUGIN = 1\n", "daily_trend")
     empty = write(own, "x = 1\n", "empty")
+    bad = write(own, "PLUGIN = 1\n", "Bad-Name")
     assert dudzian("plugins", "list", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "dudzian.plugins/1"
@@ -157,7 +158,10 @@ def test_the_list_names_every_file_and_runs_none(own: Path, capsys: pytest.Captu
     assert listed[str(path)] == ("tried", "user", "")
     assert listed[str(broken)] == ("broken", "user", f"{broken}:1: invalid syntax")
     assert listed[str(empty)] == ("empty", "user", f"{empty}: no `PLUGIN = <its class>`")
-    assert listed[str(twin)] == ("daily_trend", "user", "2 plugins have this name: none of them loads")
+    assert listed[str(twin)][2].endswith(f"; rename {twin}, and `plugin:` in the configuration where it is meant")
+    name, _origin, problem = listed[str(bad)]
+    assert (name, problem.partition(" (")[0]) == ("Bad-Name", "expected a name in lower_snake_case")
+    assert problem.endswith("found 'Bad-Name'; rename the file to bad_name.py")
     bundled_path = str(bundled("plugins") / "strategies" / "mean_reversion.py")
     assert listed[bundled_path] == ("mean_reversion", "bundled", "")
     assert dudzian("plugins", "list") == 0

@@ -90,10 +90,33 @@ def test_a_dry_run_fails_as_the_run_would(
     assert not (tmp_path / "data").exists()
 
 
+def test_json_is_for_dry_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--json", "--data-dir", tmp_path / "data") == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("dudzian: --json: expected --dry-run beside it, found a real run")
+    assert (captured.out, captured.err.count("\n"), list(tmp_path.iterdir())) == ("", 1, [])
+
+
+def test_every_wrong_parameter_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(
+        tmp_path,
+        fast=("fast_ma: 25", "fast_ma: 125"),
+        least=("min_momentum: 0.001", "min_momentum: lots"),
+        top=("target_volatility: 0.10, lookback: 20", "target_volatility: -1, lookback: 20"),
+    )
+    assert run("--dry-run", "--config", config, "--data-dir", tmp_path / "data") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix(f"dudzian: {config}:").partition(" strategies.")[2] for line in lines] == [
+        "core_daily_trend.parameters.fast_ma: expected fast_ma < slow_ma, found 125 >= 100",
+        "core_daily_trend.parameters.min_momentum: expected a number, found 'lots'",
+        "demo_volatility_target.parameters.target_volatility: expected a number > 0.0, found -1",
+    ]
+
+
 def test_schedules_for_which_there_are_no_candles_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     with pytest.raises(SystemExit, match="0"):
-        main(["seed-paper-cache", "-e", "binance_paper", "--days", "2", "--data-dir", str(data)])
+        main(["seed-paper-cache", "-e", "binance_paper", "--days", "2", "--interval", "1d", "--data-dir", str(data)])
     capsys.readouterr()
     document = plan(capsys, "--environment", "binance_paper", "--data-dir", data)
     assert document["without_candles"] == ["core_mean_reversion", "core_cross_exchange"]  # they take 5m and 30s, the seeded ones are 1d

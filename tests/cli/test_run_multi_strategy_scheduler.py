@@ -22,9 +22,10 @@ def telemetry(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def seed(folder: Path) -> None:
+def seed(folder: Path, days: int = 150) -> None:
+    window = ("--days", str(days), "--start-date", "2023-01-01", "--interval", "1d")
     with pytest.raises(SystemExit) as ended:
-        main(["seed-paper-cache", "-e", "binance_paper", "--days", "150", "--start-date", "2023-01-01", "--data-dir", str(folder)])
+        main(["seed-paper-cache", "-e", "binance_paper", *window, "--data-dir", str(folder)])
     assert not ended.value.code
 
 
@@ -98,6 +99,25 @@ def test_what_is_wrong_is_one_line_and_exit_2(
     captured = capsys.readouterr()
     assert (said in captured.err, captured.err.count("\n"), captured.out) == (True, 1, "")
     assert not (tmp_path / "data").exists()
+
+
+def test_json_is_for_dry_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--json", "--data-dir", tmp_path / "data") == 2
+    assert capsys.readouterr().err.startswith("dudzian: --json: expected --dry-run beside it")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("days", "said"), [(1, "1 run, no signals"), (150, "150 runs, ")])
+def test_a_rehearsal_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], days: int, said: str) -> None:
+    seed(tmp_path, days)
+    capsys.readouterr()
+    assert run("--dry-run", "--emit-telemetry", "--data-dir", tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(" runs, no orders filled")
+    (target,) = [line for line in lines if line.startswith("schedule      core_volatility_target: ")]
+    assert said in target
+    assert ("all refused" in target) == (days > 1)
+    assert "schedule      core_mean_reversion: no runs, no signals" in lines
 
 
 @pytest.mark.integration

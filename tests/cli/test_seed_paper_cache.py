@@ -45,31 +45,39 @@ def config_with(folder: Path, old: str, new: str) -> Path:
 
 def test_the_runbooks_command_fills_the_cache_of_all_instruments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert seed(tmp_path, "--environment", "binance_paper", "--days", "60", "--start-date", "2024-01-01") == 0
-    assert "wrote 480 made-up 1d candles of 8 instruments from 2024-01-01 up to 2024-03-01" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == [
+        "binance_paper: wrote 480 made-up 1d candles of 8 instruments from 2024-01-01 up to 2024-03-01",
+        "binance_paper: wrote 34560 made-up 5m candles of 2 instruments from 2024-01-01 up to 2024-03-01",
+        "binance_paper: wrote 34560 made-up 30s candles of 2 instruments from 2024-02-24 up to 2024-03-01 "
+        "(cut to the last of 60 days: --max-rows)",
+        f"binance_paper: {tmp_path / CACHE}",
+    ]
     store = ParquetCandleStore(tmp_path / CACHE)
-    assert [series.granularity for series in store.series()] == ["1d"] * 8
-    for series in store.series():
+    days = [series for series in store.series() if series.granularity == "1d"]
+    assert (len(days), len(store.series())) == (8, 12)
+    for series in days:
         candles = store.read(series, 0, JANUARY_NS + 365 * DAY_NS)
         assert (len(candles), candles[0].end - DAY_NS, candles[-1].end) == (60, JANUARY_NS, JANUARY_NS + 60 * DAY_NS)
 
 
 def test_every_process_writes_the_same_bytes(tmp_path: Path) -> None:
     for hash_seed in ("1", "2"):
-        command = [sys.executable, "-m", "dudzian_daemon", "seed-paper-cache", "--days", "40", "--quiet"]
+        command = [sys.executable, "-m", "dudzian_daemon", "seed-paper-cache", "--days", "40", "--max-rows", "3000", "--quiet"]
         command += ["--data-dir", str(tmp_path / hash_seed)]
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "DUDZIAN_CONFIG": str(CONFIG / "core.yaml")}
         run = subprocess.run(command, env=environment, capture_output=True, check=True)
         assert (run.stdout, run.stderr) == (b"", b"")
     first, second = contents(tmp_path / "1"), contents(tmp_path / "2")
     assert first == second
-    assert len(first) == 8 * 2 + 1
+    assert len(first) == 8 * 2 + 2 * 2 + 2 + 1, "two months of days and of 5m, one of 30s, and the manifest"
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    seed(tmp_path, "--days", "5")
+    arguments = ("--days", "5", "--max-rows", "2880")
+    seed(tmp_path, *arguments)
     before = contents(tmp_path)
     capsys.readouterr()
-    assert seed(tmp_path, "--days", "5") == 0
+    assert seed(tmp_path, *arguments) == 0
     assert "wrote 0 made-up 1d candles" in (out := capsys.readouterr().out)
     assert "40 were there already" in out
     assert contents(tmp_path) == before
@@ -78,19 +86,44 @@ def test_a_second_run_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_json_says_what_was_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert seed(tmp_path, "--environment", "paper", "--days", "2", "--interval", "H1", "--seed", "7", "--json") == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert document["instruments"].keys() == {f"binance:{base}/USDT" for base in ("BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "LTC", "MATIC")}
-    assert document["instruments"]["binance:BTC/USDT"] == {"added": 48, "revised": 0, "unchanged": 0, "months": 1}
-    del document["instruments"]
-    assert document == {
-        "environment": "binance_paper",
-        "store": str(tmp_path / CACHE),
+    series = document.pop("series")
+    assert [each["instrument"] for each in series] == [
+        f"binance:{base}/USDT" for base in ("BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "LTC", "MATIC")
+    ]
+    assert series[0] == {
+        "instrument": "binance:BTC/USDT",
         "interval": "1h",
         "start": "2024-01-01T00:00:00+00:00",
         "end": "2024-01-03T00:00:00+00:00",
+        "added": 48,
+        "revised": 0,
+        "unchanged": 0,
+        "months": 1,
+    }
+    assert document == {
+        "environment": "binance_paper",
+        "store": str(tmp_path / CACHE),
         "seed": 7,
         "source": "seeded",
         "dry_run": False,
     }
+
+
+def test_what_is_written_is_what_the_scheduler_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seed(tmp_path, "--days", "3", "--max-rows", "2880")
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "--dry-run", "--json", "-e", "binance_paper", "--config", str(CONFIG / "core.yaml"), "--data-dir", str(tmp_path)])
+    plan = json.loads(capsys.readouterr().out)
+    assert (len(plan["schedules"]), plan["without_candles"]) == (4, [])
+
+
+def test_granularities_may_be_repeated_in_any_spelling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert seed(tmp_path, "--days", "2", "--granularity", "D1", "--granularity", "4h", "--dry-run") == 0
+    assert [line.split(" from ")[0] for line in capsys.readouterr().out.splitlines()[:-1]] == [
+        "binance_paper: would write up to 16 made-up 1d candles of 8 instruments",
+        "binance_paper: would write up to 96 made-up 4h candles of 8 instruments",
+    ]
 
 
 def test_a_dry_run_writes_nothing_and_quiet_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,6 +144,7 @@ def test_a_dry_run_writes_nothing_and_quiet_says_nothing(tmp_path: Path, capsys:
         (["--start-date", "1969-12-31"], "--start-date"),
         (["--interval", "1w"], "expected an interval out of 30s"),
         (["--days", "0"], "--days"),
+        (["--max-rows", "0"], "--max-rows"),
     ],
 )
 def test_wrong_options_are_named_and_write_nothing(

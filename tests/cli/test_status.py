@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ SNAPSHOT = {
     "metrics_port": 9108,
     "state": "running",
     "ready": True,
+    "not_ready": ["session is ending"],
+    "token": "suspend and resume are refused: there is none",
     "sequence": 7,
     "instant": 1_706_745_600_000_000_000,
     "cash": "9000.5",
@@ -35,9 +38,9 @@ def status(*arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
-def write(folder: Path, content: str) -> None:
+def write(folder: Path, content: str | bytes) -> None:
     (folder / "run").mkdir(exist_ok=True)
-    (folder / "run" / "status.json").write_text(content)
+    (folder / "run" / "status.json").write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def test_where_none_ever_ran(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,12 +55,12 @@ def test_the_last_snapshot_of_one_that_ended(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines() == [
         f"daemon       not running; last snapshot, data folder {tmp_path}",
         f"session      demo {'0' * 32}: running",
-        "ready        no",
+        "ready        no: session is ending",
         "event time   2024-02-01 00:00:00 UTC, cycle 7",
         "account      equity 10001.25, cash 9000.50",
         "position     binance:BTC/USDT 0.025 of trend, cost 1000.00",
-        "unit         session: running",
-        "unit         metrics: backing_off (2 restarts) x",
+        "unit         session: was running",
+        "unit         metrics: was backing_off (2 restarts) x",
         "dropped      console: 3 messages",
     ]
 
@@ -72,6 +75,8 @@ def test_one_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         lock.release()
     text, _, document = capsys.readouterr().out.partition("{")
     assert text.splitlines()[0] == f"daemon       running (pid {os.getpid()}), data folder {tmp_path}"
+    assert "token        suspend and resume are refused: there is none" in text.splitlines()
+    assert "unit         session: running" in text.splitlines()
     assert "metrics      http://127.0.0.1:9108/metrics" in text
     answer = json.loads("{" + document)
     assert (answer["running"], answer["schema"], answer["equity"]) == (True, "dudzian.status/1", "10001.25")
@@ -87,10 +92,30 @@ def test_one_that_has_not_told_of_itself_yet(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.startswith(f"dudzian: the daemon (pid {os.getpid()}) on {tmp_path} is starting")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"environment": 1}'])
-def test_a_file_that_is_no_snapshot(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+FAR = json.dumps(SNAPSHOT | {"instant": 10**30})
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"environment": 1}', b'{"environment": "\xff"}', FAR])
+@pytest.mark.parametrize("command", [("status",), ("strategy", "list")])
+def test_a_file_that_is_no_snapshot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | bytes, command: tuple[str, ...]
+) -> None:
     write(tmp_path, content)
-    assert status("--data-dir", tmp_path) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--data-dir", str(tmp_path)])
     error = capsys.readouterr().err
     assert error.startswith(f"dudzian: expected a status snapshot in {tmp_path / 'run' / 'status.json'}, found something else")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc has a file that nobody can read from its start")
+@pytest.mark.parametrize("command", [("status",), ("strategy", "list")])
+def test_a_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / "status.json"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--data-dir", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert error.startswith(f"dudzian: expected a status snapshot in {path} that can be read, found: ")
     assert error.count("\n") == 1

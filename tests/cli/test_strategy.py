@@ -37,7 +37,7 @@ def test_suspend_and_resume_beside_a_running_daemon(tmp_path: Path) -> None:
         return dudzian(tmp_path, "strategy", *arguments, "--data-dir", data, env=env)
 
     with daemon(tmp_path, "--config", short_config(tmp_path, guarded=GUARDED), env=WITH) as child:
-        child.wait_for_line("session running")
+        child.wait_for_line("running")
         without = ask("suspend", "core_daily_trend", env={})
         wrong = ask("suspend", "core_daily_trend", env={"CORE_SCHEDULER_TOKEN": "another one, just as long"})
         suspended = ask("suspend", "core_daily_trend", "--json", env=WITH)
@@ -70,7 +70,7 @@ def test_suspend_and_resume_beside_a_running_daemon(tmp_path: Path) -> None:
     listed = ask("list", "--json", env={})
     states = {line["name"]: line["state"] for line in json.loads(listed.out)["strategies"]}
     assert (listed.code, states["core_daily_trend"], states["demo_mean_reversion"]) == (1, "running", "suspended")
-    assert "demo_mean_reversion          suspended    binance:ETH/USDT" in ask("list", env={}).out
+    assert "demo_mean_reversion          was suspended    binance:ETH/USDT" in ask("list", env={}).out
 
 
 def test_where_none_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

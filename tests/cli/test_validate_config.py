@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from dudzian_daemon.app.plugin_template import strategy_source
 from dudzian_daemon.cli.main import main
 
 SAMPLE = Path(__file__).parent.parent / "unit" / "config" / "sample"
+
+REFUSED = "{lookbak: 96, entry_zscore: -1.9, max_holding_period: true}"
+MISSING = "no such file; expected the main configuration file, named by --config or DUDZIAN_CONFIG"
 
 
 @pytest.fixture
@@ -50,6 +54,63 @@ def test_an_invalid_one_is_told_with_place_and_suggestion_and_exits_2(folder: Pa
     ]
 
 
+def change(folder: Path, *pairs: tuple[str, str]) -> Path:
+    """The main file with texts exchanged."""
+    path = folder / "core.yaml"
+    text = path.read_text(encoding="utf-8")
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def told(out: str) -> list[str]:
+    """What the lines say behind the name and place of a file."""
+    return [line.partition(" strategies.")[2] for line in out.splitlines()[:-1]]
+
+
+def test_parameters_that_a_plugin_does_not_take_are_told_all_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main_file = change(
+        folder,
+        ("fast_ma: 25", "fast_ma: 125"),
+        ("min_momentum: 0.001", "min_momentum: lots"),
+        ("strategies:\n", f"strategies:\n  first: {{plugin: mean_reversion, parameters: {REFUSED}}}\n"),
+    )
+    code, out = run(capsys, "--config", str(main_file))
+    assert (code, out.splitlines()[-1]) == (2, "invalid: 5 problems")
+    assert told(out) == [
+        "first.parameters.lookbak: unknown parameter; did you mean 'lookback'?",
+        "first.parameters.entry_zscore: expected a number > 0.0, found -1.9",
+        "first.parameters.max_holding_period: expected a whole number, found True",
+        "core_daily_trend.parameters.fast_ma: expected fast_ma < slow_ma, found 125 >= 100",
+        "core_daily_trend.parameters.min_momentum: expected a number, found 'lots'",
+    ]
+    number = next(number for number, line in enumerate(main_file.read_text().splitlines(), start=1) if "min_momentum: lots" in line)
+    assert out.splitlines()[4].startswith(f"{main_file}:{number}:")
+
+
+def test_a_plugin_of_ones_own_is_looked_at_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own" / "strategies").mkdir(parents=True, mode=0o755)
+    path = tmp_path / "own" / "strategies" / "above_mean.py"
+    path.write_text(strategy_source("above_mean"), encoding="utf-8")
+    path.chmod(0o644)
+    main_file = change(folder, ("strategies:\n", "strategies:\n  mine: {plugin: above_mean, parameters: {window: 1}}\n"))
+    code, out = run(capsys, "--config", str(main_file), "--plugins-dir", str(tmp_path / "own"))
+    assert (code, told(out)) == (2, ["mine.parameters.window: expected a whole number >= 2, found 1"])
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_plugin_that_is_not_there_is_an_error_where_it_would_run(folder: Path, capsys: pytest.CaptureFixture[str], used: bool) -> None:
+    main_file = change(folder, ("strategies:\n", "strategies:\n  mine: {plugin: daly_trend}\n"))
+    if used:
+        change(folder, ("{strategy: core_daily_trend,", "{strategy: mine,"))
+    code, out = run(capsys, "--config", str(main_file))
+    line = next(line for line in out.splitlines() if "strategies.mine.plugin" in line)
+    assert "plugin strategies/daly_trend: no such file in" in line and line.endswith("did you mean 'daily_trend'?")
+    assert (code, line.startswith("warning: ")) == ((2, False) if used else (0, True))
+
+
 def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = run(capsys, "--config", str(folder / "core.yaml"), "--environment", "paper", "--json")
     document = json.loads(out)
@@ -64,8 +125,8 @@ def test_json_of_an_invalid_one(tmp_path: Path, capsys: pytest.CaptureFixture[st
     code, out = run(capsys, "--config", str(tmp_path / "none.yaml"), "--json")
     document = json.loads(out)
     assert (code, document["valid"]) == (2, False)
-    first = {"file": str(tmp_path / "none.yaml"), "line": 0, "column": 0, "key": "", "message": "no such file"}
-    assert document["errors"][0] == first
+    first = {"file": str(tmp_path / "none.yaml"), "line": 0, "column": 0, "key": "", "message": MISSING}
+    assert document["errors"] == [first]
 
 
 def test_an_unknown_environment_exits_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

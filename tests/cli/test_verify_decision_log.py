@@ -16,6 +16,7 @@ from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.keychain import signing_key
 from dudzian_daemon.cli.main import main
+from tests.integration.daemon_process import SHORT_WINDOWS, daemon, short_config
 from tests.unit.adapters.journal_samples import KEY, OTHER_KEY, small_session, write_session
 
 KEY_TEXT = KEY.secret.hex()
@@ -161,8 +162,16 @@ class TestKeys:
     def test_another_key_or_key_id(self, verify: Callable[..., Done], log: Path) -> None:
         assert verify(log, "--hmac-key", OTHER_KEY.secret.hex()).code == 1
         done = verify(log, "--hmac-key", KEY_TEXT, "--expected-key-id", "risk-prod")
-        assert done.code == 1
-        assert "expected key id risk-prod, found risk-ci" in done.out
+        assert done.code == 2
+        assert done.out == f"other key: {log} is signed by key risk-ci, which is not the expected one; it was not judged\n"
+        done = verify(log, "--hmac-key", KEY_TEXT, "--expected-key-id", "risk-prod", "--json")
+        assert (done.code, done.document["verdict"]) == (2, "other_key")
+
+    def test_another_key_id_on_one_line_is_tampering(self, verify: Callable[..., Done], log: Path) -> None:
+        lines = log.read_bytes().splitlines(keepends=True)
+        log.write_bytes(b"".join([*lines[:3], lines[3].replace(b'"key":"risk-ci"', b'"key":"risk-cj"'), *lines[4:]]))
+        done = verify(log, "--hmac-key", KEY_TEXT, "--expected-key-id", "risk-ci")
+        assert (done.code, "line 4 (sequence 4): expected key id risk-ci, found risk-cj" in done.out) == (1, True)
 
 
 class TestUsage:
@@ -178,6 +187,14 @@ class TestUsage:
     @pytest.mark.parametrize("place", ["missing", "."])
     def test_no_log_there(self, verify: Callable[..., Done], tmp_path: Path, place: str) -> None:
         assert verify(tmp_path / place, "--hmac-key", KEY_TEXT).code == 2
+
+    def test_a_file_that_is_no_log(self, verify: Callable[..., Done], tmp_path: Path) -> None:
+        path = tmp_path / "passwd"
+        path.write_text("root:x:0:0:root:/root:/bin/bash\nbin:x:1:1:bin:/bin:/usr/bin/nologin\n", encoding="ascii")
+        done = verify(path, "--hmac-key", KEY_TEXT)
+        expected = "expected lines of a journal or decision log (members d, w and s), found none"
+        assert (done.code, done.out) == (2, f"not a decision log: {path}: {expected}\n")
+        assert verify(path, "--hmac-key", KEY_TEXT, "--json").document["verdict"] == "not_a_log"
 
     def test_an_unknown_option(self, verify: Callable[..., Done]) -> None:
         assert verify("--no-such-option").code == 2
@@ -216,13 +233,65 @@ class TestWithoutPath:
         decisions.release()
         return root
 
-    def test_it_takes_the_newest_session_and_its_decision_log(self, verify: Callable[..., Done], data_dir: Path) -> None:
+    def test_it_takes_the_sessions_of_the_environment_and_its_decision_log(self, verify: Callable[..., Done], data_dir: Path) -> None:
         done = verify("--environment", "binance_paper", "--data-dir", data_dir)
         assert done.code == 0
-        assert [line.split(": ")[0] for line in done.out.splitlines() if not line.startswith(" ")] == ["intact", "intact"]
+        *logs, last = [line for line in done.out.splitlines() if not line.startswith(" ")]
+        assert [line.split(": ")[0] for line in logs] == ["intact", "intact"]
         assert "decision log of paper_binance" in done.out
+        assert last == "checked 2 logs, 1 of them sessions: 2 intact; entries 8 signed, 0 unsigned"
         spoil(next((data_dir / "data" / "journal" / "paper_binance").glob("*/*.jsonl")))
         assert verify("--environment", "paper", "--data-dir", data_dir).code == 1
+
+    def test_an_older_session_counts_as_the_newest_does(self, verify: Callable[..., Done], data_dir: Path) -> None:
+        key = signing_key("risk-ci", env={})
+        older = [write_session(data_dir, small_session(), key, artifact="paper_binance") for _ in range(5)]
+        where = ("--environment", "binance_paper", "--data-dir", data_dir)
+        done = verify(*where)
+        *described, last = [line for line in done.out.splitlines() if not line.startswith(" ")]
+        assert last == "checked 7 logs, 6 of them sessions: 7 intact; entries 43 signed, 0 unsigned"
+        assert len(described) == 2
+        spoil(older[2])
+        done = verify(*where)
+        *described, last = [line for line in done.out.splitlines() if not line.startswith(" ")]
+        assert (done.code, last.split(";")[0]) == (1, "checked 7 logs, 6 of them sessions: 1 tampered, 6 intact")
+        assert [line for line in described if line.startswith(f"TAMPERED at {older[2]} line 4 (sequence 4): ")]
+        assert verify(*where, "--quiet").out.count("\n") == 1
+        document = verify(*where, "--json").document
+        assert (document["verdict"], document["counts"], len(document["logs"])) == ("tampered", {"intact": 6, "tampered": 1}, 7)
+
+    def test_what_a_daemon_left_is_told_as_it_is(
+        self, verify: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two sessions of one home: both are closed, and the decision log that they share says nothing else of them."""
+        config = short_config(tmp_path, window=(SHORT_WINDOWS, "        - {start: 2024-02-10, end: 2024-02-11, instruments: [ETH_USDT]}"))
+        for _ in range(2):
+            with daemon(tmp_path, "--config", config, "--speed", "max", "--no-ui") as child:
+                assert child.end().code == 0
+        monkeypatch.setenv("DUDZIAN_KEY_FILE", str(next(tmp_path.rglob("*.key"))))
+        done = verify("--data-dir", tmp_path / "data", "--config", config)
+        assert (done.code, done.out.count("ends with `closed`"), done.out.count("may be resumed")) == (0, 2, 0)
+        assert "\nchecked 3 logs, 2 of them sessions: 3 intact; " in done.out
+        decisions = (tmp_path / "data" / "logs" / "decision_journal" / "demo.jsonl").read_text(encoding="utf-8").splitlines()
+        ends = [entry for entry in (json.loads(line)["d"] for line in decisions) if entry["kind"] == "stopped"]
+        assert {end["session"] for end in ends} == {path.name for path in tmp_path.glob("data/data/journal/demo/*")}
+        oldest = min(tmp_path.glob("data/data/journal/demo/*/*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        content = bytearray(oldest.read_bytes())
+        content[len(content) // 2] ^= 1
+        oldest.write_bytes(content)
+        done = verify("--data-dir", tmp_path / "data", "--config", config)
+        assert (done.code, f"TAMPERED at {oldest} line " in done.out) == (1, True)
+
+    def test_a_decision_log_between_two_sessions_does_not_speak_of_them(self, verify: Callable[..., Done], data_dir: Path) -> None:
+        path = data_dir / "logs" / "decision_journal" / "paper_binance.jsonl"
+        decisions = ChainedLog.resume(path, signing_key("risk-ci", env={}))
+        decisions.append(b'{"kind":"stopped","session":"%b","sequence":7}' % (b"a" * 32), b"{}")
+        decisions.commit_now()
+        decisions.release()
+        done = verify(path)
+        assert done.code == 0
+        assert "its last writer has ended as it should; the next session goes on in it" in done.out
+        assert "may be resumed" not in done.out
 
     def test_a_path_below_the_data_folder_will_do(self, verify: Callable[..., Done], data_dir: Path) -> None:
         done = verify("logs/decision_journal/paper_binance.jsonl", "--data-dir", data_dir)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 import socket
 from pathlib import Path
 
 import pytest
 
-from tests.integration.daemon_process import LAST_LINE, Ended, daemon, dudzian, journal_lines, report, verdicts, write_config
+from tests.integration.daemon_process import LAST_LINE, Ended, daemon, dudzian, report, write_config
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +30,10 @@ def refused(home: Path, *arguments: object, env: dict[str, str] | None = None) -
 def test_a_missing_configuration(tmp_path: Path) -> None:
     with daemon(tmp_path, "--config", "nowhere.yaml") as child:
         ended = child.end()
-    assert (ended.code, ended.err.splitlines()[0]) == (2, "dudzian: nowhere.yaml: no such file")
+    assert (ended.code, ended.err.splitlines()) == (
+        2,
+        ["dudzian: nowhere.yaml: no such file; expected the main configuration file, named by --config or DUDZIAN_CONFIG"],
+    )
     assert not (tmp_path / "data").exists()
 
 
@@ -36,9 +41,9 @@ def test_a_configuration_that_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with daemon(tmp_path, "--config", tmp_path / "folder") as child:
         ended = child.end()
-    assert (ended.code, ended.err.splitlines()[0]) == (
+    assert (ended.code, ended.err.splitlines()) == (
         2,
-        f"dudzian: {tmp_path / 'folder'}: expected a file, found a folder or device",
+        [f"dudzian: {tmp_path / 'folder'}: expected a file, found a folder or device; name the file itself"],
     )
 
 
@@ -52,13 +57,17 @@ def test_a_configuration_that_is_no_file(tmp_path: Path) -> None:
             r"core\.yaml:\d+:\d+ .*btc_trend_d1\.strategy: unknown strategy 'core_daly_trend'; did you mean 'core_daily_trend'\?",
         ),
         (
-            "risk_profile: conservative, max_signals: 2, priority",
-            "risk_profile: conservativ, max_signals: 2, priority",
+            "risk_profile: conservative, max_signals: 2",
+            "risk_profile: conservativ, max_signals: 2",
             r"core\.yaml:\d+:\d+ .*risk_profile: unknown risk profile 'conservativ'; did you mean 'conservative'\?",
         ),
         ("plugin: daily_trend", "plugin: daly_trend", r"plugin strategies/daly_trend: no such file in .*; did you mean 'daily_trend'\?"),
-        ("fast_ma: 25", "fast_ma: 250", r"plugin strategies/daily_trend: expected fast_ma < slow_ma, found 250 >= 100"),
-        ("fast_ma: 25", "fast_mean: 25", r"plugin strategies/daily_trend: .*unknown field `fast_mean`"),
+        (
+            "fast_ma: 25",
+            "fast_ma: 250",
+            r"core\.yaml:\d+:\d+ strategies\.core_daily_trend\.parameters\.fast_ma: expected fast_ma < slow_ma, found 250 >= 100",
+        ),
+        ("fast_ma: 25", "fast_mean: 25", r"core\.yaml:\d+:\d+ .*\.fast_mean: unknown parameter; did you mean 'fast_ma'\?"),
     ],
     ids=["malformed", "strategy", "profile", "plugin", "parameter", "unknown parameter"],
 )
@@ -124,27 +133,53 @@ def test_an_empty_candle_cache_names_the_command_that_fills_it(tmp_path: Path) -
     said = refused(tmp_path, *PAPER)
     remedy = said.partition("make some with: dudzian ")[2]
     assert remedy
-    assert dudzian(tmp_path, *remedy.split(), "--data-dir", tmp_path / "data").code == 0
+    assert dudzian(tmp_path, *remedy.split(), "--max-rows", 2_880, "--data-dir", tmp_path / "data").code == 0
     ended = run_paper(tmp_path)
     assert (ended.code, ended.last_line) == (0, LAST_LINE), ended.err
+    assert "no candles for" not in ended.err, "all schedules have theirs"
     assert report(tmp_path / "data")["cycles"] > 0
 
 
 def test_a_candle_file_with_a_flipped_bit(tmp_path: Path) -> None:
-    days = ("--environment", "binance_paper", "--days", 400, "--start-date", "2023-01-01")
+    days = ("--environment", "binance_paper", "--days", 400, "--start-date", "2023-01-01", "--interval", "1d")
     assert dudzian(tmp_path, "seed-paper-cache", *days, "--data-dir", tmp_path / "data").code == 0
     path = sorted((tmp_path / "data" / "var").rglob("BTC_USDT/1d/year=2023/month=09/*.parquet"))[0]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
-    ended = run_paper(tmp_path)
-    assert (ended.code, ended.last_line) == (1, LAST_LINE)
-    *_, line = ended.err.splitlines()
-    assert line.startswith(f"dudzian: {path} is not what was written") and "dudzian seed-paper-cache" in line
-    assert "Traceback" not in ended.err and "did not finish" not in ended.out
-    assert journal_lines(tmp_path / "data")[-1]["d"] == {"kind": "stopped", "reason": "fault", "sequence": 0}
-    assert [verdict.integrity for verdict in verdicts(tmp_path)] == ["intact", "intact"]
+    dry = dudzian(tmp_path, "run", "--dry-run", *PAPER, "--data-dir", tmp_path / "data")
+    for said in (dry.err.rstrip("\n"), refused(tmp_path, *PAPER), refused(tmp_path, *PAPER)):
+        assert said.startswith(f"dudzian: {path} is not what was written") and "dudzian seed-paper-cache" in said
+    assert (dry.code, dry.out) == (2, "")
+    assert [*tmp_path.glob("data/logs/decision_journal/*"), *tmp_path.glob("data/data/reports/*")] == []
+
+    assert dudzian(tmp_path, "seed-paper-cache", *days, "--data-dir", tmp_path / "data").code == 0  # the remedy
+    assert run_paper(tmp_path).code == 0
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    assert refused(tmp_path, "--data-dir", "/proc/dudzian") == (
+        "dudzian: the folder /proc/dudzian cannot be made (No such file or directory): check owner and permissions above it, "
+        "or choose another data folder"
+    )
+
+
+def test_a_missing_token_is_said_to_people(tmp_path: Path) -> None:
+    refusal = (
+        "suspend and resume are refused: the daemon was started without its token (scheduler-local); set it and start the daemon again"
+    )
+    assert dudzian(tmp_path, "seed-paper-cache", "--days", 30, "--interval", "1d", "--data-dir", tmp_path / "data").code == 0
+    dry = dudzian(tmp_path, "run", "--dry-run", *PAPER, "--data-dir", tmp_path / "data")
+    assert dry.out.splitlines()[-1] == (
+        "token         suspend and resume are refused: expected scheduler-local in $CORE_SCHEDULER_TOKEN or the keychain, found none"
+    )
+    with daemon(tmp_path, "--environment", "binance_paper", "--speed", "real") as child:
+        child.err.wait_for(refusal)
+        child.send(signal.SIGTERM)
+        assert child.end().err.count(refusal) == 1
+    shown = dudzian(tmp_path, "status", "--json", "--data-dir", tmp_path / "data")  # the last snapshot is the daemon's last act
+    assert json.loads(shown.out)["token"] == refusal
 
 
 def run_paper(home: Path) -> Ended:

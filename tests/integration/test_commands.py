@@ -27,7 +27,7 @@ from tests.integration.daemon_process import (
 pytestmark = pytest.mark.integration
 
 PACED = ("--speed", 864_000)
-FIRST_FILL = "fill      BTC/USDT    buy"
+FIRST_FILL = "fill       trend      buy BTC/USDT"
 
 
 def test_status_and_cycles_beside_a_running_daemon(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ WORK = ("feed.warm_up", "journal.write@3", "journal.fsync@3", "journal.release@3
 STAGES = ("feed", "close_positions", "journal", "sinks", "report", "adapters")
 #: A day of the market in 0.1 s: the first position of the demo is opened after a second and held for ten.
 PACED = ("--speed", 864_000)
-FIRST_FILL = "fill      BTC/USDT    buy"
+FIRST_FILL = "fill       trend      buy BTC/USDT"
 
 both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 

@@ -24,7 +24,7 @@ PAIR = "BTC/USDT"
 WINDOW = "        - {start: 2020-01-01, end: 2021-01-01, instruments: [BTC_USDT], granularity: 1h}"
 BINANCE = 'binance: {symbol: BTCUSDT, tick_size: "0.01", lot_size: "0.00001", min_quantity: "0.00001", min_notional: "5"}\n'
 BITSTAMP = BINANCE.replace("binance:", "      bitstamp:")
-DERIVED = "    derived_venues:\n      binance_mirror: {source: binance, basis_bps: 40, period_bars: 8, seed: 20240108}\n"
+DERIVED = "    derived_venues:\n      binance_mirror: {source: binance, basis_bps: 80, period_bars: 8, seed: 20240108}\n"
 
 
 def stored(folder: Path, venue: str, pattern: str) -> list[Candle]:

@@ -16,6 +16,7 @@ from dudzian_daemon.app.plugins import load_plugin
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Candle, Instrument, Phase, Series, Tick, Timer
 from dudzian_daemon.domain.orders import Fill, Intent, Outcome, Protection, RefusalCode, Side, Signal
 from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.kernel.clock import iso_utc
 from dudzian_daemon.testing.market import START_NS, instrument, schedule, spec
 from dudzian_daemon.trading.timeline import candle_ticks
 from tests.plugins.lively import lively
@@ -53,7 +54,8 @@ class Played:
     def __init__(self, data_dir: Path) -> None:
         arranged = arrange(BacktestOptions(config=ROOT / "config" / "core.yaml", environment="demo", data_dir=data_dir), {})
         cycles = Cycles()
-        simulate(arranged.core, arranged.windows, arranged.store, recorder=cycles)
+        self.trips = simulate(arranged.core, arranged.windows, arranged.store, recorder=cycles).trips
+        self.config = arranged.prepared.config
         self.records = cycles.records
         self.fills = {name: [fill for record in self.records for fill in record.fills if fill.strategy == name] for name in DEMO}
         self.signals = {name: [said for record in self.records for said in record.signals if said.strategy == name] for name in DEMO}
@@ -79,6 +81,39 @@ def test_each_opens_and_closes_positions_by_its_own_signals(demo: Played, name: 
     assert closed >= 2
     assert not any(held.values())
     assert demo.left == {}
+
+
+def test_the_arbitrage_enters_only_where_it_covers_its_costs(demo: Played) -> None:
+    """Four fills, each with fee and slippage, and the spread it closes at: an entry has to be above that."""
+    parameters = {str(name): float(str(value)) for name, value in demo.config.strategy(ARBITRAGE).parameters.items()}
+    paper = demo.config.paper("demo")
+    costs = 4 * (float(paper.taker_fee) + float(paper.slippage_bps) / 10_000)
+    assert parameters["spread_entry"] > costs + parameters["spread_exit"]
+    profits = [trip.profit for trip in demo.trips.done if trip.strategy == ARBITRAGE]
+    assert len(profits) >= 10
+    assert sum(profits) > 0
+
+
+def test_the_gate_is_seen_at_work_and_locks_nobody_out(demo: Played) -> None:
+    refused = [verdict for record in demo.records for verdict in record.verdicts if verdict.outcome is Outcome.REFUSED]
+    assert refused
+    assert any(change.change == "tripped" for record in demo.records for change in record.risk)
+    said = {signal.id for signal in demo.signals[TARGET]}
+    of_target = [verdict for record in demo.records for verdict in record.verdicts if verdict.signal_id in said]
+    assert sum(verdict.outcome is Outcome.REFUSED for verdict in of_target) < len(of_target) / 4
+    assert RefusalCode.DRAWDOWN_LIMIT not in {verdict.code for verdict in refused}
+    last = max(fill.filled_at for fill in demo.fills[TARGET] if fill.signal_id)
+    assert last >= demo.records[-1].instant - 30 * 24 * HOUR_NS, "it acts to the end"
+
+
+def test_the_bitcoin_window_buys_and_sells_on_its_known_days(demo: Played) -> None:
+    deciding = {signal.id: signal.instant - 24 * HOUR_NS for signal in demo.signals[TREND]}
+    dated = [
+        (fill.side.value, iso_utc(deciding[fill.signal_id])[:10])
+        for fill in demo.fills[TREND]
+        if fill.instrument == "binance:BTC/USDT" and fill.signal_id
+    ]
+    assert dated == [("buy", "2020-10-21"), ("sell", "2021-01-21"), ("buy", "2021-02-08")]
 
 
 def test_every_fill_is_of_one_of_the_four_and_nobody_failed(demo: Played) -> None:

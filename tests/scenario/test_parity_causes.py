@@ -265,11 +265,11 @@ def test_a_configuration_that_was_edited(world: World, old: str, new: str, shown
 
 def test_an_edit_that_changed_nothing_is_told_and_is_no_difference(world: World) -> None:
     world.run()
-    world.edit(world.config, "max_open_seconds: 43200", "max_open_seconds: 43201")
+    world.edit(world.config, "max_age_seconds: 3600", "max_age_seconds: 3601")
     report = world.parity()
     assert report.equal
     (change,) = report.config_changes
-    assert change.endswith("max_open_seconds: 43200 -> 43201")
+    assert change.endswith("max_age_seconds: 3600 -> 3601")
 
 
 def test_other_windows_and_ports_are_no_other_configuration(world: World) -> None:
@@ -286,7 +286,7 @@ def test_a_plugin_that_was_edited(world: World) -> None:
     found = world.difference()
     assert found.cause is Cause.CODE
     assert "plugins.demo_mean_reversion.sha256: " in found.detail
-    assert found.detail.startswith("signals: recorded ")
+    assert found.detail.startswith("signals[0]: nothing recorded, {")
 
 
 def test_an_edited_plugin_and_a_candle_that_was_waited_for_are_told_apart(world: World) -> None:

@@ -67,6 +67,9 @@ def command(
     from dudzian_daemon.adapters.plots import require_plottable, write_plot
     from dudzian_daemon.app import backtest, backtest_view
 
+    if per_cycle and not as_json:
+        msg = "--per-cycle: expected --json beside it, found none; the tables for people have no row per cycle"
+        raise ConfigError(msg)
     if plot is not None:
         require_plottable(plot)  # not after minutes of work
     options = backtest.BacktestOptions(

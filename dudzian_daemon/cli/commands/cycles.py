@@ -1,21 +1,25 @@
-"""Show the controller cycles of a session, from its journal: signals, verdicts, fills, equity, or a summary of them."""
+"""Show the controller cycles of a session, from its journal: commands, signals, verdicts, fills, equity, or a summary of them.
+
+A line that does not fit its neighbours is told on stderr; whether the journal is what was written says `verify-decision-log`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.output import emit_json, emit_text, note
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 
 if TYPE_CHECKING:
-    from dudzian_daemon.adapters.journal_reader import Cycle
+    from dudzian_daemon.adapters.journal_reader import Cycle, Entry
     from dudzian_daemon.domain.events import ControllerCycle
     from dudzian_daemon.domain.history import Window
+    from dudzian_daemon.domain.records import CycleRecord
 
 #: How many cycles are listed when neither a number nor a time is given.
 DEFAULT_LIMIT = 10
@@ -52,6 +56,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of records, or one object with --summary.")] = False,
 ) -> None:
     """Works while the daemon runs and after it has ended; shows only what is durable."""
+    from dudzian_daemon.adapters.chain_check import ChainCheck
     from dudzian_daemon.adapters.data_folder import resolve
     from dudzian_daemon.config.load import load
     from dudzian_daemon.domain.summary import summarize_cycles
@@ -60,12 +65,16 @@ def command(
     window = _window(since, until, DEFAULT_LIMIT if limit is None and not whole else limit, by)
     loaded = load(config, env=os.environ)
     folder = _session_folder(resolve(data_dir, os.environ), loaded.config.artifact_name(environment), session)
-    cycles = _stored(folder, window, eventful=eventful)
+    _require_lines(folder)
+    chain = ChainCheck()
+    cycles = _stored(folder, window, chain.take, eventful=eventful)
     if summary:
         _show_summary({"log_id": folder.name, **summarize_cycles(map(_event, cycles), window)}, as_json=as_json)
-        return
-    wanted = list(window.pick(map(_Listed, cycles)))
-    _show_list([each.cycle for each in (reversed(wanted) if reverse else wanted)], as_json=as_json)
+    else:
+        wanted = list(window.pick(map(_Listed, cycles)))
+        _show_list([each.cycle for each in (reversed(wanted) if reverse else wanted)], as_json=as_json)
+    if chain.broken:
+        note(f"{chain.broken}; run: dudzian verify-decision-log {folder}")
 
 
 def _window(since: str | None, until: str | None, limit: int | None, by: str) -> Window:
@@ -88,6 +97,20 @@ def _session_folder(data_folder: Path, artifact: str, wanted: str | None) -> Pat
         msg = f"no session {f'{wanted} ' if wanted else ''}of {artifact} below {data_folder}; known: {known}; start one with: dudzian run"
         raise ConfigError(msg)
     return chosen[0].folder
+
+
+def _require_lines(folder: Path) -> None:
+    """Raises `ConfigError` when the session's folder is there and what it is for is not."""
+    from dudzian_daemon.adapters.journal_format import segments
+    from dudzian_daemon.adapters.journal_reader import entries
+
+    files = segments(folder)
+    if not files or next(entries(files[0]), None) is None:
+        found = f"no whole line in {files[0].name}" if files else "none"
+        msg = f"session {folder.name}: expected its journal as <date>-000001.jsonl in {folder}, found {found}; --session shows another one"
+        raise ConfigError(msg)
+    if (number := int(files[0].name[11:17])) > 1:
+        note(f"the first {number - 1} of the session's files are missing in {folder}; run: dudzian verify-decision-log {folder}")
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -118,16 +141,16 @@ def _event(cycle: Cycle) -> ControllerCycle:
         raise IntegrityError(msg) from None
 
 
-def _stored(folder: Path, window: Window, *, eventful: bool) -> Iterable[Cycle]:
+def _stored(folder: Path, window: Window, seen: Callable[[Entry], None], *, eventful: bool) -> Iterable[Cycle]:
     """Cycles among which those of the window are, oldest first; as little is read as the window allows."""
     from dudzian_daemon.adapters.journal_reader import latest_cycles
 
     if window.limit is not None and window.since is None and window.until is None:
-        return latest_cycles(folder, window.limit, quiet=not eventful)
-    return (cycle for cycle in _forwards(folder, window) if not (eventful and cycle.record.quiet))
+        return latest_cycles(folder, window.limit, quiet=not eventful, seen=seen)
+    return (cycle for cycle in _forwards(folder, window, seen) if not (eventful and cycle.record.quiet))
 
 
-def _forwards(folder: Path, window: Window) -> Iterator[Cycle]:
+def _forwards(folder: Path, window: Window, seen: Callable[[Entry], None]) -> Iterator[Cycle]:
     """Event time never falls, so reading starts at the segment that reaches the window and ends behind it; wall time may jump."""
     from dudzian_daemon.adapters.journal_format import segments
     from dudzian_daemon.domain.history import stamp
@@ -136,7 +159,7 @@ def _forwards(folder: Path, window: Window) -> Iterator[Cycle]:
     files = segments(folder)
     start = 0 if window.since is None or not by_instant else _segment_before(files, window.since)
     for path in files[start:]:
-        for cycle in _cycles_of(path):
+        for cycle in _cycles_of(path, seen):
             if by_instant and window.until is not None and stamp(_Listed(cycle), "instant") > window.until:
                 return
             yield cycle
@@ -153,10 +176,13 @@ def _segment_before(files: list[Path], since: int) -> int:
     return 0
 
 
-def _cycles_of(path: Path) -> Iterator[Cycle]:
+def _cycles_of(path: Path, seen: Callable[[Entry], None] | None = None) -> Iterator[Cycle]:
     from dudzian_daemon.adapters.journal_reader import entries
 
-    return (cycle for entry in entries(path) for cycle in entry.cycles())
+    for entry in entries(path):
+        if seen is not None:
+            seen(entry)
+        yield from entry.cycles()
 
 
 # -- showing -------------------------------------------------------------------------------------------------------
@@ -173,15 +199,37 @@ def _line(cycle: Cycle) -> str:
     from dudzian_daemon.kernel.clock import iso_utc
 
     record = cycle.record
-    happened = [
+    when = iso_utc(record.instant)[:19].replace("T", " ")
+    return f"{record.sequence:>6}  {when}  equity {record.equity:.2f}  {'; '.join(_happened(record)) or _nothing(record)}"
+
+
+def _happened(record: CycleRecord) -> list[str]:
+    from dudzian_daemon.domain.market import Command
+    from dudzian_daemon.domain.orders import OrderStatus
+
+    commands = [item for item in record.inputs if isinstance(item, Command)]
+    ended = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+    return [
+        *(" ".join(["command", command.name, *(f"{name}={value}" for name, value in command.arguments.items())]) for command in commands),
+        *(f"strategy {change.strategy} {change.change} ({change.reason})" for change in record.strategies),
         *(f"signal {signal.intent} {signal.instrument}" for signal in record.signals),
         *(f"{verdict.outcome} {verdict.code or ''}".rstrip() for verdict in record.verdicts),
+        *(f"order {each.instrument} {each.status} {each.code or ''}".rstrip() for each in record.results if each.status in ended),
         *(f"fill {fill.side} {fill.quantity.normalize():f} {fill.instrument} at {fill.price.normalize():f}" for fill in record.fills),
         *(f"risk {change.profile} {change.change}" for change in record.risk),
         *(f"fault {fault.unit} {fault.error}" for fault in record.faults),
     ]
-    when = iso_utc(record.instant)[:19].replace("T", " ")
-    return f"{record.sequence:>6}  {when}  equity {record.equity:.2f}  {'; '.join(happened) or 'quiet'}"
+
+
+def _nothing(record: CycleRecord) -> str:
+    """Of a cycle that is not quiet and shows none of the above: that its orders moved, else what kind of input it is of."""
+    from dudzian_daemon.domain.market import Phase, WarmUp
+
+    if record.quiet:
+        return "quiet"
+    if any(isinstance(item, WarmUp) for item in record.inputs):
+        return "warm-up"
+    return "; ".join(f"order {each.instrument} {each.status}" for each in record.results) or Phase(record.phase).name.lower()
 
 
 def _show_summary(summary: dict[str, Any], *, as_json: bool) -> None:

@@ -2,7 +2,9 @@
 
 The backtest plays the candle store with today's configuration, plugins and package; see docs/reference/parity.md for the causes.
 
-Exit codes: 0 equal, 1 differs, 2 wrong usage, or nothing that can be compared.
+The session's seals are checked first, with the key that the daemon would sign with.
+
+Exit codes: 0 equal, 1 differs, 2 wrong usage, or nothing that can be compared: a tampered session too.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.output import emit_json, emit_text, note
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ EXAMPLES = """Examples:
   dudzian parity --json | jq .difference       for programs
 """
 
-#: Changes that are listed before the rest is only counted.
-_MOST_CHANGES = 5
+#: Changes and differing paths that are listed before the rest is only counted.
+_MOST_LISTED = 5
 
 
 class ParityExit(IntEnum):
@@ -64,6 +66,7 @@ def command(
 ) -> None:
     """Play, compare, tell."""
     from dudzian_daemon.app.parity import ParityOptions, compare
+    from dudzian_daemon.app.parity_session import Seals
     from dudzian_daemon.app.preparation import RunOptions
 
     run = RunOptions(
@@ -77,6 +80,8 @@ def command(
         report = compare(ParityOptions(run=run, session=session, allow_waiting=allow_waiting), os.environ)
     except IntegrityError as error:  # exit code 1 is a verdict here
         raise ConfigError(str(error)) from None
+    if report.seals is Seals.KEY_MISSING:
+        note(f"seals {report.seals}; whether the session is what was written is not known")
     if as_json:
         emit_json(report)
     else:
@@ -96,8 +101,10 @@ def _lines(report: ParityReport) -> Iterator[str]:
     else:
         yield f"verdict      differs from cycle {difference.sequence} on, {iso_utc(difference.instant)}"
         yield f"cause        {difference.cause}: {difference.detail}"
-    for name, changes in (("config", report.config_changes), ("code", report.code_changes)):
-        for number, change in enumerate(changes[:_MOST_CHANGES]):
-            yield f"{name if not number else '':<12} {change}"
-        if len(changes) > _MOST_CHANGES:
-            yield f"{'':<12} and {len(changes) - _MOST_CHANGES} more"
+    paths = () if difference is None else tuple(map(str, difference.paths))
+    for name, texts in (("differing", paths), ("config", report.config_changes), ("code", report.code_changes)):
+        for number, text in enumerate(texts[:_MOST_LISTED]):
+            yield f"{name if not number else '':<12} {text}"
+        if len(texts) > _MOST_LISTED:
+            yield f"{'':<12} and {len(texts) - _MOST_LISTED} more, all of them with --json"
+    yield f"seals        {report.seals}"

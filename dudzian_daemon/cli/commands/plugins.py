@@ -24,7 +24,7 @@ EXAMPLES = """Examples:
   dudzian plugins check above_mean
 """
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
 PluginsDir = Annotated[
     Path | None,

@@ -5,11 +5,11 @@ Without options this is the demo: real candles that ship with the package, no ne
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dudzian_daemon.cli import session_run
 from dudzian_daemon.cli.session_run import Said, run_session, show_plan
 
 EXAMPLES = """Examples:
@@ -28,16 +28,12 @@ def command(
     environment: Annotated[
         str | None, typer.Option("--environment", "-e", help="Environment of the configuration; default: its default_environment.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Data folder: everything the daemon writes is below it.", envvar="DUDZIAN_DATA_DIR")
-    ] = None,
-    speed: Annotated[str | None, typer.Option(help="Market seconds per second of a replay: max, real or a number.")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics, /livez, /readyz on 127.0.0.1; 0: any free one.")] = None,
-    no_ui: Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")] = False,
-    plugins_dir: Annotated[
-        Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
-    ] = None,
+    config: session_run.Config = None,
+    data_dir: session_run.DataDir = None,
+    speed: session_run.Speed = None,
+    metrics_port: session_run.MetricsPort = None,
+    no_ui: session_run.NoUi = False,
+    plugins_dir: session_run.PluginsDir = None,
     pipeline_module: Annotated[
         list[str] | None, typer.Option("--pipeline-module", help="Importable module that supplies CONTROLLERS (signals only); repeat.")
     ] = None,
@@ -47,7 +43,7 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")] = False,
+    as_json: session_run.AsJson = False,
 ) -> None:
     """Run a paper session until its data ends or you press Ctrl-C (twice: at once)."""
     said: Said = {
@@ -63,4 +59,4 @@ def command(
     if dry_run:
         show_plan(as_json=as_json, **said)
         return
-    run_session(**said)
+    run_session(as_json=as_json, **said)

@@ -7,11 +7,11 @@ Telemetry of every run goes to audit/metrics/telemetry.jsonl. With --dry-run not
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dudzian_daemon.cli import session_run
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.session_run import Said, options, run_session, show_plan
 
@@ -29,23 +29,19 @@ def command(
     environment: Annotated[
         str, typer.Option("--environment", "-e", help="Environment of the configuration, by name or alias.")
     ] = "binance_paper",
-    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
+    config: session_run.Config = None,
     scheduler: Annotated[str | None, typer.Option(help="Which of runtime.multi_strategy_schedulers; default: the environment's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the set and say what would run; trade nothing.")] = False,
     emit_telemetry: Annotated[
         bool, typer.Option("--emit-telemetry", help="With --dry-run: play the set and write its telemetry. A real run always writes it.")
     ] = False,
     run_once: Annotated[bool, typer.Option("--run-once", help="End as soon as each schedule has run.")] = False,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Data folder: everything the daemon writes is below it.", envvar="DUDZIAN_DATA_DIR")
-    ] = None,
-    speed: Annotated[str | None, typer.Option(help="Market seconds per second of a replay: max, real or a number.")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics, /livez, /readyz on 127.0.0.1; 0: any free one.")] = None,
-    no_ui: Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")] = False,
-    plugins_dir: Annotated[
-        Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")] = False,
+    data_dir: session_run.DataDir = None,
+    speed: session_run.Speed = None,
+    metrics_port: session_run.MetricsPort = None,
+    no_ui: session_run.NoUi = False,
+    plugins_dir: session_run.PluginsDir = None,
+    as_json: session_run.AsJson = False,
 ) -> None:
     """Exit 0 after an orderly end or a dry run, 2 if configuration, plugins or candles are wrong."""
     said: Said = {
@@ -60,7 +56,7 @@ def command(
         "run_once": run_once,
     }
     if not dry_run:
-        run_session(**said)
+        run_session(as_json=as_json, **said)
     if emit_telemetry:
         _rehearse(said, as_json=as_json)
     else:

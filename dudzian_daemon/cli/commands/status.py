@@ -55,15 +55,18 @@ def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
     running = f"running (pid {pid})" if pid is not None else "not running; last snapshot"
     yield f"daemon       {running}, data folder {folder}"
     yield f"session      {status.environment} {status.log_id}: {status.state} {status.detail}".rstrip()
-    yield f"ready        {'yes' if status.ready and pid is not None else 'no'} {', '.join(status.not_ready)}".rstrip()
+    yield f"ready        {': '.join(filter(None, ('yes' if status.ready and pid is not None else 'no', ', '.join(status.not_ready))))}"
     yield f"event time   {iso_utc(status.instant)[:19].replace('T', ' ')} UTC, cycle {status.sequence}"
     yield f"account      equity {status.equity:.2f}, cash {status.cash:.2f}"
     for position in status.positions:
         yield f"position     {position.instrument} {position.quantity.normalize():f} of {position.strategy}, cost {position.cost:.2f}"
     if status.metrics_port is not None and pid is not None:
         yield f"metrics      http://127.0.0.1:{status.metrics_port}/metrics"
+    if status.token and pid is not None:
+        yield f"token        {status.token}"
+    was = "" if pid is not None else "was "
     for unit in status.units:
         restarts = f" ({unit.restarts} restarts)" if unit.restarts else ""
-        yield f"unit         {unit.name}: {unit.state}{restarts} {unit.detail}".rstrip()
+        yield f"unit         {unit.name}: {was}{unit.state}{restarts} {unit.detail}".rstrip()
     for name, dropped in status.dropped.items():
         yield f"dropped      {name}: {dropped} messages"

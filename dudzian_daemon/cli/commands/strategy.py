@@ -1,4 +1,6 @@
-"""Show, suspend and resume the strategies of a running daemon. A suspended strategy sees every candle and decides nothing.
+"""Show, suspend and resume the strategies of a running daemon.
+
+A suspended strategy sees every candle and decides nothing.
 
 Where the scheduler has `rbac_tokens` (CORE_SCHEDULER_TOKEN), suspending and resuming need the same token here: in the
 variable, or in the keychain entry of its name. The command file holds a proof of it, never the token.
@@ -7,7 +9,7 @@ variable, or in the keychain entry of its name. The command file holds a proof o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +32,7 @@ EXAMPLES = """Examples:
   dudzian strategy resume core_mean_reversion --json
 """
 
-app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
 _POLL_SECONDS = 0.05
 
@@ -69,34 +71,32 @@ def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     else:
         if pid is None:
             note("not running; last snapshot")
-        emit_text("\n".join(f"{line.name:<28} {line.state:<12} {', '.join(line.units)} {line.detail}".rstrip() for line in lines))
+        was = "was " if pid is None else ""
+        emit_text("\n".join(f"{line.name:<28} {was + line.state:<16} {', '.join(line.units)} {line.detail}".rstrip() for line in lines))
     raise typer.Exit(0 if pid is not None else 1)
 
 
-@app.command()
-def suspend(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Strategy, by its name in the configuration.")],
-    data_dir: DataDir = None,
-    token_id: TokenId = "scheduler-local",
-    token_env: TokenEnv = "CORE_SCHEDULER_TOKEN",
-    timeout: Timeout = 10.0,
-    as_json: AsJson = False,
-) -> None:
-    """Let a strategy decide nothing until it is resumed; its position stays. Exit 0 done, 1 refused or no answer, 2 no daemon runs."""
-    _order("suspend", name, data_dir, (token_id, token_env), timeout, as_json=as_json)
+def _ordering(order: str) -> Callable[..., None]:
+    """The command that gives this order to the daemon."""
+
+    def command(
+        name: Annotated[str, typer.Argument(metavar="ID", help="Strategy, by its name in the configuration.")],
+        data_dir: DataDir = None,
+        token_id: TokenId = "scheduler-local",
+        token_env: TokenEnv = "CORE_SCHEDULER_TOKEN",
+        timeout: Timeout = 10.0,
+        as_json: AsJson = False,
+    ) -> None:
+        _order(order, name, data_dir, (token_id, token_env), timeout, as_json=as_json)
+
+    return command
 
 
-@app.command()
-def resume(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Strategy, by its name in the configuration.")],
-    data_dir: DataDir = None,
-    token_id: TokenId = "scheduler-local",
-    token_env: TokenEnv = "CORE_SCHEDULER_TOKEN",
-    timeout: Timeout = 10.0,
-    as_json: AsJson = False,
-) -> None:
-    """Let a suspended or quarantined strategy decide again. Exit 0 done, 1 refused or no answer, 2 no daemon runs."""
-    _order("resume", name, data_dir, (token_id, token_env), timeout, as_json=as_json)
+for _name, _does in (
+    ("suspend", "Let a strategy decide nothing until it is resumed; its position stays."),
+    ("resume", "Let a suspended or quarantined strategy decide again."),
+):
+    app.command(_name, help=f"{_does} Exit 0 done, 1 refused or no answer, 2 no daemon runs.")(_ordering(_name))
 
 
 def _order(order: str, strategy: str, data_dir: Path | None, token: tuple[str, str], timeout: float, *, as_json: bool) -> None:

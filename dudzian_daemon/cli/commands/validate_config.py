@@ -1,7 +1,8 @@
-"""Check the configuration and report every problem at once, with file, line and column: unknown and duplicate keys, wrong values,
-names that do not exist, secrets. Reads core.yaml with instruments.yaml and credentials/ beside it; starts and writes nothing.
-Exit 0 if valid, else 2. Examples: `dudzian validate-config --config config/core.yaml --json`;
-`DUDZIAN__RUNTIME__METRICS_HTTP__PORT=9200 dudzian validate-config --show-origin`; `dudzian validate-config --schema > core.schema.json`.
+"""Check the configuration and report every problem at once, each with file, line and column.
+
+Told are unknown and duplicate keys, wrong values, names that do not exist, secrets, and parameters that a strategy plugin (bundled or
+your own) does not take. Read are core.yaml, with instruments.yaml and credentials/ beside it, and the plugins; nothing is started or
+written. Exit 0 if valid, else 2.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
     from dudzian_daemon.config.load import LoadedConfig
     from dudzian_daemon.config.provenance import Problem
 
+EXAMPLES = """Examples:
+
+  dudzian validate-config --config config/core.yaml --json
+
+  DUDZIAN__RUNTIME__METRICS_HTTP__PORT=9200 dudzian validate-config --show-origin
+
+  dudzian validate-config --schema > core.schema.json
+"""
+
 
 def command(
     config: Annotated[
@@ -27,6 +38,9 @@ def command(
     ] = None,
     environment: Annotated[
         str | None, typer.Option("--environment", "-e", help="Report this one only (name or alias), e.g. binance_paper.")
+    ] = None,
+    plugins_dir: Annotated[
+        Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document: valid, errors, warnings, files, environments.")] = False,
     show_origin: Annotated[bool, typer.Option("--show-origin", help="Every value with where it was set: default, file, env.")] = False,
@@ -38,12 +52,16 @@ def command(
 
         emit_json(editor_schema())
         return
+    from dudzian_daemon.app.plugin_places import plugin_folders
+    from dudzian_daemon.app.strategy_entries import looked_over
     from dudzian_daemon.config.check import ConfigErrors
     from dudzian_daemon.config.load import load
 
+    folders = plugin_folders(plugins_dir, os.environ)
     try:
         loaded = load(config, env=os.environ)
         wanted = [loaded.config.environment_id(environment)] if environment else list(loaded.config.environments)
+        unused = looked_over(loaded, folders)
     except ConfigErrors as error:
         _report_invalid(error.problems, json)
     except ConfigError as error:
@@ -51,7 +69,8 @@ def command(
 
         _report_invalid((Problem("--environment" if environment else "", 0, 0, "", str(error)),), json)
     else:
-        _report_valid(loaded, wanted, json=json, show_origin=show_origin)
+        checked = msgspec.structs.replace(loaded, warnings=(*loaded.warnings, *unused))
+        _report_valid(checked, wanted, json=json, show_origin=show_origin)
 
 
 def _report_invalid(problems: tuple[Problem, ...], json: bool) -> None:

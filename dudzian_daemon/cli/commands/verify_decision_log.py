@@ -1,17 +1,18 @@
 """Check that a decision log or journal is what was written, and whether it is all of it.
 
-Without a path: the newest session of the environment and its decision log.
+Without a path: every session of the environment and its decision log.
 
 The key is the one of a flag, else the one that the daemon would sign with; none is ever made.
 
-Exit codes: 0 intact, 1 tampered, 2 unreadable or wrong usage, 3 key missing, 4 torn tail.
+Exit codes: 0 intact, 1 tampered, 2 no log, unreadable, of another key than the expected one, or wrong usage, 3 key missing, 4 torn tail.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -35,11 +36,11 @@ _PROGRESS_FROM_BYTES: Final = 16 * 1024 * 1024
 
 EXAMPLES = """Examples:
 
-  dudzian verify-decision-log                                      the newest session
+  dudzian verify-decision-log                                      every session of the environment, and its decision log
 
   dudzian verify-decision-log logs/decision_journal/demo.jsonl --hmac-key-file risk-ci.key --expected-key-id risk-ci
 
-  dudzian verify-decision-log data/journal --json                  all sessions, for programs
+  dudzian verify-decision-log data/journal --json                  those of all environments, for programs
 """
 
 
@@ -54,7 +55,17 @@ class VerifyExit(IntEnum):
 
 
 #: Of several logs the first of these that occurs is the verdict on all.
-_WORST_FIRST: Final = (VerifyExit.TAMPERED, VerifyExit.UNREADABLE, VerifyExit.KEY_MISSING, VerifyExit.TORN_TAIL)
+_WORST_FIRST: Final = {
+    "tampered": VerifyExit.TAMPERED,
+    "not_a_log": VerifyExit.UNREADABLE,
+    "other_key": VerifyExit.UNREADABLE,
+    "unreadable": VerifyExit.UNREADABLE,
+    "key_missing": VerifyExit.KEY_MISSING,
+    "torn_tail": VerifyExit.TORN_TAIL,
+    "intact": VerifyExit.INTACT,
+}
+#: So many intact logs are described each; of more, found without a path, only the first (the newest session) and the last.
+_MOST_DESCRIBED: Final = 4
 
 
 def command(
@@ -63,9 +74,9 @@ def command(
     hmac_key_file: Annotated[Path | None, typer.Option("--hmac-key-file", help="File with the key as hex or base64 text.")] = None,
     hmac_key: Annotated[str | None, typer.Option("--hmac-key", help="The key itself; other users can see it.")] = None,
     hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None,
-    expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Fail if the log names another key.")] = None,
+    expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Judge no log that names another key.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept logs declared unsigned in their first line.")] = False,
-    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose newest session, when no path is given.")] = None,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose sessions, when no path is given.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
     config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -77,7 +88,8 @@ def command(
 
     if path is not None and log is not None:
         raise _usage("give the log once: as PATH or by --log")
-    sources = _sources(path or log, environment, data_dir, config)
+    given = path or log
+    sources = _sources(given, environment, data_dir, config)
     key = _given_key(hmac_key_file, hmac_key, hmac_key_env) or (lambda key_id: _daemons_key(key_id, config))
     with _progress(sources) as advance:
         terms = Terms(
@@ -88,17 +100,21 @@ def command(
             progress=advance,
         )
         reports = [verify_log(source, terms) for source in sources]
-    codes = {_code(report) for report in reports}
-    code = next((candidate for candidate in _WORST_FIRST if candidate in codes), VerifyExit.INTACT)
-    document = {"verdict": code.name.lower(), "exit_code": int(code), "logs": reports}
+    counts = Counter(map(_verdict, reports))
+    verdict = next(word for word in _WORST_FIRST if counts[word])
+    document = {"verdict": verdict, "exit_code": int(_WORST_FIRST[verdict]), "counts": counts, "logs": reports}
     if report_output is not None:
         _write_report(report_output, document)
     if json:
         emit_json(document)
-    for report in [] if json else reports:
-        if not quiet or _code(report) is not VerifyExit.INTACT:
-            emit_text(_describe(report))
-    raise typer.Exit(code)
+    else:
+        described = reports if given is not None or len(reports) <= _MOST_DESCRIBED else [reports[0], reports[-1]]
+        for report in reports:
+            if _verdict(report) != "intact" or (not quiet and report in described):
+                emit_text(_describe(report))
+        if len(reports) > 1 and not quiet:
+            emit_text(_summary(reports, counts, sum(source.log_id is not None for source in sources)))
+    raise typer.Exit(_WORST_FIRST[verdict])
 
 
 def _usage(text: str) -> Exception:
@@ -116,7 +132,7 @@ def _sources(given: str | None, environment: str | None, data_dir: Path | None, 
         return [Source(label="stdin", stream=unpacked(sys.stdin.buffer))]
     root = resolve(data_dir, os.environ)
     if given is None:
-        return _newest(root, environment, config)
+        return _all_of(root, environment, config)
     path = Path(given)
     if not path.exists() and (root / path).exists():
         path = root / path
@@ -126,8 +142,8 @@ def _sources(given: str | None, environment: str | None, data_dir: Path | None, 
     return found
 
 
-def _newest(root: Path, environment: str | None, config: Path | None) -> list[Source]:
-    """The newest session of the environment and the decision log written beside it."""
+def _all_of(root: Path, environment: str | None, config: Path | None) -> list[Source]:
+    """The sessions of the environment, newest first, and the decision log written beside them."""
     from dudzian_daemon.adapters.journal_format import journal_folder
     from dudzian_daemon.adapters.journal_reader import sessions
     from dudzian_daemon.adapters.log_sources import find_logs
@@ -136,12 +152,13 @@ def _newest(root: Path, environment: str | None, config: Path | None) -> list[So
     configuration = load(config, env=os.environ).config
     name = configuration.environment_id(environment)
     artifact = configuration.artifact_name(name)
-    newest = sessions(root, artifact)[:1]
-    if not newest:
+    found = sessions(root, artifact)
+    if not found:
         folder = journal_folder(root, artifact)
         raise _usage(f"expected a session of {name} in {folder}, found none; start one: dudzian run --environment {name}")
     decision_log = root / configuration.risk.decision_log.path / f"{artifact}.jsonl"
-    return find_logs(newest[0].folder) + (find_logs(decision_log) if decision_log.exists() else [])
+    places = [*(session.folder for session in found), *([decision_log] if decision_log.exists() else [])]
+    return [source for place in places for source in find_logs(place)]
 
 
 def _given_key(file: Path | None, text: str | None, variable: str | None) -> Callable[[str], SigningKey | None] | None:
@@ -201,17 +218,23 @@ def _progress(sources: list[Source]) -> Iterator[Callable[[int], None] | None]:
         yield lambda done: bar.advance(task, done)
 
 
-def _code(report: LogReport) -> VerifyExit:
-    if report.integrity == "intact":
-        return VerifyExit.TORN_TAIL if report.torn_bytes else VerifyExit.INTACT
-    return VerifyExit[report.integrity.upper()]
+def _verdict(report: LogReport) -> str:
+    return "torn_tail" if report.integrity == "intact" and report.torn_bytes else report.integrity
+
+
+def _summary(reports: Sequence[LogReport], counts: Counter[str], sessions: int) -> str:
+    verdicts = ", ".join(f"{counts[word]} {word.replace('_', ' ')}" for word in _WORST_FIRST if counts[word])
+    signed, unsigned = sum(report.signed for report in reports), sum(report.unsigned for report in reports)
+    return f"checked {len(reports)} logs, {sessions} of them sessions: {verdicts}; entries {signed} signed, {unsigned} unsigned"
 
 
 def _describe(report: LogReport) -> str:
-    finding = report.finding
-    if finding is not None:
-        sequence = "" if finding.sequence is None else f" (sequence {finding.sequence})"
-        return f"TAMPERED at {finding.file} line {finding.line}{sequence}: expected {finding.expected}, found {finding.found}"
+    if report.finding is not None:
+        return str(report.finding)
+    if report.integrity == "not_a_log":
+        return f"not a decision log: {report.log}: {report.reason}"
+    if report.integrity == "other_key":
+        return f"other key: {report.log} is signed by key {report.reason}, which is not the expected one; it was not judged"
     if report.integrity == "key_missing":
         return f"key missing: {report.log} is signed by key {report.reason}, which is not on this machine; give it by --hmac-key-file"
     if report.integrity == "unreadable":
@@ -232,6 +255,8 @@ def _counts(report: LogReport) -> str:
 def _ending(report: LogReport) -> str:
     if report.torn_bytes:
         return f"intact up to line {report.entries}, then {report.torn_bytes} bytes of a line that a crash cut off"
+    if report.projection and report.completeness == "stopped":  # of its writer, whatever became of the session
+        return "its last writer has ended as it should; the next session goes on in it"
     return {
         "closed": "ends with `closed`",
         "stopped": "ends with `stopped`, may be resumed",

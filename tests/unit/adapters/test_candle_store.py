@@ -294,6 +294,24 @@ def test_no_flipped_bit_is_ever_read_as_data(store: ParquetCandleStore) -> None:
         path.write_bytes(files[path])
 
 
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"", lambda content: bytes(len(content))])
+def test_verifying_finds_what_reading_would_and_only_where_it_would_read(
+    store: ParquetCandleStore, damage: Callable[[bytes], bytes]
+) -> None:
+    store.write(DAILY, bars(DAILY, at(2024, 1), 60), source="test")
+    path = january(store)
+    store.verify(DAILY, *ALWAYS)
+    path.write_bytes(damage(path.read_bytes()))
+    for look in (store.verify, store.read):
+        with pytest.raises(IntegrityError) as caught:
+            look(DAILY, at(2024, 1, 31), at(2024, 2, 3))
+        assert str(path) in str(caught.value)
+    store.verify(DAILY, at(2024, 2), at(2024, 3))
+    path.unlink()
+    with pytest.raises(IntegrityError, match="the file is gone"):
+        store.verify(DAILY, *ALWAYS)
+
+
 @pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"", lambda content: content + b"\0"])
 def test_a_file_of_another_length_is_damaged(store: ParquetCandleStore, damage: Callable[[bytes], bytes]) -> None:
     store.write(DAILY, bars(DAILY, at(2024, 1), 5), source="test")

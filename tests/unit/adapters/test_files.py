@@ -109,6 +109,16 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         write_atomic(tmp_path / "absent" / "file", b"")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc makes no folders")
+def test_a_folder_that_cannot_be_made_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (Path("/proc/dudzian/deeper"), tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(ConfigError) as caught:
+            ensure_dir(path)
+        assert str(caught.value).startswith(f"the folder {path} cannot be made (")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     write_atomic(tmp_path / "file", b"")
     with pytest.raises(ConfigError, match=r"expected a folder at .*file"):

@@ -352,6 +352,25 @@ def test_a_released_file_takes_no_more_lines(tmp_path: Path) -> None:
         log.commit_now()
 
 
+def test_the_last_commit_takes_the_quiet_cycles_too_and_nothing_comes_after_it(journal: SessionJournal) -> None:
+    for sequence in range(1, 4):
+        journal.append(quiet_cycle(sequence), wall={})
+    assert journal.commit_last(lambda: True)
+    assert verdict(journal.path) == ("intact", "open", 3)
+    journal.append(fill_cycle(4), wall={})
+    with pytest.raises(StorageError, match="is closed"):
+        journal.commit_last(lambda: True)
+    assert verdict(journal.path) == ("intact", "open", 3)
+
+
+async def test_the_last_commit_writes_nothing_when_the_other_thread_moved(journal: SessionJournal) -> None:
+    journal.append(fill_cycle(1), wall={})
+    assert not await anyio.to_thread.run_sync(journal.commit_last, lambda: False)
+    with pytest.raises(StorageError, match="is closed"):
+        await journal.commit()
+    assert await anyio.to_thread.run_sync(verdict, journal.path) == ("intact", "open", 0)
+
+
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"precious")

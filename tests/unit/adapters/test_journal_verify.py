@@ -204,7 +204,37 @@ def test_without_its_key_a_log_is_not_judged() -> None:
 
 def test_the_expected_key_id_is_enforced() -> None:
     assert judge(sample(), Terms(key=lambda _: KEY, expected_key_id="risk-ci")).integrity == "intact"
-    assert judge(sample(), Terms(key=lambda _: KEY, expected_key_id="risk-prod")).integrity == "tampered"
+    report = judge(sample(), Terms(key=lambda _: KEY, expected_key_id="risk-prod"))
+    assert (report.integrity, report.reason, report.finding) == ("other_key", "risk-ci", None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"root:x:0:0:root:/root:/bin/bash\nbin:x:1:1:bin:/bin:/usr/bin/nologin\n",
+        b"{}\n",
+        b'{"level":"info","event":"started"}\n' * 5,
+        b"\x7fELF\x02\x01\x01\0\0" * 50,
+        b"\n\n",
+        b"\0" * 100,
+        b"{",
+    ],
+)
+def test_what_is_no_log_at_all_is_not_called_tampered(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "passwd"
+    path.write_bytes(content)
+    (source,) = find_logs(path)
+    assert (verify_log(source, TERMS).integrity, judge(content).integrity) == ("not_a_log", "not_a_log")
+
+
+def test_a_log_stays_one_whatever_became_of_its_first_line(tmp_path: Path) -> None:
+    first, *rest = sample().splitlines(keepends=True)
+    for spoiled in (b"hello\n", b"\n", first[1:], first[:-4] + b"\n", first.replace(b",", b", ")):
+        report = judge(b"".join([spoiled, *rest]))
+        assert (report.integrity, report.finding and report.finding.line) == ("tampered", 1)
+    path = write_session(tmp_path, small_session())
+    path.write_bytes(b"hello\n")
+    assert [verify_log(source, TERMS).integrity for source in find_logs(path)] == ["tampered"]
 
 
 @pytest.mark.parametrize("size", [1, 40, 300])
@@ -225,7 +255,7 @@ def test_whole_lines_cut_off_the_end_need_a_head() -> None:
     assert (report.integrity, report.completeness, report.proof) == ("intact", "open", "unproven: no head")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"{"])
+@pytest.mark.parametrize("content", [b"", b'{"d":{"kind":"gen'])
 def test_a_log_without_a_whole_line_is_unreadable(content: bytes) -> None:
     report = judge(content)
     assert report.integrity == "unreadable"
@@ -400,7 +430,7 @@ class TestFiles:
 @given(st.binary(max_size=400), st.booleans())
 def test_no_bytes_raise(content: bytes, after_a_good_start: bool) -> None:
     report = judge((sample() if after_a_good_start else b"") + content)
-    assert report.integrity in (("tampered", "intact") if after_a_good_start else ("tampered", "unreadable", "intact"))
+    assert report.integrity in (("tampered", "intact") if after_a_good_start else ("tampered", "unreadable", "not_a_log", "intact"))
     assert (report.integrity == "intact") == (after_a_good_start and content == b"")
 
 
@@ -426,6 +456,7 @@ def test_no_damage_raises_or_passes(data: st.DataObject) -> None:
 )
 def test_any_json_in_place_of_a_line_is_found(value: object) -> None:
     line = msgspec.json.encode(value)
-    assert judge(line + b"\n").integrity == "tampered"
+    assert judge(line + b"\n").integrity in ("not_a_log", "tampered")
+    assert judge(sample() + line + b"\n").integrity == "tampered"
     for member in (b'{"d":%b,"w":{},"s":{}}', b'{"d":{},"w":%b,"s":{"content":1}}', b'{"d":{},"w":{},"s":%b}'):
         assert judge(sample() + member.replace(b"%b", line) + b"\n").integrity == "tampered"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, WriteReport
-from dudzian_daemon.adapters.seed import SeedWindow, cache_of, seed_store, seeded_candles
+from dudzian_daemon.adapters.seed import SeedSeries, SeedWindow, cache_of, planned, seed_store, seeded_candles
+from dudzian_daemon.config.load import load
 from dudzian_daemon.config.schema import Environment
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import DAY_NS, GRANULARITIES, HOUR_NS, Candle, Instrument, Series
@@ -83,23 +85,93 @@ def test_bars_begin_and_end_inside_the_window() -> None:
     assert [candle.end - START for candle in seeded_candles(BTC, chosen)] == [8 * HOUR_NS, 12 * HOUR_NS]
 
 
+def test_a_second_venue_follows_the_first_and_strays_a_little() -> None:
+    chosen = window(1, granularity="30s")
+    there = msgspec.structs.replace(BTC, venue="kraken", tick_size=Decimal("0.1"))
+    first, second = seeded_candles(BTC, chosen), seeded_candles(there, chosen, market=BTC.key)
+    apart = [(other.close / candle.close - 1.0) * 10_000 for candle, other in zip(first, second, strict=True)]
+    assert max(map(abs, apart)) <= 22.5
+    assert min(apart) < -10
+    assert max(apart) > 10
+    assert max(abs(after - before) for before, after in pairwise(apart)) < 1.0, "no jumps"
+    assert {candle.instrument for candle in second} == {there.key}
+
+
+def of(instrument: Instrument, window: SeedWindow) -> SeedSeries:
+    return SeedSeries(instrument=instrument, window=window, market=instrument.key)
+
+
 def test_seeding_more_adds_and_never_revises(tmp_path: Path) -> None:
     store = ParquetCandleStore(tmp_path)
-    told: list[Instrument] = []
-    assert seed_store(store, [BTC, XRP], window(30), done=told.append) == dict.fromkeys([BTC.key, XRP.key], WriteReport(added=30, months=1))
-    assert told == [BTC, XRP]
-    earlier = window(90, start=START - 30 * DAY_NS)
-    assert seed_store(store, [BTC], earlier, done=told.append) == {BTC.key: WriteReport(added=60, unchanged=30, months=3)}
-    assert store.read(Series(BTC.key, "1d"), 0, START + 365 * DAY_NS) == seeded_candles(BTC, earlier)
+    told: list[SeedSeries] = []
+    both = [of(BTC, window(30)), of(XRP, window(30))]
+    days = [each.series for each in both]
+    assert seed_store(store, both, done=told.append) == dict.fromkeys(days, WriteReport(added=30, months=1))
+    assert told == both
+    earlier = of(BTC, window(90, start=START - 30 * DAY_NS))
+    assert seed_store(store, [earlier], done=told.append) == {days[0]: WriteReport(added=60, unchanged=30, months=3)}
+    assert store.read(days[0], 0, START + 365 * DAY_NS) == seeded_candles(BTC, earlier.window)
 
 
 def test_a_dry_run_writes_nothing_but_refuses_as_the_real_one(tmp_path: Path) -> None:
     store = ParquetCandleStore(tmp_path / "cache")
-    assert seed_store(store, [BTC], window(), done=lambda _: None, dry_run=True) == {BTC.key: WriteReport(added=60)}
+    plan = [of(BTC, window())]
+    assert seed_store(store, plan, done=lambda _: None, dry_run=True) == {plan[0].series: WriteReport(added=60)}
     assert not store.root.exists()
-    store.write(Series(BTC.key, "1d"), seeded_candles(BTC, window(1)), source="exchange")
+    store.write(plan[0].series, seeded_candles(BTC, window(1)), source="exchange")
     with pytest.raises(ConfigError, match="never share a store"):
-        seed_store(store, [BTC], window(), done=lambda _: None, dry_run=True)
+        seed_store(store, plan, done=lambda _: None, dry_run=True)
+
+
+# -- which series ------------------------------------------------------------------------------------------------------
+
+CONFIG = load(Path(__file__).parents[3] / "config" / "core.yaml", env={}).config
+
+
+def plan(
+    environment: str = "binance_paper", days: int = 60, most_rows: int = 20_000, granularities: Sequence[str] = ()
+) -> list[SeedSeries]:
+    end = START + days * DAY_NS
+    return planned(CONFIG, environment, START, end, seed=0, most_rows=most_rows, granularities=granularities)
+
+
+def test_every_series_that_is_scheduled_is_planned_and_days_of_everything() -> None:
+    found = {each.series for each in plan()}
+    days = {Series(instrument.key, "1d") for instrument in CONFIG.universe("binance_paper")}
+    assert len(days) == 8
+    scheduled = {
+        Series("binance:BTC/USDT", "5m"),
+        Series("binance:ETH/USDT", "5m"),
+        Series("binance:BTC/USDT", "30s"),
+        Series("kraken:BTC/USDT", "30s"),
+    }
+    assert found == days | scheduled
+    assert {each.instrument.key: each.market for each in plan()}["kraken:BTC/USDT"] == "binance:BTC/USDT"
+
+
+def test_chosen_granularities_are_of_every_instrument_and_of_the_other_venues_that_take_them() -> None:
+    assert {(each.instrument.venue, each.window.granularity) for each in plan(granularities=["1h"])} == {("binance", "1h")}
+    halves = plan(granularities=["30s", "1h"])
+    assert [each.instrument.venue for each in halves].count("kraken") == 1
+    assert len(halves) == 8 + 8 + 1
+
+
+def test_a_derived_venue_needs_no_candles() -> None:
+    assert {each.instrument.venue for each in plan("demo")} == {"binance"}
+
+
+@pytest.mark.parametrize(
+    ("most_rows", "granularity", "kept_ns"),
+    [
+        (20_000, "1d", 60 * DAY_NS),
+        (20_000, "30s", 6 * DAY_NS),  # 2,880 a day
+        (17_279, "5m", 59 * DAY_NS),  # 288 a day
+        (100, "30s", 3_000 * 10**9),  # less than a day
+    ],
+)
+def test_a_long_series_gets_its_last_rows_in_whole_days(most_rows: int, granularity: str, kept_ns: int) -> None:
+    windows = {each.window for each in plan(most_rows=most_rows) if each.window.granularity == granularity}
+    assert windows == {SeedWindow(granularity=granularity, start=START + 60 * DAY_NS - kept_ns, end=START + 60 * DAY_NS, seed=0)}
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path: Path) -> None:

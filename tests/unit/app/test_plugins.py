@@ -125,7 +125,7 @@ def test_a_name_that_is_not_there_comes_with_a_suggestion(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["../example", "strategies/example", "", "a b", "example.py"])
 def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
     write(tmp_path, GOOD)
-    assert "no such file" in refusal(tmp_path / "strategies" / "..", name)
+    assert "expected a name in lower_snake_case" in refusal(tmp_path / "strategies" / "..", name)
 
 
 def test_two_of_one_name_are_none(tmp_path: Path) -> None:
@@ -137,8 +137,30 @@ def test_two_of_one_name_are_none(tmp_path: Path) -> None:
         load_plugin("strategies", "example", [one, other])
     assert str(caught.value) == (
         f"plugin strategies/example: there are 2 of this name: {one / 'strategies' / 'example.py'} (user) and "
-        f"{other / 'strategies' / 'example.py'} (user); rename all but one"
+        f"{other / 'strategies' / 'example.py'} (user); rename all but one, and `plugin:` in the configuration where it is meant"
     )
+
+
+def test_a_name_of_the_bundled_folder_is_taken_and_only_for_who_asks(tmp_path: Path) -> None:
+    path = write(tmp_path, "raise AssertionError('it was run')\n", "daily_trend")
+    folders = plugin_folders(tmp_path, {})
+    with pytest.raises(PluginError) as caught:
+        load_plugin("strategies", "daily_trend", folders)
+    shipped = bundled("plugins") / "strategies" / "daily_trend.py"
+    assert str(caught.value) == (
+        f"plugin strategies/daily_trend: there are 2 of this name: {shipped} (bundled) and {path} (user); rename {path}, "
+        "and `plugin:` in the configuration where it is meant"
+    )
+    assert load_plugin("strategies", "mean_reversion", folders).name == "mean_reversion"
+
+
+def test_a_file_whose_name_is_none(tmp_path: Path) -> None:
+    write(tmp_path, GOOD, "Bad-Name")
+    assert refusal(tmp_path, "Bad-Name") == (
+        "plugin strategies/Bad-Name: expected a name in lower_snake_case (small letters, digits and _, a letter first), "
+        "found 'Bad-Name'; rename the file to bad_name.py"
+    )
+    assert "Bad-Name" not in refusal(tmp_path, "bad_name")
 
 
 def test_what_runs_is_what_is_recorded_not_old_byte_code(tmp_path: Path) -> None:

@@ -166,8 +166,8 @@ def make_folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (Path.unlink, "core.yaml: no such file"),
-        (make_folder, "core.yaml: expected a file, found a folder or device"),
+        (Path.unlink, "core.yaml: no such file; expected the main configuration file, named by --config or DUDZIAN_CONFIG"),
+        (make_folder, "core.yaml: expected a file, found a folder or device; name the file itself"),
         (write(b"# ok\nname: caf\xe9\n"), "core.yaml:2:10: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (write(b"#" * (MAX_BYTES + 1)), "core.yaml: larger than 128 KiB; this is no configuration"),
         (write(b""), "core.yaml:1:1: expected sections (key: value), found nothing"),
@@ -207,4 +207,6 @@ def test_the_files_beside_it_are_checked_too(folder: Path, problems: Problems, r
 
 def test_without_instruments_beside_it(folder: Path, problems: Problems) -> None:
     (folder / "instruments.yaml").unlink()
-    assert texts(problems(folder / "core.yaml"), folder) == ["instruments.yaml: no such file"]
+    assert texts(problems(folder / "core.yaml"), folder) == [
+        "instruments.yaml: no such file; it belongs beside the main configuration file"
+    ]

@@ -14,7 +14,7 @@ from dudzian_daemon.domain.market import HOUR_NS, Candle, Gap, Phase, Series, Ti
 from dudzian_daemon.domain.orders import Intent, OrderStatus, RefusalCode, Side, Signal
 from dudzian_daemon.domain.ports import MarketView, Position
 from dudzian_daemon.domain.records import StrategyChange
-from dudzian_daemon.testing.market import START_NS, Bar, candles, schedule, spec
+from dudzian_daemon.testing.market import START_NS, Bar, candles, instrument, schedule, spec
 from tests.unit.trading.desk import (
     BTC,
     BTC_1D,
@@ -211,6 +211,57 @@ def test_a_strategy_with_too_many_faults_is_quarantined_and_its_position_closed(
     assert changes == [(hour(4), StrategyChange(strategy="bad", change="quarantined", reason="faults"))]
     assert len(session.faults) == 3
     assert [(fill.strategy, fill.side) for fill in session.fills] == [("bad", Side.BUY), ("bad", Side.SELL), ("good", Side.BUY)]
+
+
+class Counted(Breaking):
+    """Counts the calls of its code in which it raises."""
+
+    calls = 0
+
+    def on_candle(self, state: Seen, candle: Candle) -> None:
+        self.calls += 1
+        super().on_candle(state, candle)
+
+
+def test_a_warm_up_is_broken_off_at_the_fault_that_quarantines() -> None:
+    bad = Counted("on_candle")
+    plans = [schedule("bad", [BTC, ETH]), schedule("good", [ETH])]
+    good = Scripted({hour(1): [enter(ETH.key)]}, warm_up=3)
+    session = Desk(spec({"bad": bad, "good": good}, plans, [BTC, ETH], profiles={"balanced": WIDE}))
+    history = {series.instrument: candles(series, [10.0] * 50, start=hour(-50)) for series in (BTC_1H, ETH_1H)}
+    warm = tuple(WarmUp(START_NS, key, "1h", hour(-50), START_NS, 50, key) for key in history)
+    (record,) = session.ticks([Tick(START_NS, Phase.REVISION, warm, history)])
+    assert (bad.calls, [fault.where for fault in record.faults]) == (3, ["on_candle"] * 3)
+    assert record.strategies == (StrategyChange(strategy="bad", change="quarantined", reason="faults"),)
+    session.feed(flat_hours(2), flat_hours(2, 10.0, series=ETH_1H))
+    assert bad.calls == len(session.faults) == 3
+    assert [fill.strategy for fill in session.fills] == ["good"]
+
+
+def test_within_one_tick_too_the_last_fault_is_the_last_call() -> None:
+    pairs = [instrument(f"C{number}") for number in range(5)]
+    bad = Rubbish(raising)
+    session = Desk(spec({"bad": bad}, [schedule("bad", pairs)], pairs, profiles={"balanced": WIDE}, quarantine_after=4))
+    session.feed(*[candles(Series(pair.key, "1h"), [10.0]) for pair in pairs])
+    assert [fault.unit for fault in session.faults] == [f"bad[{pair.key}]" for pair in pairs[:4]]
+    assert [change.change for record in session.records for change in record.strategies] == ["quarantined"]
+
+
+def test_a_quarantined_strategy_is_not_told_of_gaps_nor_made_anew() -> None:
+    session = beside(Breaking("on_gap"))
+    session.command("quarantine", now=START_NS - 1, strategy="bad")
+    session.ticks([Tick(START_NS, Phase.REVISION, (Gap(START_NS, BTC.key, "1h", START_NS - HOUR_NS, START_NS),))])
+    assert session.faults == []
+
+
+def test_one_that_is_resumed_has_all_its_faults_again() -> None:
+    session = desk(strategy=Breaking("on_candle"))
+    session.feed(flat_hours(4))
+    session.command("resume", strategy="told")
+    session.feed(flat_hours(4, start=hour(4)))
+    assert len(session.faults) == 6
+    changes = [change.change for record in session.records for change in record.strategies]
+    assert changes == ["quarantined", "resumed", "quarantined"]
 
 
 def test_a_suspended_strategy_sees_and_does_not_speak() -> None:

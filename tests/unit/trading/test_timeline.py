@@ -56,6 +56,16 @@ def test_a_coarser_series_gives_closes_only_and_shares_the_tick_of_its_instant()
     ]
 
 
+def test_a_coarser_series_executes_until_the_finer_one_begins() -> None:
+    days = candles(BTC_1D, [100.0, 101.0, 102.0])
+    hours = candles(BTC_1H, [101.0] * 24, start=START_NS + DAY_NS)
+    opens = [item for tick in candle_ticks({BTC_1H: hours, BTC_1D: days}) for item in tick.inputs if isinstance(item, OpenPrint)]
+    assert [(item.instant, item.granularity) for item in opens] == [
+        (START_NS, "1d"),
+        *((START_NS + DAY_NS + number * HOUR_NS, "1h") for number in range(24)),
+    ]
+
+
 def test_the_order_is_strictly_increasing_and_no_instant_and_phase_has_two_ticks() -> None:
     ticks = list(candle_ticks(DAY_ROWS))
     order = keys(ticks)
