@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from dudzian_daemon.adapters.keychain import find_token
-from dudzian_daemon.app.commands import usable
+from dudzian_daemon.app.tokens import usable
 from dudzian_daemon.config.schema import KillSwitchToken
 from dudzian_daemon.domain.errors import ConfigError, DudzianError, Retryable
 from dudzian_daemon.kernel import logs

@@ -55,7 +55,7 @@ class Played:
         arranged = arrange(BacktestOptions(config=ROOT / "config" / "core.yaml", environment="demo", data_dir=data_dir), {})
         cycles = Cycles()
         self.trips = simulate(arranged.core, arranged.windows, arranged.store, recorder=cycles).trips
-        self.config = arranged.prepared.config
+        self.config, self.preset = arranged.prepared.config, arranged.prepared.spec.preset
         self.records = cycles.records
         self.fills = {name: [fill for record in self.records for fill in record.fills if fill.strategy == name] for name in DEMO}
         self.signals = {name: [said for record in self.records for said in record.signals if said.strategy == name] for name in DEMO}
@@ -86,8 +86,7 @@ def test_each_opens_and_closes_positions_by_its_own_signals(demo: Played, name: 
 def test_the_arbitrage_enters_only_where_it_covers_its_costs(demo: Played) -> None:
     """Four fills, each with fee and slippage, and the spread it closes at: an entry has to be above that."""
     parameters = {str(name): float(str(value)) for name, value in demo.config.strategy(ARBITRAGE).parameters.items()}
-    paper = demo.config.paper("demo")
-    costs = 4 * (float(paper.taker_fee) + float(paper.slippage_bps) / 10_000)
+    costs = 4 * (float(demo.preset.taker_fee) + float(demo.preset.slippage_bps) / 10_000)
     assert parameters["spread_entry"] > costs + parameters["spread_exit"]
     profits = [trip.profit for trip in demo.trips.done if trip.strategy == ARBITRAGE]
     assert len(profits) >= 10
