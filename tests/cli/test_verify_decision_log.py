@@ -189,8 +189,8 @@ class TestUsage:
         assert verify(tmp_path / place, "--hmac-key", KEY_TEXT).code == 2
 
     def test_a_file_that_is_no_log(self, verify: Callable[..., Done], tmp_path: Path) -> None:
-        path = tmp_path / "passwd"
-        path.write_text("root:x:0:0:root:/root:/bin/bash\nbin:x:1:1:bin:/bin:/usr/bin/nologin\n", encoding="ascii")
+        path = tmp_path / "accounts"
+        path.write_text("operator:x:0:0:operator\nanalyst:x:1:1:analyst\n", encoding="ascii")
         done = verify(path, "--hmac-key", KEY_TEXT)
         expected = "expected lines of a journal or decision log (members d, w and s), found none"
         assert (done.code, done.out) == (2, f"not a decision log: {path}: {expected}\n")

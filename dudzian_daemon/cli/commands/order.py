@@ -1,4 +1,4 @@
-"""Orders by hand: place, cancel, close. They pass the risk gate like all others, under the risk profile `manual`."""
+"""Place, cancel or close orders by hand, through the same risk gate, under the profile `manual`."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def test_the_expected_key_id_is_enforced() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"root:x:0:0:root:/root:/bin/bash\nbin:x:1:1:bin:/bin:/usr/bin/nologin\n",
+        b"name:x:0:0:name:operator\nbin:x:1:1:bin:/bin:/usr/bin/nologin\n",
         b"{}\n",
         b'{"level":"info","event":"started"}\n' * 5,
         b"\x7fELF\x02\x01\x01\0\0" * 50,

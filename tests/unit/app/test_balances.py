@@ -121,5 +121,4 @@ def test_an_asset_that_a_traded_pair_converts_is_taken(tmp_path: Path) -> None:
 
 def test_maintenance_margins_are_those_of_the_profiles_names_unless_they_say_their_own(tmp_path: Path) -> None:
     found = {name: each.maintenance_margin_pct for name, each in spec(tmp_path).profiles.items()}
-    assert {name: found[name] for name in ("conservative", "balanced", "aggressive")} == {
-        "conservative": Decimal("0.30"), "balanced": Decimal("0.20"), "aggressive": Decimal("0.10")}  # fmt: skip
+    assert {name: found[name] for name in ("balanced", "aggressive")} == {"balanced": Decimal("0.20"), "aggressive": Decimal("0.10")}
