@@ -20,8 +20,23 @@ GOLDEN_PYTHONS = ("3.11", "3.12", "3.13")
 GOLDEN_SCRIPT = ROOT / "tests" / "scenario" / "golden_chain.py"
 GOLDEN_HOME = ROOT / ".nox" / "golden"
 
+#: Where every branch is run by a test: gate, simulator, ledger, and the arithmetic under them.
+MONEY = (
+    *("catastrophe", "limits", "pre_trade", "rates", "reservations", "risk_engine", "risk_states"),
+    *("executions", "matching", "order_book", "paper_execution", "resting_orders"),
+    *("entries", "funding", "ledger", "margin"),
+    *("../domain/fees", "../domain/fills", "../domain/risk", "../domain/sizing"),
+)
+MONEY_TESTS = (
+    "tests/unit/trading",
+    "tests/unit/domain",
+    "tests/scenario",
+    "tests/test_risk_engine.py",
+    "tests/test_paper_trading_integration.py",
+)
+
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["format", "lint", "types", "layers", "tests"]
+nox.options.sessions = ["format", "lint", "types", "layers", "tests", "money"]
 
 
 @nox.session
@@ -60,6 +75,16 @@ def layers(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but the long ones, on two processes; `nox -s tests -- PATH -k WORD` runs what is named, on one."""
     _python(session, "pytest", *(session.posargs or ("-n", "2")))
+
+
+@nox.session
+def money(session: nox.Session) -> None:
+    """Branch coverage of what decides about money is whole, by its own tests alone."""
+    _python(
+        session, "pytest", "-n", "2", "-q", "--cov=dudzian_daemon.trading", "--cov=dudzian_daemon.domain", "--cov-report=", *MONEY_TESTS
+    )
+    files = ",".join(f"*/{Path('dudzian_daemon/trading', f'{name}.py').as_posix().replace('trading/../', '')}" for name in MONEY)
+    _python(session, "coverage", "report", f"--include={files}", "--fail-under=100", "--show-missing", "--skip-covered")
 
 
 @nox.session

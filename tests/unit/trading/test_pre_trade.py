@@ -397,3 +397,14 @@ def test_links_that_make_no_sense_are_refused(fault: str) -> None:
     }[fault]
     found = verdict(desk, legs=legs, link="bracket")
     assert (found.code, found.rule) == (RefusalCode.INVALID_ORDER, "link")
+
+
+def test_a_fill_of_an_order_that_reserves_nothing_any_more_reserves_nothing_again() -> None:
+    desk = account()
+    answer = bracket(desk)
+    assert isinstance(answer, ApprovedGroup)
+    (entry, *_) = made_orders(answer)
+    desk.gate.release(entry.id)
+    before = dict(desk.gate.reservations.open)
+    desk.gate.filled(msgspec.structs.replace(entry, filled=Decimal(1)), fill(1, Side.BUY, "g1"), Decimal(1))
+    assert desk.gate.reservations.open == before
