@@ -1,4 +1,4 @@
-"""Arbitrage between two venues by rows B-09, B-11 and B-12: fake books, candles alone, and the shipped candles against a moved copy."""
+"""Arbitrage between two venues: fake books, candles alone, and the shipped candles against a moved copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean reversion by rows B-05 and B-06: hand-made series, a reference of our own in lists and slices, and the shipped candles."""
+"""Mean reversion: hand-made series, a reference of our own in lists and slices, and the shipped candles."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_volume_that_is_no_number_blocks_entries_only() -> None:
 
 
 def reference(rows: Sequence[Candle], p: ReversionParams) -> list[tuple[int, Intent, str]]:
-    """Rows B-05 and B-06 read aloud. A fill comes at the next open; the bar that opens with it is the first one held."""
+    """The rules read aloud. A fill comes at the next open; the bar that opens with it is the first one held."""
     closes = [row.close for row in rows]
     returns = [later / earlier - 1.0 for earlier, later in pairwise(closes)]
     spoken: list[tuple[int, Intent, str]] = []

@@ -1,4 +1,4 @@
-"""The simulated account end to end, through the real core: what must hold after every change of simulator, gate or ledger (row D-20)."""
+"""The simulated account end to end, through the real core: what must hold after every change of simulator, gate or ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipeline from bootstrap to ledger as a program that embeds it sees it, through the public face alone: rows A-07 to A-16, A-24."""
+"""The pipeline from bootstrap to ledger as a program that embeds it sees it, through the public face alone."""
 
 from __future__ import annotations
 

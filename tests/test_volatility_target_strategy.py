@@ -1,4 +1,4 @@
-"""Volatility target by rows B-07, B-08 and B-12: hand-made series, a reference of our own, and the shipped candles."""
+"""Volatility target: hand-made series, a reference of our own, and the shipped candles."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def test_what_is_no_price_ends_the_returns_without_a_fault(hole: float) -> None:
 
 
 def reference(rows: Sequence[Candle], p: TargetParams, bars_a_year: float) -> list[tuple[int, float]]:
-    """Row B-07 read aloud, every signal filled at the next open: instants and targets."""
+    """The rule read aloud, every signal filled at the next open: instants and targets."""
     returns = [later.close / earlier.close - 1.0 for earlier, later in pairwise(rows)]
     spoken = []
     held = 0.0  # allocation per price

@@ -1,4 +1,4 @@
-"""With what a session's account opens, and who said so: rows D-15..D-17, contradiction 27."""
+"""With what a session's account opens, and who said so: docs/reference/ledger.md."""
 
 from __future__ import annotations
 

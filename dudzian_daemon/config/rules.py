@@ -54,7 +54,7 @@ def candle_sources(document: Document) -> Iterator[Problem]:
 
 
 def permissions(document: Document) -> Iterator[Problem]:
-    """No credential may withdraw, and what an environment asks of its credential can be had (row A-20)."""
+    """No credential may withdraw, and what an environment asks of its credential can be had."""
     for key, entry in document.entries("environments"):
         path: Path = ("environments", key)
         required = listed(entry.get("required_permissions"))
@@ -106,7 +106,7 @@ def backtest_profiles(document: Document) -> Iterator[Problem]:
 
 
 def margins(document: Document) -> Iterator[Problem]:
-    """Where shorts are allowed, one that opens at the highest leverage is not closed by the next price (row D-09)."""
+    """Where shorts are allowed, one that opens at the highest leverage is not closed by the next price."""
     for key, entry in document.entries("environments"):
         common, own = document.section("paper_trading"), document.section("environments", key, "paper_trading")
         settings = {**common, **own}

@@ -284,7 +284,7 @@ class Controller(Section, frozen=True, kw_only=True):
     interval: Annotated[Granularity, about("candles it decides on")]
 
 
-#: Shorts below this share of their value are closed, by the name of the risk profile, if it says nothing itself (row D-08).
+#: Shorts below this share of their value are closed, by the name of the risk profile, if it says nothing itself.
 MAINTENANCE_MARGINS: Final = MappingProxyType({"conservative": Decimal("0.30"), "balanced": Decimal("0.20"), "aggressive": Decimal("0.10")})
 MAINTENANCE_MARGIN: Final = Decimal("0.25")
 

@@ -30,7 +30,7 @@ SELF_CHECK: Final = "session.self_check"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
-    """`auto_trader.controller_cycle`: one per cycle (rows A-03..A-05).
+    """`auto_trader.controller_cycle`: one per cycle.
 
     `started_at`, `finished_at` are wall epoch seconds UTC of the step and `duration_s` their difference; `orders` is
     the number of `results`; `instant` (ns) and `phase` are the cycle's place in event time.

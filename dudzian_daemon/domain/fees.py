@@ -57,7 +57,7 @@ class ExecutionPreset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def margin_carries(leverage: Decimal, maintenance: Decimal) -> bool:
-    """Whether a short opened at `leverage` survives a price that is `LEAST_MOVE` higher, under a `maintenance` margin (row D-09)."""
+    """Whether a short opened at `leverage` survives a price that is `LEAST_MOVE` higher, under a `maintenance` margin."""
     return 1 - LEAST_MOVE * leverage >= maintenance * (1 + LEAST_MOVE) * leverage
 
 

@@ -99,7 +99,7 @@ class Lag(msgspec.Struct):
 
 
 class AverageTrueRange(msgspec.Struct):
-    """Simple mean of the true range (row B-03), not Wilder's smoothing; the first candle has no true range."""
+    """Simple mean of the true range, not Wilder's smoothing; the first candle has no true range."""
 
     mean: RollingMean
     previous_close: float | None = None

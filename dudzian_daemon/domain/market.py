@@ -57,7 +57,7 @@ class FundingTerms(msgspec.Struct, frozen=True):
 
 
 class Instrument(msgspec.Struct, frozen=True):
-    """One tradable pair on one venue, with the venue's market rules (row D-05); `key` is `venue:BASE/QUOTE`.
+    """One tradable pair on one venue, with the venue's market rules; `key` is `venue:BASE/QUOTE`.
 
     A `synthetic` one trades at a venue whose prices a declared model derives from another's. One with `funding` is a perpetual.
     """

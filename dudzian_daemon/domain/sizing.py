@@ -8,7 +8,7 @@ from typing import Final
 from dudzian_daemon.domain.money import ONE, ZERO, units
 from dudzian_daemon.domain.orders import OrderLeg, RefusalCode, Side
 
-#: A stop may be this share tighter than its minimum: floats of a strategy are not exact (row C-08).
+#: A stop may be this share tighter than its minimum: floats of a strategy are not exact.
 STOP_TOLERANCE: Final = Decimal("0.0001")
 
 
@@ -36,7 +36,7 @@ def stop_distance(side: Side, price: Decimal, stop: Decimal) -> Decimal:
 
 
 def stop_fault(side: Side, price: Decimal, stop: Decimal | None, atr: Decimal | None, multiple: Decimal) -> RefusalCode | None:
-    """What is wrong with the declared stop of an opening order at `price`, None if nothing (rows C-08, C-10).
+    """What is wrong with the declared stop of an opening order at `price`, None if nothing.
 
     Needed are a positive stop and a positive ATR, and a distance of at least `multiple` ATR less `STOP_TOLERANCE`; wider is allowed.
     """

@@ -21,7 +21,7 @@ _ACTED: Final = {True: "approved", False: "rejected", None: "unknown"}
 
 
 def summarize_cycles(cycles: Iterable[ControllerCycle], window: Window, *, limit: int = -1, ttl: float | None = None) -> dict[str, Any]:
-    """The summary of row E-06 over what `window` picks of `cycles` (oldest first); `limit` and `ttl` say how they were kept.
+    """The summary over what `window` picks of `cycles` (oldest first); `limit` and `ttl` say how they were kept.
 
     An order that was accepted in one cycle and filled in another counts in `orders.total` each time, and once in `orders.distinct`.
     First and last timestamp are epoch seconds on the window's time line.
@@ -61,7 +61,7 @@ def summarize_cycles(cycles: Iterable[ControllerCycle], window: Window, *, limit
 def summarize_evaluations(
     evaluations: Iterable[Evaluation], window: Window, *, limit: int = -1, ttl: float | None = None
 ) -> dict[str, Any]:
-    """The summary of row E-13 over what `window` picks of `evaluations` (oldest first), as a whole and per service."""
+    """The summary over what `window` picks of `evaluations` (oldest first), as a whole and per service."""
     picked = list(window.pick(evaluations))
     by_service: dict[str, list[Evaluation]] = {}
     for evaluation in picked:

@@ -1,4 +1,4 @@
-"""Section `execution` of the runtime log: every refused order with its code and parameters, as it becomes durable (row D-19)."""
+"""Section `execution` of the runtime log: every refused order with its code and parameters, as it becomes durable."""
 
 from __future__ import annotations
 

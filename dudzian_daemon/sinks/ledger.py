@@ -129,7 +129,7 @@ def prune(folder: Path, retention_days: int, now_ns: int) -> list[Path]:
 
 
 def ledger_lines(cycle: CycleDurable, environment: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the cycle booked and which orders it ended, each with its UTC date; amounts are exact text (rows D-11, D-13)."""
+    """What the cycle booked and which orders it ended, each with its UTC date; amounts are exact text."""
     record = cycle.record
     common = {"session": cycle.log_id, "sequence": record.sequence, "line_hash": cycle.line_hash, "environment": environment}
     fills = {fill.id: fill for fill in record.fills}

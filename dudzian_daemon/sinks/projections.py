@@ -80,7 +80,7 @@ class DecisionLog:
 
 
 def decision_events(cycle: CycleDurable, environment: str) -> Iterator[dict[str, Any]]:
-    """The decisions of one cycle in the order in which they were taken (rows H-01, H-07, H-08); numbers stay numbers or exact text."""
+    """The decisions of one cycle in the order in which they were taken; numbers stay numbers or exact text."""
     record = cycle.record
     common = {
         "session": cycle.log_id,

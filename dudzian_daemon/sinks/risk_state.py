@@ -30,7 +30,7 @@ PERIOD_SECONDS: Final = 1.0
 
 
 class ProfileState(msgspec.Struct, frozen=True, kw_only=True):
-    """One profile, by the names of row C-21; days are UTC, amounts in the valuation asset, realised profit apart from fees.
+    """One profile; days are UTC, amounts in the valuation asset, realised profit apart from fees.
 
     `force_liquidation` is true while the profile only reduces; the days of its trips are None without one.
     """

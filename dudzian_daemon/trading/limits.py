@@ -123,13 +123,13 @@ class PositionLimits:
         return self._money(RefusalCode.BUCKET_NOTIONAL_LIMIT, f"{bucket.name}.max_notional_usd", bucket.max_notional, value, unit, leg)
 
     def _risk_budget(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
-        """What the whole position of the strategy would lose at its stop (row C-09)."""
+        """What the whole position of the strategy would lose at its stop."""
         distance = stop_distance(leg.side, price, leg.protective_stop or ZERO) * self._rate(leg.instrument)
         limit = limits.target_volatility * self._ledger.equity
         return self._money(RefusalCode.RISK_BUDGET, "target_volatility", limit, self._mine(group, leg) * distance, distance, leg)
 
     def _declared(self, group: OrderGroup, leg: OrderLeg, limit: Decimal, price: Decimal) -> Cap:
-        """What the signal itself lets the strategy's position be worth, in the quote asset (row B-09)."""
+        """What the signal itself lets the strategy's position be worth, in the quote asset."""
         return self._money(RefusalCode.ORDER_VALUE, "max_notional", limit, self._mine(group, leg) * price, price, leg)
 
     # -- what is counted -------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Prices of a venue: its latest quote, or, without one that is fresh, the latest close moved by half of `assumed_spread` to each side.
 mid = mean of the two venues' middle prices
-Spread of a side (row B-09):
+Spread of a side:
     long_primary_short_secondary: (secondary bid - primary ask) / mid
     short_primary_long_secondary: (primary bid - secondary ask) / mid
 Open, flat on both venues: the side whose spread is >= spread_entry, unless the older of the two prices is older than `max_age_seconds`.

@@ -1,10 +1,10 @@
 """Trend following, long only: buy a breakout in a rising trend, leave on a trailing stop, a breakdown or a turned trend.
 
-Entry (row B-02), all on closed candles, the current one included unless said:
+Entry, all on closed candles, the current one included unless said:
     close >= highest high of the previous `breakout_lookback` candles (the current one excluded)
     SMA(fast) / SMA(slow) - 1 >= min_trend_strength
     close / close[momentum_window candles ago] - 1 >= min_momentum
-Exit (row B-03), any of:
+Exit, any of:
     SMA(fast) / SMA(slow) - 1 < 0
     close <= highest close since the entry - atr_multiplier * ATR(atr_window), ATR = simple mean of the true range
     close <= lowest low of the previous `breakout_lookback` candles

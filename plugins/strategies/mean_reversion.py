@@ -4,9 +4,9 @@ z = (close - mean) / population deviation over the last `lookback` closes, the c
 volatility = population deviation of the last `lookback` simple returns, per bar: it is never annualised here
 volume = close * volume of the current candle, in the quote asset
 
-Entry (row B-05), flat, and volatility <= volatility_cap, and volume >= min_volume_usd:
+Entry, flat, and volatility <= volatility_cap, and volume >= min_volume_usd:
     long at z <= -entry_zscore, short at z >= entry_zscore, each of `position_size`
-Exit, any of, whatever the volume (row B-06):
+Exit, any of, whatever the volume:
     |z| <= exit_zscore
     candles held >= max_holding_period
     volatility > 1.5 * volatility_cap

@@ -1,13 +1,13 @@
 """Volatility target: hold so much that the position's volatility is the wanted one, and trade only when it is off by enough.
 
 realised = population deviation of the last `lookback` simple returns * sqrt(bars in a year of 365 days)
-target = target_volatility / max(realised, floor_volatility), kept in [min_allocation, max_allocation] (rows B-07, B-08)
+target = target_volatility / max(realised, floor_volatility), kept in [min_allocation, max_allocation]
 current = allocation of the last fill * close / close it was sized at
 Signal `rebalance` to target when |target - current| / target >= rebalance_threshold; long only.
 Confidence: |target - current| / target, kept in [0.1, 1].
 
 Allocations are fractions of the strategy's budget, which a strategy never sees. It therefore remembers what it asked for,
-and takes that as held only once the position facts show another quantity (row B-12): a refused signal moves nothing and
+and takes that as held only once the position facts show another quantity: a refused signal moves nothing and
 the next candle asks again. A change nobody asked for, such as a forced reduction, scales the allocation with the
 quantity; flat is 0. What a limit clipped counts as asked for, and the drift of the budget itself is left out.
 """

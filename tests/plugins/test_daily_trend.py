@@ -1,4 +1,4 @@
-"""Trend following by rows B-01 to B-04: hand-made series, a reference of our own in lists and slices, and the shipped candles."""
+"""Trend following: hand-made series, a reference of our own in lists and slices, and the shipped candles."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def reference(rows: Sequence[Candle], p: TrendParams) -> list[Said]:
-    """Rows B-02 and B-03 read aloud. A fill comes at the next open; a position's closes count from that bar on."""
+    """The rules read aloud. A fill comes at the next open; a position's closes count from that bar on."""
     closes, highs, lows = ([getattr(row, name) for row in rows] for name in ("close", "high", "low"))
     ranges = [max(high, before) - min(low, before) for high, low, before in zip(highs[1:], lows[1:], closes, strict=False)]
     spoken: list[Said] = []

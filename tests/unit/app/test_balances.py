@@ -1,4 +1,4 @@
-"""With what the account opens: the first amount above 0 in the documented order, and the key it came from (rows D-15..D-17)."""
+"""With what the account opens: the first amount above 0 in the documented order, and the key it came from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A leverage that a maintenance margin would close at once is a fault of the configuration, named at its key (row D-09)."""
+"""A leverage that a maintenance margin would close at once is a fault of the configuration, named at its key."""
 
 from __future__ import annotations
 

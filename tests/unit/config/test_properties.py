@@ -186,5 +186,5 @@ def test_damage_is_told_and_never_a_traceback(tmp_path: Path, data: st.DataObjec
 )
 @given(data=st.data(), name=st.sampled_from(sorted(FILES)))
 def test_damage_is_told_and_never_a_traceback_ten_thousand_times(tmp_path: Path, data: st.DataObject, name: str) -> None:
-    """Row CFG-01: `pytest -m long tests/unit/config`, some five minutes."""
+    """`pytest -m long tests/unit/config`, some five minutes."""
     check_damage(tmp_path, name, data.draw(damaged(FILES[name])))

@@ -23,7 +23,7 @@ ticks = st.sampled_from([Decimal(text) for text in ("0.00000001", "0.0001", "0.0
 @pytest.mark.parametrize(
     ("reference", "side", "tick", "paid"),
     [
-        ("100", Side.BUY, "0.01", "100.05"),  # row D-03: five basis points
+        ("100", Side.BUY, "0.01", "100.05"),  #  five basis points
         ("100", Side.SELL, "0.01", "99.95"),
         ("100", Side.BUY, "0.1", "100.1"),  # rounded to the tick, against the trader
         ("100", Side.SELL, "0.1", "99.9"),
@@ -53,7 +53,7 @@ def test_a_price_is_on_the_tick_and_against_the_trader_by_the_slippage_and_less_
 
 def test_the_fee_of_an_order_is_rounded_up_once_however_it_was_split() -> None:
     with exact_money():
-        assert charged(Decimal("0.06"), Decimal(0)) == Decimal("0.06")  # row D-02
+        assert charged(Decimal("0.06"), Decimal(0)) == Decimal("0.06")
         assert charged(Decimal("0.000000001"), Decimal(0)) == Decimal("0.00000001")
         assert charged(Decimal("0.000000002"), Decimal("0.00000001")) == 0
         assert charged(Decimal("-0.000000019"), Decimal(0)) == Decimal("-0.00000001")  # a rebate is rounded against the trader too

@@ -68,7 +68,7 @@ def test_each_day_has_a_file_and_each_line_says_what_was_booked_and_where_it_is_
     (record,) = [each for each in session.records if fill in each.fills]
     assert bought["sequence"] == record.sequence
     assert bought["line_hash"] == f"{record.sequence:064x}"
-    wanted = {  # row D-11, with the ids of the rebuild
+    wanted = {  #  with the ids of the rebuild
         "kind": "fill", "order_id": fill.order_id,
         "fill_id": fill.id, "signal_id": fill.signal_id, "strategy": "told", "symbol": BTC.key, "side": "buy",
         "quantity": str(fill.quantity), "price": str(fill.price), "fee": str(fill.fee), "fee_asset": "USDT", "status": "filled",

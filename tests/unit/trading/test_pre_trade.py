@@ -167,7 +167,7 @@ def test_a_stop_needs_its_price_and_its_atr(stop: Decimal | None, atr: Decimal |
 
 
 def test_the_size_follows_from_the_distance_of_the_stop() -> None:
-    """Row C-09: 11 % of 100,000 at a stop 450 away is 24.4 units before the other limits; twice the distance is half of it."""
+    """11 % of 100,000 at a stop 450 away is 24.4 units before the other limits; twice the distance is half of it."""
     sizes = []
     for distance in (450, 900):
         desk = Account(OPEN, opening="100000", controls=OrderControls(max_order_value=Decimal(10**7)))
