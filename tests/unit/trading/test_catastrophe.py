@@ -27,7 +27,7 @@ def test_it_is_met_at_its_limit_and_told_once() -> None:
     assert stops.met(BTC.key) == []
     desk.mark(BTC, 90.0)
     (met,) = stops.met(BTC.key)
-    assert (met.strategy, met.limit, met.loss) == ("a", 10, 10)
+    assert (met.strategy, met.limit, met.loss) == ("a", Decimal(10), Decimal(10))
     desk.mark(BTC, 80.0)
     assert stops.met(BTC.key) == []
     assert stops.is_closing("a", BTC.key)
