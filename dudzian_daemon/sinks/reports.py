@@ -82,27 +82,14 @@ class _Running(msgspec.Struct):
     fees: Decimal
 
 
-class ReportSink:
-    """Adds up cycles; `write` leaves `<folder>/<name>.json`."""
+class ReportFold:
+    """Adds up cycles, in order."""
 
-    name = "report"
-
-    def __init__(self, follower: CycleFollower, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
-        self._follower = follower
+    def __init__(self, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
         self.report = SessionReport(environment=environment, log_id=log_id, opening_equity=opening_equity, closing_equity=opening_equity)
         self._peak = opening_equity
         self._running: dict[tuple[str, str], _Running] = {}
         self._held: dict[tuple[str, str], PositionChange] = {}
-
-    async def run(self) -> None:
-        """Consume until the bus is closed."""
-        async for batch in self._follower.cycles():
-            for cycle in batch:
-                self.add(cycle.record)
-
-    async def stop(self) -> None:
-        """Take what is queued and end."""
-        self._follower.end()
 
     def add(self, record: CycleRecord) -> None:
         """Count one cycle."""
@@ -124,8 +111,8 @@ class ReportSink:
             self._add_fill(fill, change)
         self._mark(record.equity)
 
-    async def write(self, folder: Path, name: str, *, ended: str, content_chain: str) -> Path:
-        """Write the report; an existing one of the same session is replaced."""
+    def finish(self, *, ended: str, content_chain: str) -> SessionReport:
+        """The report as it stands after the last cycle."""
         self.report.ended = ended
         self.report.content_chain = content_chain
         self.report.open_positions = [
@@ -133,9 +120,7 @@ class ReportSink:
             for _, change in sorted(self._held.items())
             if change.quantity
         ]
-        path = folder / f"{name}.json"
-        await anyio.to_thread.run_sync(_store, path, msgspec.json.format(msgspec.json.encode(self.report), indent=2) + b"\n")
-        return path
+        return self.report
 
     def _add_fill(self, fill: Fill, change: PositionChange) -> None:
         key = (fill.strategy, fill.instrument)
@@ -165,6 +150,38 @@ class ReportSink:
         self._peak = max(self._peak, equity)
         if self._peak > 0:
             self.report.max_drawdown = max(self.report.max_drawdown, float((self._peak - equity) / self._peak))
+
+
+class ReportSink:
+    """Adds up the cycles of a running session; `write` leaves `<folder>/<name>.json`."""
+
+    name = "report"
+
+    def __init__(self, follower: CycleFollower, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
+        self._follower = follower
+        self._fold = ReportFold(environment=environment, log_id=log_id, opening_equity=opening_equity)
+
+    @property
+    def report(self) -> SessionReport:
+        """As far as it has come."""
+        return self._fold.report
+
+    async def run(self) -> None:
+        """Consume until the bus is closed."""
+        async for batch in self._follower.cycles():
+            for cycle in batch:
+                self._fold.add(cycle.record)
+
+    async def stop(self) -> None:
+        """Take what is queued and end."""
+        self._follower.end()
+
+    async def write(self, folder: Path, name: str, *, ended: str, content_chain: str) -> Path:
+        """Write the report; an existing one of the same session is replaced."""
+        report = self._fold.finish(ended=ended, content_chain=content_chain)
+        path = folder / f"{name}.json"
+        await anyio.to_thread.run_sync(_store, path, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        return path
 
 
 def _store(path: Path, data: bytes) -> None:
