@@ -326,7 +326,7 @@ def test_a_module_supplies_signals_and_is_on_record(tmp_path: Path, monkeypatch:
         assert {signal.reason for signal in runner.last_signals} == {"mean"}
         digest = session.prepared.plugins["core_daily_trend"].digest
     entry = next(line["d"] for line in journal_lines(tmp_path / "data") if line["d"]["kind"] == "run")
-    assert entry["plugins"]["core_daily_trend"] == {"plugin": "tried_pipeline", "sha256": digest}
+    assert entry["plugins"]["core_daily_trend"] == {"kind": "controllers", "plugin": "tried_pipeline", "sha256": digest}
     assert (session.journal_folder / "objects" / digest).read_bytes() == path.read_bytes()
 
 
@@ -367,7 +367,10 @@ def test_a_configuration_that_cannot_run(tmp_path: Path, capsys: pytest.CaptureF
             {"strategy": "zzz"},
             "unknown strategy 'zzz'; known: core_daily_trend, demo_cross_exchange, demo_mean_reversion, demo_volatility_target",
         ),
-        ({"strategy": "demo_volatility_target"}, "has no schedule of strategy 'demo_volatility_target' on 1h; known: core_daily_trend 1d"),
+        (
+            {"strategy": "demo_volatility_target"},
+            "has no schedule of strategy 'demo_volatility_target' on 1h; known: demo_mean_reversion 1h",
+        ),
     ],
 )
 def test_a_controller_that_is_not_there(tmp_path: Path, arguments: dict[str, str], said: str) -> None:

@@ -5,24 +5,47 @@ The bus queue is the fast path; what its bound dropped is read back from the jou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import anyio.to_thread
+import msgspec
 
-from dudzian_daemon.adapters.journal_reader import Cycle, cycles_between
+from dudzian_daemon.adapters.journal_format import segments, split
+from dudzian_daemon.adapters.journal_reader import Cycle, cycles_between, entries, lines_backwards
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.kernel.bus import QueuedSubscription
 
+_AT_ONCE: Final = 256
+_NEAR: Final = 20_000
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far a projection has come with a session: the last cycle it tells of, and in how many lines."""
+
+    sequence: int = 0
+    lines: int = 0
+
 
 class CycleFollower:
-    """Turns a lossy queue of `CycleDurable` into a complete one, with the help of the session's journal folder."""
+    """Turns a lossy queue of `CycleDurable` into a complete one, with the help of the session's journal folder.
 
-    def __init__(self, queue: QueuedSubscription, journal: Path) -> None:
+    It begins after cycle `sequence`; what the journal held up to cycle `recorded` when the process started comes first.
+    """
+
+    def __init__(self, queue: QueuedSubscription, journal: Path, *, sequence: int = 0, recorded: int = 0) -> None:
         self._queue = queue
         self._journal = journal
+        self._recorded = recorded
         self.log_id = journal.name
-        self.sequence = 0
+        self.sequence = sequence
+
+    def begin_after(self, sequence: int) -> None:
+        """Leave out the cycles up to this one; to be called before `cycles`."""
+        self.sequence = sequence
 
     def end(self) -> None:
         """Let `cycles` finish after what is queued."""
@@ -30,9 +53,13 @@ class CycleFollower:
 
     async def cycles(self) -> AsyncIterator[list[CycleDurable]]:
         """Batches of cycles without a gap, until the bus is closed and the queue is empty."""
-        async for batch in self._queue.batches():
+        missed = self._missed()
+        while batch := await anyio.to_thread.run_sync(lambda: list(islice(missed, _AT_ONCE))):
+            self.sequence = batch[-1].record.sequence
+            yield batch
+        async for messages in self._queue.batches():
             complete: list[CycleDurable] = []
-            for _topic, message in batch:
+            for _topic, message in messages:
                 if not isinstance(message, CycleDurable) or message.record.sequence <= self.sequence:
                     continue
                 if message.record.sequence > self.sequence + 1:
@@ -42,8 +69,51 @@ class CycleFollower:
             if complete:
                 yield complete
 
+    def _missed(self) -> Iterator[CycleDurable]:
+        """What earlier runs have recorded after `sequence`: from the end if that is near, else with flat memory from the start."""
+        if self._recorded <= self.sequence:
+            return
+        if self._recorded - self.sequence <= _NEAR:
+            yield from self._read_back(self.sequence + 1, self._recorded)
+            return
+        first = self.sequence
+        for cycle in (cycle for path in segments(self._journal) for entry in entries(path) for cycle in entry.cycles()):
+            if cycle.record.sequence > self._recorded:
+                return
+            if cycle.record.sequence > first:
+                yield durable(cycle)
+
     def _read_back(self, first: int, last: int) -> list[CycleDurable]:
         return [durable(cycle) for cycle in cycles_between(self._journal, first, last)]
+
+
+class _Told(msgspec.Struct):
+    session: str = ""
+    sequence: int = 0
+
+
+def mark(paths: Iterable[Path], log_id: str) -> Mark:
+    """How far signed projections of a session have come; each of the files tells of one session after the other."""
+    found: Counter[int] = Counter()
+    for path in paths:
+        lines = lines_backwards(path)
+        next(lines)
+        for line in lines:
+            told = _told(line)
+            if not told.session:  # its beginning, or the end of a run
+                continue
+            if told.session != log_id or told.sequence < max(found, default=0):
+                break
+            found[told.sequence] += 1
+    newest = max(found, default=0)
+    return Mark(newest, found[newest]) if newest else Mark()
+
+
+def _told(line: bytes) -> _Told:
+    try:
+        return msgspec.json.decode(split(line).d, type=_Told)
+    except ValueError:
+        return _Told()
 
 
 def durable(cycle: Cycle) -> CycleDurable:

@@ -1,6 +1,6 @@
 """The session's one authoritative series: cycles in, a sealed and durable line out, then their release.
 
-It implements the `Journal` port. Checkpoints, heads and recovery build on it and are not here; it judges nothing.
+It implements the `Journal` port. What a session goes on from is read by `journal_recovery`; it judges nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
@@ -40,6 +42,8 @@ class SessionJournal:
         self._quiet: list[tuple[CycleRecord, bytes, bytes]] = []
         self._unreleased: deque[tuple[int, str, tuple[CycleRecord, ...]]] = deque()
         self._closing = False
+        #: Names configuration and code of the run, so that the next start sees at once whether they are still the same.
+        self.identity = ""
 
     @classmethod
     def create(
@@ -66,6 +70,14 @@ class SessionJournal:
                 folder.rmdir()
             raise
         return cls(folder, log, chain)
+
+    @classmethod
+    def resume(cls, path: Path, key: SigningKey | None, chain: ContentChain) -> SessionJournal:
+        """Go on after the last line of a session's last file; `chain` has sealed its last cycle. A torn tail is cut off.
+
+        Raises `IntegrityError` when the last line is not ours.
+        """
+        return cls(path.parent, ChainedLog.resume(path, key), chain)
 
     @property
     def log_id(self) -> str:
@@ -116,6 +128,12 @@ class SessionJournal:
         content, wall = encode({"kind": kind, **d}), encode(w)
         self.flush_quiet()
         self._seal(content, wall, ())
+
+    def append_checkpoint(self, state: bytes, reason: str) -> None:
+        """Seal the bytes of the whole state after the last appended cycle."""
+        place = {"sequence": self._chain.sequence, "content": self._chain.link, "books": self._chain.books}
+        held = {"reason": reason, "identity": self.identity, "hash": sha256(state).hexdigest(), "state": msgspec.Raw(state)}
+        self.append_entry("checkpoint", place | held, {})
 
     def flush_quiet(self) -> None:
         """Seal the quiet cycles that wait, as one line; call it at least once a second of the edge clock."""
@@ -169,6 +187,10 @@ class SessionJournal:
         Nothing is written unless `still()` says at the end that the hanging thread did not move. Raises `StorageError`.
         """
         return self._log.commit_last(self.flush_quiet, still)
+
+    def commit_now(self) -> None:
+        """Make all lines appended so far durable in the calling thread: at the start, before there is anything to release."""
+        self._log.commit_now()
 
     def abandon(self) -> None:
         """Release the file as it is, without a last entry: after a fault."""

@@ -28,6 +28,7 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error)
 
 _BLOCK: Final = 64 * 1024
+_LONGEST_GENESIS: Final = 4096
 _decode_cycle: Final = msgspec.json.Decoder(CycleRecord).decode
 
 
@@ -94,8 +95,8 @@ class Tail(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct, frozen=True):
     """A session's folder and how its log ends.
 
-    `state` is `closed`, `stopped` (may be resumed), `open` (being written, or crashed), `torn` or `unreadable`; `lines` is
-    the number of the last line, `born` the wall time (ns) of its first.
+    `state` is `closed`, `stopped` (may be resumed), `open` (being written, or crashed), `torn`, `unborn` (killed before its first
+    line was written) or `unreadable`; `lines` is the number of the last line, `born` the wall time (ns) of its first.
     """
 
     log_id: str
@@ -194,6 +195,11 @@ def read_tail(path: Path) -> Tail:
     return Tail(line, length - len(torn), len(torn))
 
 
+def is_begun(path: Path) -> bool:
+    """True for a log whose writer was killed before its first line was whole."""
+    return path.stat().st_size < _LONGEST_GENESIS and b"\n" not in path.read_bytes()
+
+
 def sessions(root: Path, artifact: str) -> list[Session]:
     """Sessions of an artifact below the data folder `root`, newest first; each is judged by its first and last line only."""
     folder = journal_folder(root, artifact)
@@ -276,6 +282,8 @@ def _session(folder: Path) -> Session:
     born, state, lines = folder.stat().st_mtime_ns, "unreadable", 0
     try:
         files = segments(folder)
+        if not files or (len(files) == 1 and is_begun(files[0])):
+            return Session(folder.name, folder, "unborn", 0, born)
         born = _decode_born(next(entries(files[0])).w).at
         last = next(_entries_backwards(files[-1]))
         lines = last.seal.line

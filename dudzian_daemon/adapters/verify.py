@@ -245,6 +245,8 @@ class _Judge:
             return
         elif kind == "cycle":
             self._cycle(d, raw)
+        elif kind == "checkpoint":
+            self._checkpoint(d)
         elif kind == "quiet":
             cycles = d.get("cycles")
             if not isinstance(cycles, list) or not 2 <= len(cycles) <= QUIET_GROUP or not isinstance(w, list) or len(w) != len(cycles):
@@ -277,6 +279,18 @@ class _Judge:
         self._report.last_sequence = sequence
         if self._report.first_sequence is None:
             self._report.first_sequence = sequence
+
+    def _checkpoint(self, d: dict[str, Any]) -> None:
+        """It stands right after the cycle whose state it holds."""
+        wanted = {
+            "sequence": self._report.last_sequence or 0,
+            "content": self._link.hex(),
+            "books": self._books.hex(),
+            "hash": sha256(encode(d.get("state"))).hexdigest(),
+        }
+        for name, expected in wanted.items():
+            if d.get(name) != expected:
+                raise _Mismatch(f"a checkpoint with {name} {expected}", d.get(name))
 
     def _count(self, kind: str, sealer: LineSealer) -> None:
         report = self._report

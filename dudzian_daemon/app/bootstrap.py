@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -16,15 +16,19 @@ from rich.console import Console
 
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
-from dudzian_daemon.adapters.cycle_follower import CycleFollower
+from dudzian_daemon.adapters.cycle_follower import CycleFollower, mark
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.files import ensure_dir
 from dudzian_daemon.adapters.journal import SessionJournal
-from dudzian_daemon.adapters.journal_format import encode, genesis
+from dudzian_daemon.adapters.journal_format import encode, genesis, split
+from dudzian_daemon.adapters.journal_reader import Session as JournalSession
+from dudzian_daemon.adapters.journal_reader import is_begun, latest_cycles, read_tail
+from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.app.preparation import Prepared, run_facts
+from dudzian_daemon.app.recovery import Recovered
 from dudzian_daemon.app.replay import replay_windows, require_sound, silent_schedules
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.market import Tick
@@ -47,7 +51,9 @@ from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import Status, StatusSink, status_path, unit_lines
 from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
+from dudzian_daemon.trading.content import ORIGIN, ContentChain
 from dudzian_daemon.trading.driver import Driver
+from dudzian_daemon.trading.state import encode_state
 from dudzian_daemon.trading.step import Core
 
 #: Queued cycles a sink may be behind before its queue drops (and counts) or reads back from the journal.
@@ -57,6 +63,13 @@ SELF_CHECK_FOLDER: Final = Path("run") / "self_check"
 
 
 Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | TelemetrySink | RiskStateSink
+
+
+class SessionStart(msgspec.Struct, frozen=True):
+    """How the run's session begins: signed by `key`, and where it is an earlier run's, from what was `recovered`."""
+
+    key: SigningKey
+    recovered: Recovered | None = None
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -77,7 +90,7 @@ class Assembly(msgspec.Struct, frozen=True):
 
 def assemble(
     prepared: Prepared,
-    key: SigningKey,
+    start: SessionStart,
     clock: Clock,
     units: UnitRegistry,
     bus: Bus,
@@ -86,15 +99,19 @@ def assemble(
     console: Console | None,
 ) -> Assembly:
     """Build core, session and sinks; opens the journal and the decision log, so it blocks: nothing else may run yet."""
+    key, recovered = start.key, start.recovered
     store = candles_of(prepared.chosen, prepared.data_folder)
     with exact_money():
-        core = Core(prepared.spec)
+        driver = Driver(Core(prepared.spec))
+        opening = driver.core.ledger.equity
+    driver = driver if recovered is None else recovered.driver
+    core = driver.core
     windows = replay_windows(prepared.config, prepared.environment, core, store)
     require_sound(windows, store)
-    feed = ReplayFeed(store, windows, digest_rows)
+    feed = ReplayFeed(store, windows, digest_rows, driver.feed)
     decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
-    journal = open_journal(prepared, key, clock)
-    opening = core.ledger.equity
+    journal = open_journal(prepared, key, clock) if recovered is None else resume_journal(prepared, key, clock, recovered)
+    follow = partial(follower, bus=bus, journal=journal)
 
     def store_rows(tick: Tick) -> None:
         for rows in tick.rows.values():
@@ -107,11 +124,13 @@ def assemble(
         clock,
         prepared.spec.profiles,
     )
+    if recovered is not None:
+        metrics.go_on(core)
     self_check = SelfCheckSink(
-        core, follower("self_check", bus, journal), bus, clock, log_id=journal.log_id, folder=prepared.data_folder / SELF_CHECK_FOLDER
+        core, follow("self_check"), bus, clock, log_id=journal.log_id, folder=prepared.data_folder / SELF_CHECK_FOLDER
     )
     session = Session(
-        Driver(core),
+        driver,
         feed,
         Pace(clock, prepared.speed),
         journal,
@@ -132,23 +151,46 @@ def assemble(
     auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
     status = StatusSink(
         bus,
-        Status(environment=prepared.environment, log_id=journal.log_id, pid=os.getpid(), started_at=clock.wall_ns()),
+        Status(
+            environment=prepared.environment,
+            log_id=journal.log_id,
+            pid=os.getpid(),
+            started_at=clock.wall_ns(),
+            sequence=core.sequence,
+            instant=core.instant,
+            cash=core.ledger.cash,
+            equity=core.ledger.equity,
+        ),
         status_path(prepared.data_folder),
         clock,
         lambda status: complete(status, units, bus, readiness()),
+        core.ledger.state().positions,
     )
-    report = ReportSink(follower("report", bus, journal), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
+    report = ReportSink(follow("report"), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
+    files = ledger_files(prepared, key)
     sinks: list[Sink] = [
-        DecisionLog(follower("decision_log", bus, journal), decision_log, clock, environment=prepared.environment),
+        DecisionLog(
+            follow("decision_log"),
+            decision_log,
+            clock,
+            environment=prepared.environment,
+            begun=mark([decision_log.path], journal.log_id),
+        ),
         TelemetrySink(
-            follower("telemetry", bus, journal),
+            follow("telemetry"),
             LineFile(telemetry_path(prepared.data_folder)),
             scheduler_set(prepared),
             clock,
             root=prepared.data_folder,
             artifact=prepared.artifact,
         ),
-        LedgerSink(follower("ledger", bus, journal), ledger_files(prepared, key), clock, environment=prepared.environment),
+        LedgerSink(
+            follow("ledger"),
+            files,
+            clock,
+            environment=prepared.environment,
+            begun=mark(sorted(files.folder.glob("ledger-*.jsonl")), journal.log_id),
+        ),
         self_check,
         risk_state,
         metrics,
@@ -190,9 +232,45 @@ def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJo
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock)
     for source in prepared.plugins.values():
         journal.put_object(source.source)
-    facts = run_facts(prepared, platform.python_version(), f"{sys.platform}-{platform.machine()}")
-    journal.append_entry("run", facts, {"at": clock.wall_ns(), "host": platform.node(), "pid": os.getpid()})
+    _append_run(journal, facts_of(prepared), clock)
     return journal
+
+
+def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered: Recovered) -> SessionJournal:
+    """The journal of a session that goes on: what it was found like, this run, and after an accepted change the state it begins with."""
+    journal = SessionJournal.resume(recovered.file, key, recovered.chain)
+    for source in prepared.plugins.values():
+        journal.put_object(source.source)
+    if recovered.session.state != "stopped":
+        journal.append_entry("recovered", recovered.facts, {"at": clock.wall_ns()})
+    change = {"change": recovered.change} if recovered.change else {}
+    _append_run(journal, facts_of(prepared) | change, clock)
+    if change:
+        journal.append_checkpoint(encode_state(recovered.driver.export()), "change")
+    journal.commit_now()
+    return journal
+
+
+def close_session(session: JournalSession, key: SigningKey) -> None:
+    """End a session that shall not go on. Raises `IntegrityError` when its journal cannot be written on."""
+    last = latest_cycles(session.folder, 1)
+    sequence = last[0].record.sequence if last else 0
+    line = read_tail(session.segments[-1]).line
+    chain = ContentChain(link=ORIGIN if line is None else split(line).s.content, sequence=sequence)
+    journal = SessionJournal.resume(session.segments[-1], key, chain)
+    journal.append_entry("closed", {"reason": "fresh", "sequence": sequence}, {})
+    journal.commit_now()
+    journal.abandon()
+
+
+def facts_of(prepared: Prepared) -> dict[str, Any]:
+    """Member `d` of this process's `run` entry."""
+    return run_facts(prepared, platform.python_version(), f"{sys.platform}-{platform.machine()}")
+
+
+def _append_run(journal: SessionJournal, facts: dict[str, Any], clock: Clock) -> None:
+    journal.append_entry("run", facts, {"at": clock.wall_ns(), "host": platform.node(), "pid": os.getpid()})
+    journal.identity = identity_of(encode(facts))
 
 
 def open_decision_log(prepared: Prepared, key: SigningKey) -> ChainedLog:
@@ -200,8 +278,9 @@ def open_decision_log(prepared: Prepared, key: SigningKey) -> ChainedLog:
     folder = prepared.data_folder / prepared.config.risk.decision_log.path
     ensure_dir(folder)
     path = folder / f"{prepared.artifact}.jsonl"
-    if path.exists():
+    if path.exists() and not is_begun(path):
         return ChainedLog.resume(path, key, faults="decision_log")
+    path.unlink(missing_ok=True)
     log = ChainedLog.create(path, new_log_id(), key, faults="decision_log")
     log.append(encode(genesis(prepared.artifact, "dudzian", signed=True, projection=True)), b"{}")
     log.commit_now()
@@ -221,9 +300,9 @@ def ledger_files(prepared: Prepared, key: SigningKey) -> LedgerFiles:
 
 
 def follower(name: str, bus: Bus, journal: SessionJournal) -> CycleFollower:
-    """A queue of durable cycles that reads back from the journal what its bound dropped."""
+    """A queue of durable cycles that reads from the journal what earlier runs recorded, and what its bound dropped."""
     queue = bus.subscribe_queued(events.CYCLE_DURABLE, name=name, size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
-    return CycleFollower(queue, journal.folder)
+    return CycleFollower(queue, journal.folder, recorded=journal.sequence)
 
 
 def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness) -> None:

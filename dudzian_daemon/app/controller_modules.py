@@ -38,14 +38,18 @@ def _of_module(name: str, strategies: Collection[str]) -> dict[str, PluginSource
         msg = f"{where}: expected the name of an importable module such as my_signals.daily, not a path"
         raise PluginError(msg)
     path = module_file(name, where)
-    place = Place(KIND, name, path, "module", (path.parent, path))
+    return controllers_in(Place(KIND, name, path, "module", (path.parent, path)), strategies)
+
+
+def controllers_in(place: Place, strategies: Collection[str]) -> dict[str, PluginSource]:
+    """Who makes the signals of which of `strategies` by the file of a module. Raises `PluginError` in one line."""
     module, source = run_place(place)
     controllers = getattr(module, "CONTROLLERS", None)
     if not isinstance(controllers, dict) or not controllers:
         raise unusable(place, f"expected CONTROLLERS = {{strategy name: class}}, found {controllers!r:.60}")
     for problem in _problems(module, controllers, strategies):
         raise unusable(place, problem)
-    return {strategy: PluginSource(KIND, name, plugin, path, source) for strategy, plugin in controllers.items()}
+    return {strategy: PluginSource(KIND, place.name, plugin, place.path, source) for strategy, plugin in controllers.items()}
 
 
 def _problems(module: ModuleType, controllers: dict[object, object], strategies: Collection[str]) -> list[str]:

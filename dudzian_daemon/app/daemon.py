@@ -16,20 +16,21 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
-from dudzian_daemon.adapters.journal_reader import sessions
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
-from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, assemble
+from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, close_session, facts_of
 from dudzian_daemon.app.commands import Commands
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.kill_switch import KillSwitch, carried
 from dudzian_daemon.app.metrics_port import MetricsPort
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine
+from dudzian_daemon.app.recovery import Recovered, recover, resumable
 from dudzian_daemon.app.signals import StopRequested, StopSignals
 from dudzian_daemon.app.strategy_guard import StrategyGuard, guard_of
 from dudzian_daemon.app.tokens import held_tokens, tell_refusal
 from dudzian_daemon.domain import events
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 #: An input this late (wall seconds) makes the daemon not ready.
 OVERDUE_SECONDS: Final = 10.0
+_GATE: Final = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
+_INACTIVE: Final = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
 
 
 def run(options: RunOptions, env: Mapping[str, str], out: TextIO, signals: StopSignals) -> int:
@@ -140,13 +143,21 @@ class Daemon:
         settings = self._prepared.config.runtime.metrics_http
         server = MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
         port = None if server is None else server.port
-        self._name_unclosed_sessions()
+        _phase("recover", self._signals)
+        recovered = self._recovered()
         _phase("assemble", self._signals)
         opening = opening_commands(read_quarantine(self._prepared.data_folder), list(self._prepared.spec.strategies))
         opening += carried(self._prepared.data_folder, self._prepared.environment)
         console = Console(file=self._out) if self._options.show_view else None
         assembly = self._assembly = assemble(
-            self._prepared, self._key, self._clock, self._units, self._bus, registry, self._readiness, console
+            self._prepared,
+            SessionStart(self._key, recovered),
+            self._clock,
+            self._units,
+            self._bus,
+            registry,
+            self._readiness,
+            console,
         )
         assembly.session.opening = opening
         assembly.status.status.metrics_port = port
@@ -154,7 +165,7 @@ class Daemon:
             self._log.warning("schedules_without_candles", schedules=assembly.silent_schedules)
             names = ", ".join(assembly.silent_schedules)
             sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
-        self._announce(assembly, port)
+        self._announce(assembly, port, recovered)
         return server, assembly
 
     def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
@@ -203,27 +214,50 @@ class Daemon:
         for name in ("risk_gate", "paper_execution", *(name for names in units.values() for name in names)):
             self._units.add(name)
             self._units.set(name, ServiceState.RUNNING)
+        for strategy, why in assembly.core.strategies.inactive.items():
+            for name in units.get(strategy, ()):
+                self._units.set(name, _INACTIVE[why], why)
+        for profile in assembly.core.gate.states:
+            state = assembly.core.gate.state(profile)
+            if state != "active":
+                self._units.set("risk_gate", _GATE[state], profile)
         self._bus.subscribe(events.RISK_STATE, self._on_risk, name="units")
         self._bus.subscribe(events.STRATEGY_STATE, partial(self._on_strategy, units), name="units.strategies")
 
-    def _name_unclosed_sessions(self) -> None:
-        """A session that was not closed is left as it is: one line names it."""
-        found = [session for session in sessions(self._prepared.data_folder, self._prepared.artifact) if session.state != "closed"]
-        if found:
-            names = ", ".join(f"{session.log_id} ({session.state})" for session in found[:3])
-            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-            self._log.warning("unclosed_sessions", sessions=[session.log_id for session in found])
-            sys.stderr.write(
-                f"dudzian: {len(found)} earlier session(s) were not closed and stay as they are: {names}{more}; a new one is opened\n"
-            )
+    def _recovered(self) -> Recovered | None:
+        """The session that goes on, None where a new one begins. Raises what keeps it from going on."""
+        prepared, options = self._prepared, self._options
+        session = resumable(prepared.data_folder, prepared.artifact)
+        if session is None:
+            return None
+        if not options.fresh:
+            return recover(prepared, session, self._key, facts_of(prepared), accept_change=options.accept_change)
+        try:
+            close_session(session, self._key)
+        except (IntegrityError, ConfigError, IndexError) as error:
+            sys.stderr.write(f"dudzian: session {session.log_id} stays as it is, it cannot be closed: {error}\n")
+        return None
 
-    def _announce(self, assembly: Assembly, port: int | None) -> None:
+    def _announce(self, assembly: Assembly, port: int | None, recovered: Recovered | None) -> None:
         if port is not None:
             write_atomic(self._prepared.data_folder / "run" / "metrics.port", f"{port}\n".encode())
         address = "no metrics port" if port is None else f"metrics on http://127.0.0.1:{port}/metrics"
         self._out.write(f"dudzian: paper only, no order leaves this machine; {address}; session {assembly.journal.log_id}\n")
+        if recovered is not None:
+            self._tell_recovered(recovered)
         self._out.flush()
         self._log.info("started", action="start", environment=self._prepared.environment, session=assembly.journal.log_id, port=port)
+
+    def _tell_recovered(self, recovered: Recovered) -> None:
+        """To people, the log and the bus: which session goes on, and how that was found."""
+        facts, log_id = recovered.facts, recovered.session.log_id
+        cut = f", {recovered.torn_bytes} torn bytes cut off" if recovered.torn_bytes else ""
+        bad = f", {recovered.bad_checkpoints} damaged checkpoint(s) passed over" if recovered.bad_checkpoints else ""
+        again = f"{recovered.rerun} cycles run again"
+        self._out.write(f"dudzian: session {log_id} goes on after cycle {recovered.chain.sequence} ({again}{cut}{bad})\n")
+        self._log.info("recovered", action="recover", session=log_id, **facts)
+        facts = {name: each for name, each in facts.items() if name != "bad_checkpoints"}
+        self._bus.publish(events.SESSION_RECOVERED, events.SessionRecovered(log_id=log_id, **facts))
 
     # -- while it runs ---------------------------------------------------------------------------------------------
 
@@ -247,14 +281,12 @@ class Daemon:
 
     def _on_risk(self, _topic: str, change: RiskChange) -> None:
         self._log.warning("risk", action=change.change, profile=change.profile, state=change.state, rule=change.rule)
-        states = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
-        self._units.set("risk_gate", states[change.state], "" if change.state == "active" else f"{change.profile}: {change.rule}")
+        self._units.set("risk_gate", _GATE[change.state], "" if change.state == "active" else f"{change.profile}: {change.rule}")
 
     def _on_strategy(self, units: Mapping[str, Sequence[str]], _topic: str, change: StrategyChange) -> None:
         self._log.warning("strategy", action=change.change, strategy=change.strategy, reason=change.reason)
-        states = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
         for name in units[change.strategy]:
-            self._units.set(name, states.get(change.change, ServiceState.RUNNING), "" if change.change == "resumed" else change.reason)
+            self._units.set(name, _INACTIVE.get(change.change, ServiceState.RUNNING), "" if change.change == "resumed" else change.reason)
 
     def _end_once_all_ran(self, end: SessionEnd, waiting: set[str], _topic: str, cycle: events.CycleDurable) -> None:
         if waiting and not waiting.difference(cycle.record.due):

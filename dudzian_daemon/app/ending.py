@@ -75,6 +75,7 @@ class SessionEnd:
         supervisor, session = self._supervisor, assembly.session
 
         async def stop_feeding() -> None:
+            await session.until_in_order()
             session.stop_feeding()
 
         for stage in stages(self._prepared):

@@ -40,6 +40,7 @@ class RunEntry(msgspec.Struct, frozen=True):
     dependencies: dict[str, str]
     interpreter: str
     platform: str
+    opening_source: str = ""
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +91,7 @@ def read_recorded(session: Session) -> Recorded:
     for path in session.segments:
         for entry in entries(path):
             if entry.kind == "run" and run is None:
-                run = _run_entry(session, entry.d)
+                run = run_entry(session.log_id, entry.d)
             content = entry.seal.content
             for cycle in entry.cycles():
                 cycles += 1
@@ -107,7 +108,7 @@ def read_recorded(session: Session) -> Recorded:
     return Recorded(
         session=session,
         run=run,
-        config=_decoded(session, bytes(run.config)),
+        config=recorded_config(session.log_id, run),
         commands=tuple(commands),
         series=frozenset(series),
         first=first,
@@ -122,17 +123,19 @@ def cycles_of(session: Session) -> Iterator[Cycle]:
     return (cycle for path in session.segments for entry in entries(path) for cycle in entry.cycles())
 
 
-def _run_entry(session: Session, d: bytes) -> RunEntry:
+def run_entry(log_id: str, d: bytes) -> RunEntry:
+    """The `run` entry in member `d` of its line. Raises `IntegrityError`."""
     try:
         return msgspec.json.decode(d, type=RunEntry)
     except msgspec.DecodeError as error:
-        msg = f"session {session.log_id}: its `run` entry does not say what ran ({error})"
+        msg = f"session {log_id}: its `run` entry does not say what ran ({error})"
         raise IntegrityError(msg) from None
 
 
-def _decoded(session: Session, config: bytes) -> CoreConfig:
+def recorded_config(log_id: str, run: RunEntry) -> CoreConfig:
+    """The configuration that a run has recorded. Raises `ConfigError` when it is of another version."""
     try:
-        return from_canonical(config)
+        return from_canonical(bytes(run.config))
     except msgspec.DecodeError as error:
-        msg = f"session {session.log_id}: its configuration is of another version of dudzian and cannot be read by this one ({error})"
+        msg = f"session {log_id}: its configuration is of another version of dudzian and cannot be read by this one ({error})"
         raise ConfigError(msg) from None

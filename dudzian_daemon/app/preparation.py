@@ -28,7 +28,8 @@ from dudzian_daemon.trading.spec import SessionSpec
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line said; None where it said nothing. `modules` supply controllers, the first one first.
 
-    `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run.
+    `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run. `fresh` closes the session that
+    would go on and begins a new one; `accept_change` lets it go on under another configuration or other code.
     """
 
     config: Path | None = None
@@ -41,6 +42,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     modules: tuple[str, ...] = ()
     scheduler: str | None = None
     run_once: bool = False
+    fresh: bool = False
+    accept_change: bool = False
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -121,7 +124,9 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
         "opening_source": prepared.spec.opening_source,
         "config": msgspec.Raw(canonical(prepared.config, prepared.environment)),
         "package": {"version": dudzian_daemon.__version__, "sha256": package_digest()},
-        "plugins": {name: {"plugin": source.name, "sha256": source.digest} for name, source in sorted(prepared.plugins.items())},
+        "plugins": {
+            name: {"kind": source.kind, "plugin": source.name, "sha256": source.digest} for name, source in sorted(prepared.plugins.items())
+        },
         "dependencies": installed(),
         "interpreter": interpreter,
         "platform": platform,

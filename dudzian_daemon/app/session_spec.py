@@ -53,9 +53,9 @@ def session_spec(config: CoreConfig, environment: str, strategies: Mapping[str, 
     _require_one_owner(schedules)
     account = opening(config, environment)
     conversions = _conversions(config, chosen, paper, instruments, account)
-    return SessionSpec(
-        instruments=instruments,
-        schedules=tuple(schedules),
+    return SessionSpec(  # in an order that is not that of the file: equal rules make equal sessions
+        instruments=dict(sorted(instruments.items())),
+        schedules=tuple(sorted(schedules, key=lambda schedule: schedule.name)),
         strategies={name: strategies[name] for name in sorted({schedule.strategy for schedule in schedules})},
         profiles=_profiles(config, schedules),
         buckets=_buckets(config, schedules),

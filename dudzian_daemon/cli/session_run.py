@@ -40,6 +40,8 @@ class Said(TypedDict, total=False):
     modules: tuple[str, ...]
     scheduler: str | None
     run_once: bool
+    fresh: bool
+    accept_change: bool
 
 
 def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:

@@ -68,6 +68,8 @@ def trading_part(config: CoreConfig, environment: str | None = None) -> CoreConf
     profiles = _only(config.risk_profiles, {chosen.risk_profile, BY_HAND, *(schedule.risk_profile for schedule in schedules)})
     pairs = {symbol for bucket in buckets.values() for symbol in bucket.symbols}
     pairs.update(chosen.instrument_universe, *(window.instruments for window in chosen.replay.windows))
+    venues = {chosen.exchange, *(venue for schedule in schedules for venue in schedule.venues)}
+    venues.update(derived.source for derived in chosen.derived_venues.values())
     replace = msgspec.structs.replace
     return replace(
         config,
@@ -80,9 +82,7 @@ def trading_part(config: CoreConfig, environment: str | None = None) -> CoreConf
         paper_trading=config.paper(key),
         execution_presets=_only(config.execution_presets, {config.paper(key).preset}),
         runtime=replace(config.runtime, multi_strategy_schedulers={chosen.scheduler: scheduler}),
-        instruments={
-            pair: replace(entry, venues=_only(entry.venues, {chosen.exchange})) for pair, entry in _only(config.instruments, pairs).items()
-        },
+        instruments={pair: replace(entry, venues=_only(entry.venues, venues)) for pair, entry in _only(config.instruments, pairs).items()},
         credentials={},
     )
 

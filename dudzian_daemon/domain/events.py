@@ -23,6 +23,7 @@ RISK_STATE: Final = "risk.state"
 ORDER_RESULT: Final = "order.result"
 ORDER_FILL: Final = "order.fill"
 SESSION_STATE: Final = "session.state"
+SESSION_RECOVERED: Final = "session.recovered"
 UNIT_STATE: Final = "daemon.unit"
 CYCLE_DURABLE: Final = "session.cycle_durable"
 LEDGER_ENTRY: Final = "ledger.entry"
@@ -70,6 +71,19 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class SessionRecovered(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.recovered`: an earlier run's session goes on after cycle `sequence`; what it recorded up to there was released or is now.
+
+    `rerun_cycles` were run again after the checkpoint in line `checkpoint_line` (0: from the beginning), `torn_bytes` were cut off.
+    """
+
+    log_id: str
+    sequence: int
+    checkpoint_line: int
+    rerun_cycles: int
+    torn_bytes: int
+
+
 class SelfCheckFailed(msgspec.Struct, frozen=True, kw_only=True):
     """`session.self_check`: the account is not what its records make it; opening orders are stopped and `file` says more."""
 
@@ -91,6 +105,7 @@ Message = (
     ControllerCycle
     | CycleDurable
     | SessionState
+    | SessionRecovered
     | SelfCheckFailed
     | LedgerEntry
     | UnitState

@@ -121,7 +121,11 @@ class Journal(Protocol):
         ...
 
     def append_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
-        """Seal an entry that is no cycle (`run`, later `checkpoint` and others); `d` comes without its kind. No I/O."""
+        """Seal an entry that is no cycle (`run`, `recovered` and others); `d` comes without its kind. No I/O."""
+        ...
+
+    def append_checkpoint(self, state: bytes, reason: str) -> None:
+        """Seal the bytes of the whole state after the last appended cycle. No I/O."""
         ...
 
     def flush_quiet(self) -> None:

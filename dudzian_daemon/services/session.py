@@ -14,9 +14,10 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
+from dudzian_daemon.adapters.checkpoints import Checkpoints
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import StorageError, StorageFull
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Tick, WindowEnd
+from dudzian_daemon.domain.market import SECOND_NS, Candle, Phase, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
 from dudzian_daemon.domain.records import CycleRecord, StrategyFault
@@ -101,7 +102,13 @@ class Session:
         self.opening: Sequence[tuple[str, dict[str, str]]] = ()
         self._caught: list[Exception] = []
         driver.core.strategies.on_fault = self._caught.append
-        self.durable_sequence = 0
+        self._checkpoints = Checkpoints(driver, journal)
+        self.durable_sequence = driver.core.sequence
+        self._resumed = driver.last > (0, Phase.COMMAND)
+        #: What was released at the instant of the last recorded tick is complete: from here on a command may come in between.
+        self._in_order = anyio.Event()
+        if not self._resumed:
+            self._in_order.set()
         self.data_ended = False
 
     async def run(self) -> None:
@@ -120,12 +127,17 @@ class Session:
             return 0.0
         return max(0.0, (self._clock.monotonic_ns() - self._release_at) / 1e9)
 
+    async def until_in_order(self) -> None:
+        """Wait until a resumed feed has released what belongs to the instant of the last recorded tick; without a restart at once."""
+        await self._in_order.wait()
+
     def stop_feeding(self) -> None:
         """No further input from the feed; commands still step the core."""
         self._feeding.cancel()
 
     async def command(self, command_id: str, name: str, arguments: dict[str, str]) -> int:
         """Step a command in and wait until its line is durable; returns its sequence. While the disk is full it waits before."""
+        await self._in_order.wait()
         while self._frozen:
             await self._next_release()
         now = self._pace.now()
@@ -146,10 +158,11 @@ class Session:
         self.stop_feeding()
         if self._driver.core.sequence == 0:
             return
+        keeps = {"keep_orders": "yes"} if ending.kind == "stopped" else {}
         await self.command(
             f"{ending.reason}-{self._driver.last[0] + 1}",
             "stop",
-            {"reason": ending.reason, "close_positions": _yes(ending.close_positions)},
+            {"reason": ending.reason, "close_positions": _yes(ending.close_positions), **keeps},
         )
         self._step(self._driver.snapshot)
 
@@ -157,6 +170,7 @@ class Session:
         """Make everything durable, release it, and write the last entry."""
         self.stop_feeding()
         await self._until_durable(self._driver.core.sequence)
+        self._checkpoints.take_now("stop")
         await self._journal.close(ending.kind, {"reason": ending.reason, "sequence": self._driver.core.sequence})
         self._publish_state("stopped", ending.reason)
         self._ended.set()
@@ -174,23 +188,50 @@ class Session:
 
     async def _feed_core(self) -> None:
         self._publish_state("warming_up")
-        async for item in self._feed.items():
-            if isinstance(item, WindowEnd):
-                await self._end_window(item)
-                continue
-            await self._until_due(item)
-            if item.rows:
-                await anyio.to_thread.run_sync(self._store_rows, item)
-            self._step_opening(item.instant)
-            self._step(partial(self._driver.advance, item), due_at=self._release_at)
-            if item.rows:
-                self._pace.anchor(item.instant)
-                self._publish_state("running")
+        if self._resumed:
+            self._go_on()
+        try:
+            async for item in self._feed.items():
+                await self._take(item)
+                if self._checkpoints.due:
+                    await self._checkpoints.take("due")
+                    self._appended.set()
+        finally:
+            self._in_order.set()
         self.data_ended = True
         self._publish_state("data_ended")
 
+    def _go_on(self) -> None:
+        """Where the last run ended: time passes from there, and a window that it had just ended gets its snapshot."""
+        self._pace.anchor(self._driver.last[0])
+        if self._driver.feed.closing:
+            self._step(self._driver.snapshot)
+        if self._driver.feed.last is not None:
+            self._publish_state("running")
+
+    async def _take(self, item: Tick | WindowEnd) -> None:
+        if isinstance(item, WindowEnd):
+            self._in_order.set()
+            await self._end_window(item)
+            return
+        if item.instant > self._driver.last[0]:
+            self._in_order.set()
+        await self._until_due(item)
+        if item.rows:
+            await anyio.to_thread.run_sync(self._store_rows, item)
+        self._step_opening(item.instant)
+        self._step(partial(self._driver.advance, item), due_at=self._release_at)
+        if item.rows:
+            self._pace.anchor(item.instant)
+            self._publish_state("running")
+
     def _step_opening(self, instant: int) -> None:
-        """The opening commands, the last one at the instant of the first input: the phase of commands comes before every other."""
+        """The opening commands, the last one at the instant of the first input: the phase of commands comes before every other.
+
+        After a restart they wait until the instant of the last recorded tick is complete.
+        """
+        if instant <= self._driver.last[0]:
+            return
         commands, self.opening = self.opening, ()
         for number, (name, arguments) in enumerate(commands, start=1):
             now = instant - len(commands) + number
@@ -230,6 +271,7 @@ class Session:
         records = [record for record, _ in inspected]
         late_ns = None if due_at is None else max(0, before - due_at)
         timing = Timing(started, self._clock.monotonic_ns() - before, late_ns)
+        self._checkpoints.stepped(timing.duration_ns)
         for record in records:
             self._journal.append(record, wall=_wall(timing, self._tell_faults(record.faults)))
             self._timings.append((record.sequence, timing))

@@ -7,6 +7,7 @@ back. The date is that of the entry's instant, UTC. Each file is a log of its ow
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +16,10 @@ import msgspec
 
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
-from dudzian_daemon.adapters.cycle_follower import CycleFollower
+from dudzian_daemon.adapters.cycle_follower import CycleFollower, Mark
 from dudzian_daemon.adapters.files import ensure_dir, os_errors
 from dudzian_daemon.adapters.journal_format import encode, genesis
+from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.errors import DudzianError, Permanent, StorageError, StorageFull
 from dudzian_daemon.domain.events import CycleDurable
@@ -47,8 +49,11 @@ class LedgerSink:
 
     name = "ledger"
 
-    def __init__(self, follower: CycleFollower, files: LedgerFiles, clock: Clock, *, environment: str) -> None:
+    def __init__(self, follower: CycleFollower, files: LedgerFiles, clock: Clock, *, environment: str, begun: Mark | None = None) -> None:
+        """`begun` is how far an earlier run of the session has come; its last cycle may have been cut short."""
         self._follower = follower
+        self._begun = begun or Mark()
+        follower.begin_after(max(self._begun.sequence - 1, 0))
         self._files = files
         self._clock = clock
         self._environment = environment
@@ -59,7 +64,8 @@ class LedgerSink:
         try:
             async for batch in self._follower.cycles():
                 for cycle in batch:
-                    for day, line in ledger_lines(cycle, self._environment):
+                    told = self._begun.lines if cycle.record.sequence == self._begun.sequence else 0
+                    for day, line in islice(ledger_lines(cycle, self._environment), told, None):
                         log = await self._log_of(day)
                         log.append(encode(line), b"{}")
                 await self._commit()
@@ -89,8 +95,9 @@ class LedgerSink:
     def _open(self, path: Path, before: tuple[str, str] | None, now_ns: int) -> ChainedLog:
         ensure_dir(path.parent)
         prune(path.parent, self._files.retention_days, now_ns)
-        if path.exists():
+        if path.exists() and not is_begun(path):
             return ChainedLog.resume(path, self._files.key, faults="ledger", sync=self._files.fsync)
+        path.unlink(missing_ok=True)
         log = ChainedLog.create(path, new_log_id(), self._files.key, faults="ledger", sync=self._files.fsync)
         begun = genesis(self._files.artifact, f"dudzian {__version__}", signed=self._files.key is not None, projection=True)
         log.append(encode(begun), encode({"at": now_ns}))

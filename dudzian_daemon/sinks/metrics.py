@@ -23,6 +23,7 @@ from dudzian_daemon.domain.risk import TradingState
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.subscription import QueuedSubscription
+from dudzian_daemon.trading.step import Core
 
 #: What the sink's queue must be subscribed to. The other topics repeat parts of `session.cycle_durable`.
 TOPICS: Final = (CYCLE_DURABLE, SESSION_STATE, UNIT_STATE)
@@ -145,6 +146,26 @@ class MetricsSink:
             self._tripped[profile] = set()
             self._enter_profile(profile)
             self.families.liquidation_state.at(profile).set(0)
+
+    def go_on(self, core: Core) -> None:
+        """Show what a resumed session begins with; counters count this process."""
+        gate, ledger, families = core.gate, core.ledger, self.families
+        families.journal_sequence.set(core.sequence)
+        families.session_instant.set(core.instant / SECOND_NS)
+        families.equity.set(float(ledger.equity))
+        families.cash.set(float(ledger.cash))
+        families.kill_switch.set(gate.kill_switch)
+        self._peak = float(ledger.equity)
+        for name, state in gate.states.items():
+            rules = {"max_daily_loss_pct": state.daily_trip_day is not None, "hard_drawdown_pct": state.drawdown_latched}
+            self._tripped[name] = {rule for rule, tripped in rules.items() if tripped}
+            families.liquidation_state.at(name).set(state.reducing)
+            self._enter_state(families.risk_state, gate.state(name), name)
+        for key in core.spec.instruments:
+            if (last := ledger.last_quote(key)) is not None:
+                self._prices[key] = (last[1], last[0])
+        self._positions = {(change.strategy, change.instrument): change for change in ledger.state().positions}
+        self._show_positions(changed=True)
 
     async def run(self) -> None:
         """Consume until the subscription ends. What was taken from the queue before a fault is not lost by it."""
@@ -280,8 +301,11 @@ class MetricsSink:
         families.drawdown.set(1.0 - equity / self._peak if self._peak > 0 else 0.0)
         for change in record.positions:
             self._positions[(change.strategy, change.instrument)] = change
-        held = self._positions.values()
-        if record.positions:
+        self._show_positions(changed=bool(record.positions))
+
+    def _show_positions(self, *, changed: bool) -> None:
+        families, held = self.families, self._positions.values()
+        if changed:
             _set_sums(families.realised_pnl, ((each.strategy, float(each.realised)) for each in held))
             _set_sums(families.open_positions, ((each.strategy, float(each.quantity != 0)) for each in held))
         if held:

@@ -6,12 +6,13 @@ A projection: it is behind the journal, never ahead of it, and never holds the c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from dudzian_daemon.adapters.chained_log import ChainedLog
-from dudzian_daemon.adapters.cycle_follower import CycleFollower
+from dudzian_daemon.adapters.cycle_follower import CycleFollower, Mark
 from dudzian_daemon.domain.errors import Permanent, StorageError, StorageFull
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Outcome, Signal, Verdict
@@ -40,8 +41,11 @@ class DecisionLog:
 
     name = "decision_log"
 
-    def __init__(self, follower: CycleFollower, log: ChainedLog, clock: Clock, *, environment: str) -> None:
+    def __init__(self, follower: CycleFollower, log: ChainedLog, clock: Clock, *, environment: str, begun: Mark | None = None) -> None:
+        """`begun` is how far an earlier run of the session has come; its last cycle may have been cut short."""
         self._follower = follower
+        self._begun = begun or Mark()
+        follower.begin_after(max(self._begun.sequence - 1, 0))
         self._log = log
         self._clock = clock
         self._environment = environment
@@ -51,7 +55,7 @@ class DecisionLog:
         try:
             async for batch in self._follower.cycles():
                 for cycle in batch:
-                    for event in decision_events(cycle, self._environment):
+                    for event in islice(decision_events(cycle, self._environment), self._told(cycle), None):
                         self._log.append(msgspec.json.encode(event), b"{}")
                 await self._commit()
             # Of this log's writer: whether the session is closed or may be resumed says its journal alone.
@@ -64,6 +68,9 @@ class DecisionLog:
     async def stop(self) -> None:
         """Take what is queued and end."""
         self._follower.end()
+
+    def _told(self, cycle: CycleDurable) -> int:
+        return self._begun.lines if cycle.record.sequence == self._begun.sequence else 0
 
     async def _commit(self) -> None:
         """Commit, waiting while the disk is full. Raises `Permanent` when it fails: the log is behind then, and the session goes on."""

@@ -52,13 +52,10 @@ class SessionReport(Counts, kw_only=True):
         return sum(trip.profit > 0 for trip in self.round_trips)
 
 
-class ReportSink:
-    """Adds up cycles; `write` leaves `<folder>/<name>.json`."""
+class ReportFold:
+    """Adds up cycles, in order."""
 
-    name = "report"
-
-    def __init__(self, follower: CycleFollower, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
-        self._follower = follower
+    def __init__(self, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
         self._trips = RoundTrips()
         self._peak = opening_equity
         self.report = SessionReport(
@@ -68,18 +65,6 @@ class ReportSink:
             closing_equity=opening_equity,
             round_trips=self._trips.done,
         )
-        #: Where the report was written; None before.
-        self.path: Path | None = None
-
-    async def run(self) -> None:
-        """Consume until the bus is closed."""
-        async for batch in self._follower.cycles():
-            for cycle in batch:
-                self.add(cycle.record)
-
-    async def stop(self) -> None:
-        """Take what is queued and end."""
-        self._follower.end()
 
     def add(self, record: CycleRecord) -> None:
         """Count one cycle."""
@@ -93,21 +78,53 @@ class ReportSink:
             self._trips.add(fill, change)
         self._mark(record.equity)
 
-    async def write(self, folder: Path, name: str, *, ended: str, content_chain: str) -> Path:
-        """Write the report; an existing one of the same session is replaced."""
+    def finish(self, *, ended: str, content_chain: str) -> SessionReport:
+        """The report as it stands after the last cycle."""
         self.report.ended = ended
         self.report.content_chain = content_chain
         self.report.open_positions = self._trips.still_open()
-        path = folder / f"{name}.json"
-        await anyio.to_thread.run_sync(_store, path, msgspec.json.format(msgspec.json.encode(self.report), indent=2) + b"\n")
-        self.path = path
-        return path
+        return self.report
 
     def _mark(self, equity: Decimal) -> None:
         self.report.closing_equity = equity
         self._peak = max(self._peak, equity)
         if self._peak > 0:
             self.report.max_drawdown = max(self.report.max_drawdown, float((self._peak - equity) / self._peak))
+
+
+class ReportSink:
+    """Adds up the cycles of a running session; `write` leaves `<folder>/<name>.json`."""
+
+    name = "report"
+
+    def __init__(self, follower: CycleFollower, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
+        self._follower = follower
+        self._fold = ReportFold(environment=environment, log_id=log_id, opening_equity=opening_equity)
+        #: Where the report was written; None before.
+        self.path: Path | None = None
+
+    @property
+    def report(self) -> SessionReport:
+        """As far as it has come."""
+        return self._fold.report
+
+    async def run(self) -> None:
+        """Consume until the bus is closed."""
+        async for batch in self._follower.cycles():
+            for cycle in batch:
+                self._fold.add(cycle.record)
+
+    async def stop(self) -> None:
+        """Take what is queued and end."""
+        self._follower.end()
+
+    async def write(self, folder: Path, name: str, *, ended: str, content_chain: str) -> Path:
+        """Write the report; an existing one of the same session is replaced."""
+        report = self._fold.finish(ended=ended, content_chain=content_chain)
+        path = folder / f"{name}.json"
+        await anyio.to_thread.run_sync(_store, path, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        self.path = path
+        return path
 
 
 def _store(path: Path, data: bytes) -> None:

@@ -51,6 +51,12 @@ class SelfCheckSink:
         self._failed = anyio.Event()
         self._seen = 0
         self._turn = anyio.Lock()
+        if core.sequence:
+            reducing = [name for name, state in core.gate.states.items() if state.reducing]
+            self.check.go_on(core.ledger, core.execution.open_orders, core.sequence, reducing)
+            self._fold.go_on(core.ledger.state())
+            self._seen = core.sequence
+            follower.begin_after(core.sequence)
         #: Puts the kill switch on, when a full fold differs.
         self.halt: Callable[[], Awaitable[object]] | None = None
         #: Full folds that agreed.

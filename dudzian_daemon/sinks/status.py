@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -81,12 +81,21 @@ class StatusSink:
 
     name = "status"
 
-    def __init__(self, bus: Bus, status: Status, path: Path, clock: Clock, complete: Callable[[Status], None]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        status: Status,
+        path: Path,
+        clock: Clock,
+        complete: Callable[[Status], None],
+        positions: Iterable[PositionChange] = (),
+    ) -> None:
+        """`positions` are those that a resumed session begins with."""
         self.status = status
         self._path = path
         self._clock = clock
         self._complete = complete
-        self._positions: dict[tuple[str, str], PositionChange] = {}
+        self._positions = {(change.strategy, change.instrument): change for change in positions}
         bus.subscribe("session.*", self._take, name=self.name)
 
     async def run(self) -> None:

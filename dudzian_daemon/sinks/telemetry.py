@@ -196,13 +196,14 @@ class TelemetrySink:
         self._artifact = artifact
         self._meter = RunMeter(known)
         self._late: set[str] = set()
+        self._after = 0
         self._log = logs.logger("telemetry")
 
     async def run(self) -> None:
         """Complete the file, then consume until the bus is closed."""
         await anyio.to_thread.run_sync(self._complete)
         async for batch in self._follower.cycles():
-            runs = [run for cycle in batch for run in self._meter.take(cycle)]
+            runs = [run for cycle in batch for run in self._meter.take(cycle) if run.sequence > self._after]
             if runs:
                 await self._append(runs)
                 self._warn(runs)
@@ -255,6 +256,8 @@ class TelemetrySink:
         mark = next((run for run in map(read_run, self._file.backwards()) if run is not None and self._is_ours(run)), None)
         if mark is None:
             return
+        if mark.session == self._follower.log_id:  # resumed: what is missing comes with its own cycles
+            self._after = mark.sequence
         found = sessions(self._root, self._artifact)
         last = next((number for number, session in enumerate(found) if session.log_id == mark.session), None)
         if last is None:

@@ -27,7 +27,7 @@ from dudzian_daemon.domain.orders import (
 from dudzian_daemon.domain.records import RiskChange
 from dudzian_daemon.domain.sizing import leg_to_target
 from dudzian_daemon.trading.ledger import Ledger
-from dudzian_daemon.trading.leg_watch import LegWatch
+from dudzian_daemon.trading.leg_watch import LegWatch, Watched
 from dudzian_daemon.trading.margin import MarginCall
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
@@ -40,6 +40,22 @@ class Outcome(msgspec.Struct):
 
     verdicts: list[Verdict]
     results: list[OrderResult]
+
+
+class ClosingCount(msgspec.Struct, frozen=True):
+    """The instant of the latest closing group of a strategy's instrument, and how many it had then."""
+
+    strategy: str
+    instrument: str
+    instant: int
+    count: int
+
+
+class ControllerMemory(msgspec.Struct, frozen=True):
+    """What a controller remembers from tick to tick."""
+
+    legs: tuple[Watched, ...]
+    closed: tuple[ClosingCount, ...]
 
 
 class TradingController:
@@ -61,6 +77,15 @@ class TradingController:
         self.legs = LegWatch(spec.leg_timeout_ns)
         #: By strategy and instrument: the instant of its latest closing group, and how many it had then.
         self._closed: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def export(self) -> ControllerMemory:
+        """All it remembers, to be restored."""
+        return ControllerMemory(self.legs.export(), tuple(ClosingCount(*key, *latest) for key, latest in self._closed.items()))
+
+    def restore(self, memory: ControllerMemory) -> None:
+        """Be as the controller was that said so."""
+        self.legs.restore(memory.legs)
+        self._closed = {(each.strategy, each.instrument): (each.instant, each.count) for each in memory.closed}
 
     def process(self, closings: Iterable[OrderGroup], signals: Iterable[Signal], instant: int) -> Outcome:
         """Judge closing groups, then reducing ones, then the rest in the order given; each reserves before the next."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dudzian_daemon.domain.market import Command, Phase, Tick, Timer
+from dudzian_daemon.domain.fills import LAST_PRICE
+from dudzian_daemon.domain.market import Command, Phase, Quote, Tick, Timer
 from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.trading.state import FeedPosition, SessionState
 from dudzian_daemon.trading.step import Core
 
 
@@ -18,13 +20,30 @@ class Driver:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.last: tuple[int, Phase] = (0, Phase.COMMAND)
+        #: How far the feed has come, so that a resumed one can leave out what was released.
+        self.feed = FeedPosition()
         self._deadline: int | None = None
+
+    def export(self) -> SessionState:
+        """Everything that what comes may depend on, between two ticks. Raises `TypeError` where a plugin's `State` is no data."""
+        instant, phase = self.last
+        return SessionState(last=(instant, int(phase)), deadline=self._deadline, feed=self.feed, core=self.core.export())
+
+    def restore(self, state: SessionState) -> None:
+        """Be as the driver of an equal spec was that said so. Raises `msgspec.DecodeError` where a plugin cannot read its `State`."""
+        self.core.restore(state.core)
+        self.last = (state.last[0], Phase(state.last[1]))
+        self.feed, self._deadline = state.feed, state.deadline
 
     def advance(self, tick: Tick) -> Iterator[CycleRecord]:
         """Step through the timers due before `tick`, then `tick`; yields the cycles that came of it."""
-        while self._deadline is not None and (instant := self._timer_instant(self._deadline), Phase.TIMER) < (tick.instant, tick.phase):
-            yield from self._step(Tick(instant, Phase.TIMER, (Timer(instant, self._deadline),)))
-        yield from self._step(tick)
+        yield from self.timers_before(tick.instant, tick.phase)
+        yield from self.replay(tick)
+
+    def timers_before(self, instant: int, phase: Phase) -> Iterator[CycleRecord]:
+        """Step through the timers due before (`instant`, `phase`)."""
+        while self._deadline is not None and (due := self._timer_instant(self._deadline), Phase.TIMER) < (instant, phase):
+            yield from self.replay(Tick(due, Phase.TIMER, (Timer(due, self._deadline),)))
 
     def command(self, command_id: str, name: str, arguments: dict[str, str], *, now: int = 0) -> Iterator[CycleRecord]:
         """Step a command in: never held back, stamped now or just after what was released last."""
@@ -35,16 +54,29 @@ class Driver:
         """Fill what a stop has ordered on the last prices, one instant later."""
         tick = self.core.snapshot(self.last[0] + 1)
         if tick is not None:
-            yield from self._step(tick)
+            yield from self.replay(tick)
+
+    def replay(self, tick: Tick) -> Iterator[CycleRecord]:
+        """Step a tick as it was recorded: its timers come as ticks of their own."""
+        self.last = (tick.instant, tick.phase)
+        self.feed = moved(self.feed, tick)
+        result = self.core.step(tick)
+        self._deadline = result.next_deadline
+        if result.record is not None:
+            yield result.record
 
     def _timer_instant(self, due: int) -> int:
         """When a timer can be delivered: at its deadline, or just after what was released last."""
         instant, phase = self.last
         return due if (due, Phase.TIMER) > (instant, phase) else instant + 1
 
-    def _step(self, tick: Tick) -> Iterator[CycleRecord]:
-        self.last = (tick.instant, tick.phase)
-        result = self.core.step(tick)
-        self._deadline = result.next_deadline
-        if result.record is not None:
-            yield result.record
+
+def moved(feed: FeedPosition, tick: Tick) -> FeedPosition:
+    """Where the feed is after this tick: timers, commands and snapshots are none of its own, but one command ends its window."""
+    if tick.phase is Phase.COMMAND:
+        for item in tick.inputs:
+            if isinstance(item, Command) and item.name == "end_of_data":
+                return FeedPosition(int(item.arguments["window"]), closing=True)
+    if tick.phase in (Phase.COMMAND, Phase.TIMER) or any(isinstance(item, Quote) and item.source == LAST_PRICE for item in tick.inputs):
+        return FeedPosition(feed.windows, feed.last)
+    return FeedPosition(feed.windows, (tick.instant, int(tick.phase)))

@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+import msgspec
+
 from dudzian_daemon.domain.market import Funding, FundingTerms, Instrument, Phase
 from dudzian_daemon.domain.money import from_float
 from dudzian_daemon.domain.records import LedgerEntry
 from dudzian_daemon.trading.ledger import Ledger
+
+
+class FundingMemory(msgspec.Struct, frozen=True):
+    """The venue's rates and the boundaries (ns) that are settled, by instrument."""
+
+    rates: dict[str, Decimal]
+    settled: dict[str, int]
 
 
 class FundingClock:
@@ -28,6 +37,15 @@ class FundingClock:
     def next_deadline(self) -> int | None:
         """The earliest boundary at which something held pays, None if nothing does."""
         return min((behind + self._terms[key].interval_ns for key, behind in self.settled.items()), default=None)
+
+    def export(self) -> FundingMemory:
+        """All of it, to be restored."""
+        return FundingMemory(dict(self.rates), dict(self.settled))
+
+    def restore(self, memory: FundingMemory) -> None:
+        """Be as the clock was that said so."""
+        self.rates |= {key: rate for key, rate in memory.rates.items() if key in self._terms}
+        self.settled = {key: behind for key, behind in memory.settled.items() if key in self._terms}
 
     def take(self, funding: Funding) -> None:
         """From now on the venue's rate is this one; no perpetual of ours, or no number, is no news."""

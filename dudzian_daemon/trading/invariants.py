@@ -6,7 +6,7 @@ those of docs/reference/ledger.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -14,7 +14,7 @@ import msgspec
 
 from dudzian_daemon.domain.market import Instrument
 from dudzian_daemon.domain.money import ZERO
-from dudzian_daemon.domain.orders import Fill, OrderResult, OrderStatus, Outcome, Side
+from dudzian_daemon.domain.orders import Fill, Order, OrderResult, OrderStatus, Outcome, Side
 from dudzian_daemon.domain.records import CycleRecord, Difference, LedgerEntry, PositionChange, Posting
 from dudzian_daemon.domain.risk import TradingState
 from dudzian_daemon.trading.entries import LIQUIDATION
@@ -42,6 +42,14 @@ class SelfCheck:
         self._net: dict[str, Decimal] = {}
         self._orders: dict[str, _OpenOrder] = {}
         self._reducing: set[str] = set()
+
+    def go_on(self, ledger: Ledger, orders: Iterable[Order], sequence: int, reducing: Iterable[str]) -> None:
+        """Follow a restored session from here: its ledger, open orders and reducing profiles after cycle `sequence` are taken as right."""
+        self.sequence = sequence
+        self.cash, self._net = dict(ledger.wallet), dict(ledger.net)
+        self.positions = {key: book.quantity for key, book in ledger.books.items()}
+        self._orders = {order.id: _OpenOrder(order.quantity, order.filled) for order in orders}
+        self._reducing = set(reducing)
 
     def look(self, record: CycleRecord, ledger: Ledger) -> list[Difference]:
         """All that does not hold in this cycle."""
@@ -163,6 +171,12 @@ class Fold:
         self.entries = 0
         self._balances: dict[tuple[str, str], Decimal] = {}
         self._positions: dict[tuple[str, str], PositionChange] = {}
+
+    def go_on(self, state: LedgerState) -> None:
+        """Add to what the entries of earlier runs have made."""
+        self.entries = state.entries
+        self._balances = {(each.account, each.asset): each.amount for each in state.balances}
+        self._positions = {(each.strategy, each.instrument): each for each in state.positions}
 
     def add(self, entry: LedgerEntry) -> Iterator[Difference]:
         """Add one entry; told when its number is not the next, or its postings leave something over."""

@@ -38,6 +38,27 @@ class LedgerState(msgspec.Struct, frozen=True):
     positions: tuple[PositionChange, ...]
 
 
+class LedgerMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a ledger knows, as it is kept: an amount's number of decimals is part of what later records say.
+
+    `booked` are the fills at `booked_at` (ns), the newest that are booked.
+    """
+
+    entries: int
+    balances: tuple[Posting, ...]
+    wallet: dict[str, Decimal]
+    margins: dict[str, Decimal]
+    proceeds: dict[str, Decimal]
+    books: tuple[PositionChange, ...]
+    net: dict[str, Decimal]
+    last: dict[str, tuple[float, int]]
+    values: dict[str, Decimal]
+    held: dict[str, Decimal]
+    rates: dict[str, Decimal]
+    booked_at: int
+    booked: tuple[str, ...]
+
+
 class Ledger:
     """Opens with `opening` units of the valuation asset, or of several assets; moves only by entries and marks.
 
@@ -193,6 +214,39 @@ class Ledger:
         """All balances and positions as values, in the order of their names; what a fold must arrive at."""
         balances = tuple(Posting(account, asset, amount) for (account, asset), amount in sorted(self.balances.items()) if amount)
         return LedgerState(self.entries, balances, tuple(self._change(*key) for key in sorted(self.books)))
+
+    def export(self) -> LedgerMemory:
+        """All of it, to be restored."""
+        return LedgerMemory(
+            entries=self.entries,
+            balances=tuple(Posting(account, asset, amount) for (account, asset), amount in self.balances.items()),
+            wallet=dict(self.wallet),
+            margins=dict(self._margins),
+            proceeds=dict(self._proceeds),
+            books=tuple(self._change(*key) for key in self.books),
+            net=dict(self.net),
+            last=dict(self._last),
+            values=dict(self._value),
+            held=dict(self._held),
+            rates=dict(self._rates),
+            booked_at=self._booked[0],
+            booked=tuple(sorted(self._booked[1])),
+        )
+
+    def restore(self, memory: LedgerMemory) -> None:
+        """Be as the ledger was that said so; its instruments and conversions must be this one's too."""
+        self.entries = memory.entries
+        self.balances = {(each.account, each.asset): each.amount for each in memory.balances}
+        self.wallet |= memory.wallet
+        self._margins, self._proceeds = dict(memory.margins), dict(memory.proceeds)
+        self.books = {(each.strategy, each.instrument): Book(each.quantity, each.cost, each.realised, each.margin) for each in memory.books}
+        self._holders = {}
+        for strategy, instrument in sorted(self.books):
+            self._holders.setdefault(instrument, []).append(strategy)
+        self.net, self._last, self._value = dict(memory.net), dict(memory.last), dict(memory.values)
+        self._held |= memory.held
+        self._rates = dict(memory.rates)
+        self._booked = (memory.booked_at, set(memory.booked))
 
     # -- what moves it ---------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from dudzian_daemon.domain.orders import ApprovedGroup, Order
@@ -14,7 +16,7 @@ class Watched(msgspec.Struct):
     strategy: str
     profile: str
     instruments: tuple[str, ...]
-    unfilled: set[str]
+    unfilled: list[str]
     deadline: int
 
 
@@ -30,12 +32,20 @@ class LegWatch:
         """The earliest instant at which a group is given up, None if none is on its way."""
         return min((watched.deadline for watched in self._groups.values()), default=None)
 
+    def export(self) -> tuple[Watched, ...]:
+        """The groups on their way, to be restored."""
+        return tuple(msgspec.structs.replace(watched) for watched in self._groups.values())
+
+    def restore(self, groups: Iterable[Watched]) -> None:
+        """Watch these groups and no others."""
+        self._groups = {watched.group_id: msgspec.structs.replace(watched) for watched in groups}
+
     def start(self, approved: ApprovedGroup, instant: int) -> None:
         """Watch an opening group of several legs that are all to be filled; others need no watching."""
         group = approved.group
         if len(approved.legs) == 1 or group.link or all(leg.reduce_only for leg in approved.legs):
             return
-        orders = {group.order_id(number) for number in range(len(approved.legs))}
+        orders = [group.order_id(number) for number in range(len(approved.legs))]
         instruments = tuple(leg.instrument for leg in approved.legs)
         deadline = instant + group.held_ns + self._timeout_ns
         self._groups[group.id] = Watched(group.id, group.strategy, group.profile, instruments, orders, deadline)
@@ -44,7 +54,7 @@ class LegWatch:
         """More of one leg is filled; the last one that is filled to the end ends the watch."""
         watched = self._groups.get(order.group_id)
         if watched is not None and not order.left:
-            watched.unfilled.discard(order.id)
+            watched.unfilled = [each for each in watched.unfilled if each != order.id]
             if not watched.unfilled:
                 del self._groups[order.group_id]
 

@@ -43,7 +43,7 @@ from dudzian_daemon.trading.matching import (
     meet_levels,
 )
 from dudzian_daemon.trading.order_book import OwnConsumption, Taken
-from dudzian_daemon.trading.resting_orders import RestingOrders
+from dudzian_daemon.trading.resting_orders import Bracket, RestingOrders
 
 #: What the simulator can match against.
 PriceInput = OpenPrint | Quote | Book | Candle
@@ -54,6 +54,15 @@ class Bars(msgspec.Struct):
 
     volume: float | None = None
     taken: Decimal = ZERO
+
+
+class VenueMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """Open orders in their order, linked groups, what we took out of the market, and bars, all by instrument or group."""
+
+    orders: dict[str, tuple[Order, ...]]
+    brackets: dict[str, Bracket]
+    taken: dict[str, tuple[Taken, ...]]
+    bars: dict[str, Bars]
 
 
 class PaperTradingExecutionService:
@@ -79,6 +88,22 @@ class PaperTradingExecutionService:
     def next_expiry(self) -> int | None:
         """The earliest instant (ns) at which an open order expires."""
         return min((order.terms.expires_at for order in self.open_orders if order.terms.expires_at is not None), default=None)
+
+    def export(self) -> VenueMemory:
+        """All of it, to be restored."""
+        return VenueMemory(
+            orders={instrument: tuple(orders.values()) for instrument, orders in self._book.orders.items()},
+            brackets={group: msgspec.structs.replace(bracket) for group, bracket in self._book.brackets.items()},
+            taken={instrument: tuple(taken) for instrument, taken in self._own.taken.items()},
+            bars={instrument: msgspec.structs.replace(bars) for instrument, bars in self._bars.items()},
+        )
+
+    def restore(self, memory: VenueMemory) -> None:
+        """Be as the venue was that said so."""
+        self._book.orders = {instrument: {order.id: order for order in orders} for instrument, orders in memory.orders.items()}
+        self._book.brackets = {group: msgspec.structs.replace(bracket) for group, bracket in memory.brackets.items()}
+        self._own.taken = {instrument: list(taken) for instrument, taken in memory.taken.items()}
+        self._bars = {instrument: msgspec.structs.replace(bars) for instrument, bars in memory.bars.items()}
 
     def submit(self, approved: ApprovedGroup, instant: int) -> list[OrderResult]:
         """Accept every leg of the group; it may fill from the next price input on.

@@ -33,6 +33,15 @@ class OrderCounters(msgspec.Struct):
     client_ids: dict[str, int] = {}
     executions: dict[str, Executions] = {}
 
+    def copied(self) -> OrderCounters:
+        """The same counts, sharing nothing."""
+        return OrderCounters(
+            {name: list(instants) for name, instants in self.sent.items()},
+            dict(self.recent),
+            dict(self.client_ids),
+            {key: msgspec.structs.replace(each) for key, each in self.executions.items()},
+        )
+
 
 class OrderRates:
     """Single writer of the counters. `refusal` judges, `count` remembers what passed."""

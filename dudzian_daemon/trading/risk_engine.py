@@ -21,6 +21,7 @@ from dudzian_daemon.domain.orders import (
     OrderKind,
     OrderLeg,
     Outcome,
+    Protection,
     RefusalCode,
     Refused,
     Side,
@@ -31,10 +32,25 @@ from dudzian_daemon.trading.catastrophe import CatastropheStops
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.limits import Cap, PositionLimits, refusal
 from dudzian_daemon.trading.pre_trade import PreTrade
-from dudzian_daemon.trading.rates import OrderRates
-from dudzian_daemon.trading.reservations import Reservations
+from dudzian_daemon.trading.rates import OrderCounters, OrderRates
+from dudzian_daemon.trading.reservations import Reservation, Reservations
 from dudzian_daemon.trading.risk_states import RiskStates
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
+
+
+class GateMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate remembers: states and switches, reservations, counters of orders, stops, and prices that were lost (ns)."""
+
+    states: dict[str, ProfileState]
+    told_by_hand: bool
+    kill_switch: bool
+    unknown: str
+    closed_markets: dict[str, int]
+    reservations: dict[str, Reservation]
+    counters: OrderCounters
+    protections: dict[str, Protection]
+    closing: dict[str, bool]
+    lost_prices: dict[str, int]
 
 
 class ThresholdRiskEngine(RiskStates):
@@ -80,7 +96,7 @@ class ThresholdRiskEngine(RiskStates):
     def preview(self, group: OrderGroup) -> Verdict:
         """What `judge` would say now; nothing is reserved or counted."""
         reserved, counters, protections = dict(self.reservations.open), self.rates.counters, dict(self.stops.protections)
-        self.rates.counters = msgspec.convert(msgspec.to_builtins(counters), type=type(counters))
+        self.rates.counters = counters.copied()
         try:
             return self.judge(group).verdict
         finally:
@@ -118,6 +134,31 @@ class ThresholdRiskEngine(RiskStates):
     def reserved_reducing(self, strategy: str, instrument: str) -> Decimal:
         """Quantity that open reducing orders of the strategy will close."""
         return self.reservations.reducing(strategy, instrument)
+
+    def export(self) -> GateMemory:
+        """All of it, to be restored."""
+        return GateMemory(
+            states={name: msgspec.structs.replace(state) for name, state in self.states.items()},
+            told_by_hand=self._told_by_hand,
+            kill_switch=self.kill_switch,
+            unknown=self.unknown,
+            closed_markets=dict(self.closed_markets),
+            reservations=dict(self.reservations.open),
+            counters=self.rates.counters.copied(),
+            protections=dict(self.stops.protections),
+            closing=dict(self.stops.closing),
+            lost_prices=dict(self.pre_trade.lost),
+        )
+
+    def restore(self, memory: GateMemory) -> None:
+        """Be as the gate was that said so; a profile that it did not have starts anew."""
+        self.states |= {name: msgspec.structs.replace(state) for name, state in memory.states.items() if name in self.states}
+        self._told_by_hand, self.kill_switch, self.unknown = memory.told_by_hand, memory.kill_switch, memory.unknown
+        self.closed_markets = dict(memory.closed_markets)
+        self.reservations.open = dict(memory.reservations)
+        self.rates.counters = memory.counters.copied()
+        self.stops.protections, self.stops.closing = dict(memory.protections), dict(memory.closing)
+        self.pre_trade.lost = dict(memory.lost_prices)
 
     # -- parts of a judgement --------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ A schedule is due at the first tick at or after a grid point that brings it new 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dudzian_daemon.trading.spec import Schedule
 
@@ -16,6 +16,14 @@ class MultiStrategyScheduler:
     def __init__(self, schedules: tuple[Schedule, ...]) -> None:
         self.schedules = tuple(sorted(schedules, key=lambda schedule: (schedule.priority, schedule.name)))
         self._ran = {schedule.name: -1 for schedule in schedules}
+
+    def export(self) -> dict[str, int]:
+        """The last grid point at which each schedule ran, by name; -1 before the first."""
+        return dict(self._ran)
+
+    def restore(self, ran: Mapping[str, int]) -> None:
+        """Go on from these grid points; schedules that are not named start anew."""
+        self._ran |= {name: point for name, point in ran.items() if name in self._ran}
 
     def due(self, instant: int, has_new_data: Callable[[Schedule], bool]) -> list[Schedule]:
         """The schedules due at `instant`; asking moves them past their grid point."""

@@ -39,6 +39,7 @@ from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
 from dudzian_daemon.trading.scheduler import MultiStrategyScheduler
 from dudzian_daemon.trading.spec import MANUAL, MANUAL_SCHEDULE, SessionSpec
+from dudzian_daemon.trading.state import CoreState
 from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED, StrategyHost
 
 #: A tick this long after the last cycle is a cycle too, so that marks and equity become durable and visible.
@@ -110,6 +111,37 @@ class Core:
             Timer: self._take_timer,
             Funding: self._take_funding,
         }
+
+    def export(self) -> CoreState:
+        """Everything that what comes may depend on. Raises `TypeError` where a plugin's `State` is no data."""
+        return CoreState(
+            sequence=self.sequence,
+            instant=self.instant,
+            day=self._day,
+            last_cycle=self._last_cycle,
+            pending=tuple(self._inputs),
+            execution_series=dict(self.execution_series),
+            ledger=self.ledger.export(),
+            funding=self.funding.export(),
+            gate=self.gate.export(),
+            venue=self.execution.export(),
+            strategies=self.strategies.export(),
+            schedules=self.scheduler.export(),
+            controller=self.controller.export(),
+        )
+
+    def restore(self, state: CoreState) -> None:
+        """Be as the core of an equal spec was that said so. Raises `msgspec.DecodeError` where a plugin cannot read its `State`."""
+        self.strategies.restore(state.strategies)
+        self.sequence, self.instant, self._day, self._last_cycle = state.sequence, state.instant, state.day, state.last_cycle
+        self._inputs = list(state.pending)
+        self.execution_series = dict(state.execution_series)
+        self.ledger.restore(state.ledger)
+        self.funding.restore(state.funding)
+        self.gate.restore(state.gate)
+        self.execution.restore(state.venue)
+        self.scheduler.restore(state.schedules)
+        self.controller.restore(state.controller)
 
     def step(self, tick: Tick) -> StepResult:
         """Take all inputs of one (instant, phase); the inputs of successive ticks are strictly increasing in their order."""
@@ -189,7 +221,7 @@ class Core:
         if command.name in ("suspend", "resume", "quarantine"):
             self._take_strategy_command(command, draft)
             return
-        if command.name in ("stop", "end_of_data"):
+        if command.name in ("stop", "end_of_data") and command.arguments.get("keep_orders") != "yes":
             draft.results += self.controller.cancel(command.instant, code="stopped")
         if command.arguments.get("close_positions") == "yes":
             ages = {name: 2 * GRANULARITIES[granularity] for name, granularity in self.execution_series.items()}
@@ -254,6 +286,8 @@ class Core:
 
     def _call_margin(self, price: OpenPrint | Quote | Book | Candle, draft: Draft, *, before_stops: bool = False) -> None:
         """Let the venue close the shorts that this price has eaten up; inside a bar those first whose stops are further away."""
+        if price.instrument in self.gate.closed_markets:  # nobody can close there, the venue neither
+            return
         for call in self.margin.calls(price):
             if before_stops and any(rests_before(order, call) for order in self.execution.open_orders):
                 continue

@@ -7,7 +7,7 @@ wrongly becomes a recorded fault and costs nobody else anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Final, TypeVar, TypeVarTuple
 
@@ -31,6 +31,27 @@ _decode: Final = msgspec.json.Decoder(Signal).decode
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+class UnitMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit: its plugin's `State` as JSON, candles seen by series (instrument, granularity, count), latest data, position facts."""
+
+    strategy: str
+    instruments: tuple[str, ...]
+    state: msgspec.Raw
+    seen: tuple[tuple[str, str, int], ...]
+    latest: tuple[Candle, ...]
+    quotes: tuple[Quote, ...]
+    positions: dict[str, Position]
+    fresh: bool
+
+
+class HostMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """All units, recorded faults by strategy, and which strategies do not decide."""
+
+    units: tuple[UnitMemory, ...]
+    faults: dict[str, int]
+    inactive: dict[str, str]
 
 
 class Unit:
@@ -60,6 +81,28 @@ class Unit:
         self.latest.clear()
         self.quotes.clear()
         self.state = self.strategy.new_state()
+
+    def export(self) -> UnitMemory:
+        """All of it, to be restored. Raises `TypeError` for a `State` that is no data."""
+        return UnitMemory(
+            strategy=self.schedule.strategy,
+            instruments=self.instruments,
+            state=msgspec.Raw(_encode(self.state)),
+            seen=tuple((series.instrument, series.granularity, count) for series, count in self.seen.items()),
+            latest=tuple(self.latest.values()),
+            quotes=tuple(self.quotes.values()),
+            positions=dict(self.positions),
+            fresh=self.fresh,
+        )
+
+    def restore(self, memory: UnitMemory) -> None:
+        """Be as the unit was that said so. Raises `msgspec.DecodeError` when its `State` cannot be read back."""
+        self.state = msgspec.json.decode(memory.state, type=type(self.state))
+        self.seen |= {Series(instrument, granularity): count for instrument, granularity, count in memory.seen}
+        self.latest = {Series(candle.instrument, candle.granularity): candle for candle in memory.latest}
+        self.quotes = {quote.instrument: quote for quote in memory.quotes}
+        self.positions |= memory.positions
+        self.fresh = memory.fresh
 
     def observe(self, series: Series, candle: Candle) -> None:
         """Count the candle and move the position facts; the plugin's own state moves in the host's fence."""
@@ -113,6 +156,24 @@ class StrategyHost:
                 self._by_position[(unit.schedule.strategy, instrument)] = unit
                 if unit.strategy.takes_quotes:
                     self._by_quote.setdefault(instrument, []).append(unit)
+
+    def export(self) -> HostMemory:
+        """All of it, to be restored. Raises `TypeError` for a `State` that is no data."""
+        return HostMemory(units=tuple(unit.export() for unit in self._all), faults=dict(self._faults), inactive=dict(self.inactive))
+
+    def restore(self, memory: HostMemory) -> None:
+        """Be as the host was that said so; units that it did not have start anew. Raises `msgspec.DecodeError`."""
+        known = {(each.strategy, each.instruments): each for each in memory.units}
+        for unit in self._all:
+            found = known.get((unit.schedule.strategy, unit.instruments))
+            if found is not None:
+                unit.restore(found)
+        self._faults, self.inactive = Counter(memory.faults), dict(memory.inactive)
+
+    def unreadable(self, memory: HostMemory) -> list[str]:
+        """Units whose `State` would not come back from `memory` as it is."""
+        kinds = {(unit.schedule.strategy, unit.instruments): type(unit.state) for unit in self._all}
+        return [f"{each.strategy}[{','.join(each.instruments)}]" for each in memory.units if not _comes_back(each, kinds)]
 
     def on_candle(self, candle: Candle) -> list[StrategyFault]:
         """Give one released candle to every unit that takes its series."""
@@ -242,6 +303,14 @@ def stamp(signal: Signal, schedule: Schedule, instant: int, number: int) -> Sign
     """The signal with its derived identity: (strategy, instrument, instant, n)."""
     identity = f"{schedule.strategy}/{signal.instrument}/{instant}/{number}"
     return msgspec.structs.replace(signal, id=identity, strategy=schedule.strategy, schedule=schedule.name, instant=instant)
+
+
+def _comes_back(memory: UnitMemory, kinds: Mapping[tuple[str, tuple[str, ...]], type[msgspec.Struct]]) -> bool:
+    try:
+        state = msgspec.json.decode(memory.state, type=kinds[memory.strategy, memory.instruments])
+    except msgspec.DecodeError:
+        return False
+    return _encode(state) == bytes(memory.state)
 
 
 def _in_legs(instruments: tuple[str, ...], legs: int) -> Iterable[tuple[str, ...]]:

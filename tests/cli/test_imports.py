@@ -40,6 +40,8 @@ def loaded(*arguments: object) -> tuple[int, set[str]]:
         ("risk", "--help"),
         ("show-risk-state", "--help"),
         ("cycles", "--help"),
+        ("replay", "--help"),
+        ("evidence", "--help"),
     ],
     ids=" ".join,
 )

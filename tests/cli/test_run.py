@@ -60,7 +60,7 @@ def test_a_dry_run_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     document = plan(capsys, "--data-dir", tmp_path / "data", "--speed", "2.5")
     assert (document["schema"], document["environment"], document["speed"]) == ("dudzian.run_plan/1", "demo", "2.5")
     assert document["execution"] == "PaperTradingExecutionService"
-    assert list(document["schedules"]) == ["btc_trend_d1", "alt_trend_1h", "alt_reversion_1h", "volatility_1d", "eth_arbitrage_1h"]
+    assert list(document["schedules"]) == ["alt_reversion_1h", "alt_trend_1h", "btc_trend_d1", "eth_arbitrage_1h", "volatility_1d"]
     assert [window["start"] for window in document["windows"]] == ["2020-10-15T00:00", "2024-01-08T00:00"]
     assert not (tmp_path / "data").exists()
 
@@ -119,7 +119,7 @@ def test_schedules_for_which_there_are_no_candles_are_named(tmp_path: Path, caps
         main(["seed-paper-cache", "-e", "binance_paper", "--days", "2", "--interval", "1d", "--data-dir", str(data)])
     capsys.readouterr()
     document = plan(capsys, "--environment", "binance_paper", "--data-dir", data)
-    assert document["without_candles"] == ["core_mean_reversion", "core_cross_exchange"]  # they take 5m and 30s, the seeded ones are 1d
+    assert document["without_candles"] == ["core_cross_exchange", "core_mean_reversion"]  # they take 30s and 5m, the seeded ones are 1d
 
 
 def test_a_run_from_start_to_end(tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ def command(
     realtime_module: Annotated[
         list[str] | None, typer.Option("--realtime-module", help="The same, asked after the pipeline modules; repeat.")
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")] = False,
+    accept_change: Annotated[
+        bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
     ] = False,
@@ -54,6 +58,8 @@ def command(
         "metrics_port": metrics_port,
         "show_view": not no_ui,
         "plugins_dir": plugins_dir,
+        "fresh": fresh,
+        "accept_change": accept_change,
         "modules": (*(pipeline_module or ()), *(realtime_module or ())),
     }
     if dry_run:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text, note
+from dudzian_daemon.cli.keys import daemons_key, given_key
+from dudzian_daemon.cli.output import emit_json, emit_text
 
 if TYPE_CHECKING:
-    from dudzian_daemon.adapters.keychain import SigningKey
     from dudzian_daemon.adapters.log_report import LogReport
     from dudzian_daemon.adapters.log_sources import Source
 
@@ -90,7 +90,7 @@ def command(
         raise _usage("give the log once: as PATH or by --log")
     given = path or log
     sources = _sources(given, environment, data_dir, config)
-    key = _given_key(hmac_key_file, hmac_key, hmac_key_env) or (lambda key_id: _daemons_key(key_id, config))
+    key = given_key(hmac_key_file, hmac_key, hmac_key_env) or (lambda key_id: daemons_key(key_id, config))
     with _progress(sources) as advance:
         terms = Terms(
             key=key,
@@ -159,44 +159,6 @@ def _all_of(root: Path, environment: str | None, config: Path | None) -> list[So
     decision_log = root / configuration.risk.decision_log.path / f"{artifact}.jsonl"
     places = [*(session.folder for session in found), *([decision_log] if decision_log.exists() else [])]
     return [source for place in places for source in find_logs(place)]
-
-
-def _given_key(file: Path | None, text: str | None, variable: str | None) -> Callable[[str], SigningKey | None] | None:
-    """The key of a flag, under whatever id a log names; None without such a flag."""
-    from dudzian_daemon.adapters.keychain import SigningKey, decode_key, read_key_file, readable_by_others
-
-    if sum(given is not None for given in (file, text, variable)) > 1:
-        raise _usage("give the key once: --hmac-key-file, --hmac-key or --hmac-key-env")
-    if file is not None:
-        if not file.exists():
-            raise _key_missing(f"key file {file} does not exist")
-        if readable_by_others(file.stat()):
-            note(f"key file {file} can be read by other users; run: chmod 600 {file}")
-        secret, source = read_key_file(file, private=False), str(file)
-    elif text is not None:
-        note("a key given by --hmac-key can be seen by other users of this machine; --hmac-key-file and --hmac-key-env cannot")
-        secret, source = decode_key(text, "--hmac-key"), "--hmac-key"
-    elif variable is not None:
-        if not os.environ.get(variable):
-            raise _key_missing(f"environment variable {variable} is not set")
-        secret, source = decode_key(os.environ[variable], variable), variable
-    else:
-        return None
-    return lambda key_id: SigningKey(id=key_id, secret=secret, source=source)
-
-
-def _daemons_key(key_id: str, config: Path | None) -> SigningKey | None:
-    """The key that the daemon would sign with, never a new one."""
-    from dudzian_daemon.adapters.keychain import find_signing_key
-    from dudzian_daemon.config.load import load
-
-    configured = load(config, env=os.environ).config.risk.decision_log.signing_key_path
-    return find_signing_key(key_id, env=os.environ, key_file=Path(configured) if configured else None)
-
-
-def _key_missing(text: str) -> typer.Exit:
-    note(text)
-    return typer.Exit(VerifyExit.KEY_MISSING)
 
 
 def _pause() -> None:

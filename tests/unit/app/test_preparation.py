@@ -31,13 +31,13 @@ def test_any_other_speed_is_refused_in_a_line_or_is_a_number_above_0(text: str) 
 def test_preparing_reads_and_writes_nothing(tmp_path: Path) -> None:
     prepared = prepare(RunOptions(data_dir=tmp_path / "data"), {})
     assert (prepared.environment, prepared.artifact, prepared.speed) == ("demo", "demo", 160_000.0)
-    assert [schedule.strategy for schedule in prepared.spec.schedules] == [
-        "core_daily_trend",
-        "core_daily_trend",
-        "demo_mean_reversion",
-        "demo_volatility_target",
-        "demo_cross_exchange",
-    ]
+    assert {schedule.name: schedule.strategy for schedule in prepared.spec.schedules} == {
+        "alt_reversion_1h": "demo_mean_reversion",
+        "alt_trend_1h": "core_daily_trend",
+        "btc_trend_d1": "core_daily_trend",
+        "eth_arbitrage_1h": "demo_cross_exchange",
+        "volatility_1d": "demo_volatility_target",
+    }
     assert not (tmp_path / "data").exists()
 
 

@@ -25,6 +25,7 @@ class MemoryJournal:
         self.walls: dict[int, dict[str, Any]] = {}
         self.last_entry: tuple[str, dict[str, Any]] | None = None
         self.most_pending = 0
+        self.checkpoints: list[tuple[str, bytes]] = []
         self._clock = clock
         self._durable_lines = 0
         self._quiet: list[CycleRecord] = []
@@ -51,6 +52,11 @@ class MemoryJournal:
         self._line((record,))
 
     def append_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
+        self.flush_quiet()
+        self._line(())
+
+    def append_checkpoint(self, state: bytes, reason: str) -> None:
+        self.checkpoints.append((reason, state))
         self.flush_quiet()
         self._line(())
 

@@ -1,0 +1,151 @@
+"""The start as the recovery: the newest session that was not closed goes on where its journal ends.
+
+Its state is that of the last good checkpoint and of the recorded inputs after it, run again and compared with what was
+recorded. Nothing is taken from anywhere but the journal; a session that nobody interrupted takes the same road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from dudzian_daemon.adapters.journal_format import encode
+from dudzian_daemon.adapters.journal_reader import Entry, Session, read_object, sessions
+from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, identity_of
+from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.app.accepted_change import carried, changed_strategies, difference, refused
+from dudzian_daemon.app.parity_session import run_entry
+from dudzian_daemon.app.preparation import Prepared
+from dudzian_daemon.app.reexecution_core import recorded_spec
+from dudzian_daemon.domain.errors import IntegrityError
+from dudzian_daemon.domain.market import Candle
+from dudzian_daemon.domain.money import exact_money
+from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.trading.content import ContentChain
+from dudzian_daemon.trading.driver import Driver
+from dudzian_daemon.trading.recorded import recorded_ticks
+from dudzian_daemon.trading.spec import SessionSpec
+from dudzian_daemon.trading.step import Core
+
+_decode_rows: Final = msgspec.json.Decoder(list[Candle]).decode
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that can go on: its driver after the last recorded input, its content chain, and how that was found.
+
+    `change` is what differs in configuration and code from the run before, empty where nothing does.
+    """
+
+    session: Session
+    file: Path
+    driver: Driver
+    chain: ContentChain
+    checkpoint_line: int
+    rerun: int
+    bad_checkpoints: int
+    torn_bytes: int
+    change: dict[str, Any]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Member `d` of the entry `recovered`."""
+        return {
+            "sequence": self.chain.sequence,
+            "checkpoint_line": self.checkpoint_line,
+            "rerun_cycles": self.rerun,
+            "torn_bytes": self.torn_bytes,
+            "bad_checkpoints": self.bad_checkpoints,
+        }
+
+
+def resumable(data_folder: Path, artifact: str) -> Session | None:
+    """The newest session of the artifact, if it was not closed; one that never got its first line is none."""
+    born = [session for session in sessions(data_folder, artifact) if session.state != "unborn"]
+    return born[0] if born and born[0].state != "closed" else None
+
+
+def recover(prepared: Prepared, session: Session, key: SigningKey, facts: dict[str, Any], *, accept_change: bool) -> Recovered:
+    """Bring the session to where its journal ends; `facts` are those of this run. Reads only, and blocks.
+
+    Raises `ConfigError` with the difference for a configuration or code that is another and not accepted, `IntegrityError` for a
+    journal that is not what was written, or whose inputs give something else today.
+    """
+    if session.state == "unreadable":
+        msg = f"session {session.log_id} cannot be read; run: dudzian verify-decision-log {session.folder}, or begin a new one with --fresh"
+        raise IntegrityError(msg)
+    log = SessionLog(session, key)
+    now = encode(facts)
+    before = _other_run(log, identity_of(now))
+    change = {} if before is None else difference(before.d, now)
+    if before is not None and not accept_change:
+        raise refused(change, session.log_id)
+    spec = prepared.spec if before is None else recorded_spec(session.log_id, run_entry(session.log_id, before.d), session.folder)
+    checkpoint, driver = _restored(log, spec)
+    chain = ContentChain(link=checkpoint.content, sequence=checkpoint.sequence, books=checkpoint.books)
+    rerun = _run_again(log.entries_after(checkpoint), driver, chain, session.folder)
+    return Recovered(
+        session=session,
+        file=log.files[-1],
+        driver=driver if before is None else carried(driver, prepared.spec, changed_strategies(change)),
+        chain=chain,
+        checkpoint_line=checkpoint.line,
+        rerun=rerun,
+        bad_checkpoints=log.bad,
+        torn_bytes=log.torn_bytes,
+        change=change,
+    )
+
+
+def _other_run(log: SessionLog, identity: str) -> Entry | None:
+    """The `run` entry under which the session was left, None if it was this configuration and code. Raises `IntegrityError`."""
+    left_under = next(log.checkpoints()).identity
+    log.bad = 0
+    if left_under == identity:
+        return None
+    run = log.run_before(left_under)
+    if run is None and left_under:
+        msg = f"session {log.session.log_id}: expected the `run` entry that its checkpoint names, found none"
+        raise IntegrityError(msg)
+    return None if run is None or identity_of(run.d) == identity else run
+
+
+def _restored(log: SessionLog, spec: SessionSpec) -> tuple[Checkpoint, Driver]:
+    """A driver at the newest checkpoint whose state can be read back; at the beginning of the session if there is none."""
+    for checkpoint in log.checkpoints():
+        with exact_money():
+            driver = Driver(Core(spec))
+        if checkpoint.state is None:
+            return checkpoint, driver
+        try:
+            driver.restore(checkpoint.state)
+        except msgspec.DecodeError:
+            log.bad += 1
+        else:
+            return checkpoint, driver
+    msg = f"session {log.session.log_id}: expected a beginning"
+    raise IntegrityError(msg)
+
+
+def _run_again(entries: Iterator[Entry], driver: Driver, chain: ContentChain, folder: Path) -> int:
+    """Step the recorded inputs again; the number of cycles that came of it, each as it was recorded."""
+    known, count = len(driver.export().core.pending), 0
+
+    def rows(digest: str) -> Sequence[Candle]:
+        return _decode_rows(read_object(folder, digest))
+
+    for cycle in (cycle for entry in entries for cycle in entry.cycles()):
+        made: list[CycleRecord] = []
+        with exact_money():
+            for tick in recorded_ticks(cycle.record, rows, known=known):
+                made += driver.replay(tick)
+        if [chain.seal(record) for record in made] != [cycle.d]:
+            msg = (
+                f"session {cycle.log_id}: cycle {cycle.record.sequence} comes out differently than it was recorded, so it cannot go "
+                f"on with this code; compare with: dudzian replay {cycle.log_id}, or begin a new session with --fresh"
+            )
+            raise IntegrityError(msg)
+        known, count = 0, count + 1
+    return count
