@@ -283,18 +283,18 @@ def test_a_blocking_strategy_ends_the_process_and_the_restart_quarantines_it(tmp
     (left,) = json.loads(file.read_text(encoding="utf-8"))["blocked"]
     assert (left["strategy"], left["unit"]) == ("bad_block", "bad_block[binance:ETH/USDT]")
     assert "time.sleep(3600)" in left["stack"]
-    before = {path.parent.name for path in (tmp_path / "data").glob("data/journal/demo/*/*.jsonl")}
+    recorded = cycles(journal_lines(tmp_path / "data"))
 
     again = run(tmp_path, config, env)
     assert (again.code, again.out.splitlines()[-1]) == (0, "Shutdown complete")
     assert "dudzian: quarantined, since it did not come back in an earlier run: bad_block\n" in again.err
     assert not file.exists()
-    (journal,) = [path for path in (tmp_path / "data").glob("data/journal/demo/*/*.jsonl") if path.parent.name not in before]
-    lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
-    first = cycles(lines)[0]
+    told = cycles(journal_lines(tmp_path / "data"))  # of one session: the restart went on with it
+    assert told[: len(recorded)] == recorded
+    first = told[len(recorded)]  # before anything that could call it again
     assert first["strategies"] == [{"strategy": "bad_block", "change": "quarantined", "reason": "blocking"}]
     (command,) = [item for item in first["inputs"] if item[0] == "command"]
     assert command[2:] == ["opening-1", "quarantine", {"strategy": "bad_block", "reason": "blocking"}]
-    assert cycles(lines)[1]["inputs"][0][0] == "warm_up"  # it was quarantined before it saw anything
-    assert not any("block_1h" in cycle["due"] for cycle in cycles(lines))
-    assert sum("alt_trend_1h" in cycle["due"] for cycle in cycles(lines)) == 29 * 24
+    assert not any("block_1h" in cycle["due"] for cycle in told)
+    assert sum("alt_trend_1h" in cycle["due"] for cycle in told) == 29 * 24
+    assert {verdict.integrity for verdict in verdicts(tmp_path)} == {"intact"}

@@ -22,6 +22,7 @@ import re
 import sys
 import zlib
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 
 INTACT, TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL = range(5)
@@ -128,7 +129,7 @@ class Log:
         self.torn = len(rest)
 
     def take(self, line: bytes) -> None:
-        """1 to 5 of the list."""
+        """1 to 6 of the list."""
         try:
             members = read(line.decode("utf-8"))
             if not isinstance(members, dict) or list(members) != ["d", "w", "s"] or spell(members).encode("utf-8") != line:
@@ -174,7 +175,7 @@ class Log:
         if seal["alg"] == "none" and seal["key"] != "":
             raise tampered("no key id in an unsigned log")
         if seal["alg"] != "none" and self.expected_key_id not in (None, seal["key"]):
-            raise tampered(f"key id {self.expected_key_id}")
+            raise Stop(UNREADABLE, f"signed by key {seal['key']!r}, not by the expected one: not judged")
         if seal["alg"] != "none" and self.key is None:
             raise Stop(KEY_MISSING, f"signed by key {seal['key']!r}: give it by --key-file")
         self.first = seal
@@ -221,8 +222,19 @@ class Log:
                 raise tampered(f"a checkpoint with {name} {value}")
 
 
+def holds_log(path: Path) -> bool:
+    """Whether one of a file's first 1,000 lines is of the format, or what is left of one."""
+    with path.open("rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
+    with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        try:
+            return any(line.startswith(b'{"d":') or b',"s":{"log":"' in line for line in islice(file, 1000))
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            return True  # which is judged where it is read
+
+
 def check_objects(folder: Path) -> None:
-    """6 of the list."""
+    """7 of the list."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not path.name.startswith(".") and sha256(path.read_bytes()).hex() != path.name:
             raise tampered(f"an object with SHA-256 {path.name}")
@@ -235,6 +247,8 @@ def verify(path: Path, key: bytes | None, expected_key_id: str | None = None, al
     log = Log(key, expected_key_id, allow_unsigned, folder.name if inside else None)
     try:
         named = sorted((match[1], file) for file in folder.iterdir() if (match := SEGMENT.fullmatch(file.name)))
+        if not inside and path.is_file() and not holds_log(path):
+            raise Stop(UNREADABLE, "expected a log, found no line of one")
         for file in [file for _, file in named] if path.is_dir() else [path]:
             log.walk(file)
         if path.is_dir():

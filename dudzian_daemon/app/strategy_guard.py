@@ -191,7 +191,7 @@ class LastWords:
         then = f"quarantines {stall.owner} on the record and " if named else ""
         return [
             f"{what}{stop}; the process ends: {kept}, session {journal.log_id} stays open",
-            f"the next start {then}opens a new session",
+            f"the next start {then}goes on with the session",
         ]
 
 

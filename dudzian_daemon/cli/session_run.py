@@ -24,6 +24,8 @@ NoUi = Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stder
 PluginsDir = Annotated[
     Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")]
+AcceptChange = Annotated[bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")]
 AsJson = Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")]
 
 

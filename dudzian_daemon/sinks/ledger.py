@@ -98,12 +98,23 @@ class LedgerSink:
         if path.exists() and not is_begun(path):
             return ChainedLog.resume(path, self._files.key, faults="ledger", sync=self._files.fsync)
         path.unlink(missing_ok=True)
+        if before is None and self._begun.sequence:
+            before = self._left_off(path)
         log = ChainedLog.create(path, new_log_id(), self._files.key, faults="ledger", sync=self._files.fsync)
         begun = genesis(self._files.artifact, f"dudzian {__version__}", signed=self._files.key is not None, projection=True)
         log.append(encode(begun), encode({"at": now_ns}))
         if before is not None:
             log.append(encode({"kind": "follows", "file": before[0], "line_hash": before[1]}), b"{}")
         return log
+
+    def _left_off(self, path: Path) -> tuple[str, str] | None:
+        """Name and last hash of the file that an earlier run of the session wrote last, without the torn tail it may have had."""
+        earlier = [each for each in path.parent.glob("ledger-*.jsonl") if each.name < path.name]
+        if not earlier:
+            return None
+        log = ChainedLog.resume(max(earlier), self._files.key, faults="ledger", sync=self._files.fsync)
+        log.release()
+        return log.path.name, log.line_hash
 
     async def _end_file(self) -> None:
         """Say that the file was not torn off here; a later session may go on after it."""

@@ -23,7 +23,9 @@ from tests.scenario.recorded import resealed
 from tests.unit.adapters.journal_samples import KEY, OTHER_KEY, small_session, write_session
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "verify_standalone.py"
-CODES = {Integrity.INTACT: 0, Integrity.TAMPERED: 1, Integrity.UNREADABLE: 2, Integrity.KEY_MISSING: 3}
+CODES = {Integrity.INTACT: 0, Integrity.TAMPERED: 1, Integrity.KEY_MISSING: 3} | dict.fromkeys(
+    (Integrity.UNREADABLE, Integrity.NOT_A_LOG, Integrity.OTHER_KEY), 2
+)
 
 Lines = list[bytes]
 
@@ -106,7 +108,7 @@ def test_every_byte_of_a_line_counts(log: Path, number: int, step: int) -> None:
 def test_keys_and_signatures(log: Path, tmp_path: Path) -> None:
     assert STANDALONE.verify(log, OTHER_KEY.secret)[0] == 1
     assert STANDALONE.verify(log, None)[0] == 3
-    assert STANDALONE.verify(log, KEY.secret, "another")[0] == ours(log, expected_key_id="another") == 1
+    assert STANDALONE.verify(log, KEY.secret, "another")[0] == ours(log, expected_key_id="another") == 2
     unsigned = write_session(tmp_path / "unsigned", small_session(), None)
     assert STANDALONE.verify(unsigned, None)[0] == ours(unsigned) == 1
     assert STANDALONE.verify(unsigned, None, allow_unsigned=True)[0] == ours(unsigned, allow_unsigned=True) == 0
@@ -129,6 +131,15 @@ def test_places(log: Path, tmp_path: Path) -> None:
     (objects / ("0" * 64)).unlink()
     assert both(log.parent) == (0, 0)
     assert both(log.parent.rename(log.parent.with_name("f" * 32))) == (1, 1)
+
+
+@pytest.mark.parametrize("content", [b"operator:x:0:0\n" * 3, b"{}\n", b"\n\n", b"{"])
+def test_what_is_no_log_is_not_called_tampered(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "accounts"
+    path.write_bytes(content)
+    assert both(path) == (2, 2)
+    path.write_bytes(content + b'\n{"d":{"kind":"genesis"}}\n')
+    assert both(path) == (1, 1)
 
 
 def test_checkpoints(tmp_path: Path) -> None:

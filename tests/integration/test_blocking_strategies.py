@@ -140,7 +140,7 @@ def test_a_second_signal_ends_a_process_that_hangs_in_a_strategy(tmp_path: Path,
         f"cycles up to {last} are durable, session {session} stays open",
         said,
     )
-    assert then == "dudzian: the next start quarantines slow on the record and opens a new session"
+    assert then == "dudzian: the next start quarantines slow on the record and goes on with the session"
     (journal, *_) = verdicts(tmp_path)
     assert (journal.integrity, journal.completeness) == ("intact", "open")
 

@@ -20,6 +20,8 @@ EXAMPLES = """Examples:
 
   dudzian run -e binance_paper --metrics-port 0      another environment, any free port
 
+  dudzian run --fresh                                a new session instead of the one that would go on
+
   dudzian run --dry-run                              what would run, and nothing else
 """
 
@@ -40,10 +42,8 @@ def command(
     realtime_module: Annotated[
         list[str] | None, typer.Option("--realtime-module", help="The same, asked after the pipeline modules; repeat.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")] = False,
-    accept_change: Annotated[
-        bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")
-    ] = False,
+    fresh: session_run.Fresh = False,
+    accept_change: session_run.AcceptChange = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
     ] = False,

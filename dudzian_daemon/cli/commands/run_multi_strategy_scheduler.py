@@ -41,6 +41,8 @@ def command(
     metrics_port: session_run.MetricsPort = None,
     no_ui: session_run.NoUi = False,
     plugins_dir: session_run.PluginsDir = None,
+    fresh: session_run.Fresh = False,
+    accept_change: session_run.AcceptChange = False,
     as_json: session_run.AsJson = False,
 ) -> None:
     """Exit 0 after an orderly end or a dry run, 2 if configuration, plugins or candles are wrong."""
@@ -54,6 +56,8 @@ def command(
         "plugins_dir": plugins_dir,
         "scheduler": scheduler,
         "run_once": run_once,
+        "fresh": fresh,
+        "accept_change": accept_change,
     }
     if not dry_run:
         run_session(as_json=as_json, **said)

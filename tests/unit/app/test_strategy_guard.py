@@ -111,7 +111,7 @@ async def test_after_a_signal_that_the_loop_cannot_hear_it_has_five(
     assert capsys.readouterr().err.splitlines() == [
         f"dudzian: strategy {UNIT} has not come back for 5.0 s, and SIGINT waits for it; the process ends: cycles up to 0 are durable, "
         f"session {daemon.journal.log_id} stays open",
-        "dudzian: the next start quarantines told on the record and opens a new session",
+        "dudzian: the next start quarantines told on the record and goes on with the session",
     ]
 
 
@@ -154,7 +154,7 @@ async def test_many_quick_calls_end_the_process_too_but_nobody_is_quarantined(
     assert named == ()
     said, then = capsys.readouterr().err.splitlines()
     assert said.startswith(f"dudzian: calls of strategies, now {UNIT}, have kept the process for 5.")
-    assert then == "dudzian: the next start opens a new session"
+    assert then == "dudzian: the next start goes on with the session"
 
 
 async def test_a_call_that_comes_back_at_the_last_moment_gets_nothing_written(

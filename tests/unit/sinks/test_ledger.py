@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from dudzian_daemon.adapters.chained_log import ChainedLog
+from dudzian_daemon.adapters.cycle_follower import Mark
 from dudzian_daemon.adapters.journal_format import genesis
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.log_report import Integrity
@@ -40,13 +42,15 @@ def two_days() -> Desk:
     return session
 
 
-def write(session: Desk, wanted: LedgerFiles, clock: ManualClock | None = None) -> None:
-    """Run the sink over all cycles, on a loop of its own."""
+def write(session: Desk, wanted: LedgerFiles, clock: ManualClock | None = None, *, cycles: slice = slice(None)) -> None:
+    """Run the sink on a loop of its own over cycles of a session: all of them, or from the last one that an earlier run has told."""
+    chosen = session.records[cycles]
+    begun = Mark(chosen[0].sequence, 99) if chosen[0].sequence > 1 else None
 
     async def play() -> None:
         bus = Bus()
-        sink = LedgerSink(follow(bus, "ledger"), wanted, clock or ManualClock(), environment="test")
-        publish(bus, session.records)
+        sink = LedgerSink(follow(bus, "ledger"), wanted, clock or ManualClock(), environment="test", begun=begun)
+        publish(bus, chosen)
         await sink.stop()
         await sink.run()
 
@@ -80,6 +84,21 @@ def test_each_day_has_a_file_and_each_line_says_what_was_booked_and_where_it_is_
     second = lines(tmp_path / "ledger-20240102.jsonl")
     assert [line["kind"] for line in second] == ["genesis", "follows", "fill", "stopped"]
     assert second[1]["file"] == "ledger-20240101.jsonl"
+
+
+def test_a_file_that_a_later_run_begins_follows_the_last_one_of_the_run_before(tmp_path: Path) -> None:
+    session = two_days()
+    first = next(place for place, record in enumerate(session.records) if record.instant >= hour(25))
+    write(session, files(tmp_path), cycles=slice(0, first))
+    before = tmp_path / "ledger-20240101.jsonl"
+    ended = before.read_bytes()
+    with before.open("ab") as file:
+        file.write(b'{"d":{"kind":"fi')
+    write(session, files(tmp_path), cycles=slice(first - 1, None))
+    assert before.read_bytes() == ended, "what a kill left of a write is no part of it"
+    follows = lines(tmp_path / "ledger-20240102.jsonl")[1]
+    last = sha256(ended.splitlines()[-1]).hexdigest()
+    assert follows == {"kind": "follows", "file": before.name, "line_hash": last}
 
 
 def test_the_files_verify_and_a_changed_digit_does_not(tmp_path: Path) -> None:

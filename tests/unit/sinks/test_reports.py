@@ -8,20 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from dudzian_daemon.adapters.cycle_follower import CycleFollower
 from dudzian_daemon.domain.counts import Counts
-from dudzian_daemon.domain.events import CYCLE_DURABLE
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.bus import Bus
-from dudzian_daemon.kernel.subscription import Policy
 from dudzian_daemon.sinks.reports import ReportSink, SessionReport, report_lines
 from dudzian_daemon.testing.market import candles
+from tests.unit.sinks.durable import follow, publish
 from tests.unit.trading.desk import BTC, BTC_1H, Desk, desk, enter, hour, leave
 
 
-def sink(folder: Path) -> ReportSink:
-    queue = Bus().subscribe_queued(CYCLE_DURABLE, name="report", size=1, policy=Policy.DROP_OLDEST)
-    return ReportSink(CycleFollower(queue, folder), environment="demo", log_id="f" * 32, opening_equity=Decimal(10_000))
+def sink(bus: Bus) -> ReportSink:
+    return ReportSink(follow(bus, "report"), environment="demo", log_id="f" * 32, opening_equity=Decimal(10_000))
 
 
 def traded() -> Desk:
@@ -31,11 +28,14 @@ def traded() -> Desk:
 
 
 async def test_it_is_written_with_counts_trips_and_what_is_held(tmp_path: Path) -> None:
-    report, counts = sink(tmp_path), Counts()
+    bus, counts = Bus(), Counts()
+    report, records = sink(bus), traded().records
+    publish(bus, records)
     with exact_money():
-        for record in traded().records:
-            report.add(record)
+        for record in records:
             counts.add(record)
+        await report.stop()
+        await report.run()
     path = await report.write(tmp_path / "reports", "demo-f", ended="operator", content_chain="c" * 64)
     assert report.path == path == tmp_path / "reports" / "demo-f.json"
     document = json.loads(path.read_text(encoding="utf-8"))
