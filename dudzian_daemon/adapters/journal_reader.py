@@ -92,8 +92,8 @@ class Tail(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct, frozen=True):
     """A session's folder and how its log ends.
 
-    `state` is `closed`, `stopped` (may be resumed), `open` (being written, or crashed), `torn`, `unborn` (killed before its first
-    line was written) or `unreadable`; `lines` is the number of the last line, `born` the wall time (ns) of its first.
+    `state` is `closed`, `stopped` (may be resumed), `open` (being written, or crashed), `torn` or `unreadable`; `lines` is
+    the number of the last line, `born` the wall time (ns) of its first.
     """
 
     log_id: str
@@ -198,11 +198,14 @@ def is_begun(path: Path) -> bool:
 
 
 def sessions(root: Path, artifact: str) -> list[Session]:
-    """Sessions of an artifact below the data folder `root`, newest first; each is judged by its first and last line only."""
+    """Sessions of an artifact below the data folder `root`, newest first; each is judged by its first and last line only.
+
+    A folder whose writer was killed before the first line was whole is no session.
+    """
     folder = journal_folder(root, artifact)
     if not folder.is_dir():
         return []
-    found = [_session(path) for path in folder.iterdir() if LOG_ID.fullmatch(path.name) and path.is_dir()]
+    found = [_session(path) for path in folder.iterdir() if LOG_ID.fullmatch(path.name) and path.is_dir() and not _unborn(path)]
     return sorted(found, key=lambda session: (session.born, session.log_id), reverse=True)
 
 
@@ -270,12 +273,16 @@ def _entries_backwards(path: Path) -> Iterator[Entry]:
         yield entry_of(path, f"line {number} from the end", line)
 
 
+def _unborn(folder: Path) -> bool:
+    files = segments(folder)
+    begun = not files or (len(files) == 1 and is_begun(files[0]))
+    return begun and not (folder / OBJECTS_FOLDER).exists()  # what has objects had a first line
+
+
 def _session(folder: Path) -> Session:
     born, state, lines = folder.stat().st_mtime_ns, "unreadable", 0
     try:
         files = segments(folder)
-        if not files or (len(files) == 1 and is_begun(files[0])):
-            return Session(folder.name, folder, "unborn", 0, born)
         born = _decode_born(next(entries(files[0])).w).at
         last = next(_entries_backwards(files[-1]))
         lines = last.seal.line

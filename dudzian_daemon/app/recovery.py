@@ -62,9 +62,9 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resumable(data_folder: Path, artifact: str) -> Session | None:
-    """The newest session of the artifact, if it was not closed; one that never got its first line is none."""
-    born = [session for session in sessions(data_folder, artifact) if session.state != "unborn"]
-    return born[0] if born and born[0].state != "closed" else None
+    """The newest session of the artifact, if it was not closed."""
+    newest = next(iter(sessions(data_folder, artifact)), None)
+    return newest if newest is not None and newest.state != "closed" else None
 
 
 def recover(prepared: Prepared, session: Session, key: SigningKey, facts: dict[str, Any], *, accept_change: bool) -> Recovered:

@@ -73,10 +73,14 @@ class Driver:
 
 def moved(feed: FeedPosition, tick: Tick) -> FeedPosition:
     """Where the feed is after this tick: timers, commands and snapshots are none of its own, but one command ends its window."""
-    if tick.phase is Phase.COMMAND:
+    phase = tick.phase
+    if phase is Phase.COMMAND:
         for item in tick.inputs:
             if isinstance(item, Command) and item.name == "end_of_data":
                 return FeedPosition(int(item.arguments["window"]), closing=True)
-    if tick.phase in (Phase.COMMAND, Phase.TIMER) or any(isinstance(item, Quote) and item.source == LAST_PRICE for item in tick.inputs):
-        return FeedPosition(feed.windows, feed.last)
-    return FeedPosition(feed.windows, (tick.instant, int(tick.phase)))
+    foreign = phase is Phase.COMMAND or phase is Phase.TIMER or (phase is Phase.QUOTE and _is_snapshot(tick))
+    return FeedPosition(feed.windows, feed.last if foreign else (tick.instant, int(phase)))
+
+
+def _is_snapshot(tick: Tick) -> bool:
+    return any(isinstance(item, Quote) and item.source == LAST_PRICE for item in tick.inputs)

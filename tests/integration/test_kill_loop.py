@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from threading import Event
 from typing import Any, Final
 
-import pytest
+import psutil
 
 from dudzian_daemon.adapters.log_report import Completeness, Integrity
 from tests.integration.daemon_process import DEMO_WINDOWS, Child, daemon, journal_lines, report, verdicts, write_config
@@ -24,20 +23,18 @@ LONGEST_LIFE_S: Final = 1.6
 #: Market seconds per second: thirty lives get through some of the demo's hours, in which most cycles are of some event.
 SPEED: Final = 600_000
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on this platform")
-
 
 def kill_at_random(child: Child, random: Random, *, during_start: bool) -> None:
     if not during_start:
         child.wait_for_line("session")
     Event().wait(random.uniform(0.0, LONGEST_LIFE_S))
-    child.send(signal.SIGKILL)
+    psutil.Process(child.pid).kill()
 
 
 def seen(data: Path) -> dict[int, tuple[int, str]]:
     """What an outside reader of the status file has seen last: instant and equity of a cycle."""
     path = data / "run" / "status.json"
-    status = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"sequence": 0}
+    status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"sequence": 0}
     return {status["sequence"]: (status["instant"], status["equity"])} if status["sequence"] else {}
 
 
@@ -74,7 +71,7 @@ def test_a_session_killed_thirty_times_is_the_one_that_nobody_killed(tmp_path: P
         with daemon(home, "--no-ui", *config, "--speed", SPEED) as child:
             kill_at_random(child, random, during_start=number % DURING_START == 0)
             ended = child.end()
-        assert ended.code == -signal.SIGKILL, ended
+        assert ended.code != 0, ended
         assert "Traceback" not in ended.err
         acknowledged |= seen(data)
         named |= named_lines(data)

@@ -131,3 +131,10 @@ def test_the_kill_switch_blocks_entries_until_it_is_switched_off_and_is_on_recor
     assert [change.state for change in off.risk] == ["active"]
     session.ticks([close_tick(bars[2])])
     assert [verdict.code for verdict in session.verdicts] == [RefusalCode.KILL_SWITCH, None]
+
+
+def test_a_stop_that_keeps_the_session_keeps_its_resting_orders() -> None:
+    session = holding()
+    record = session.command("stop", close_positions="no", keep_orders="yes")
+    assert record.results == ()
+    assert [order.instrument for order in session.core.execution.open_orders] == [ETH.key]

@@ -20,6 +20,8 @@ EXAMPLES = """Examples:
 
   dudzian run -e binance_paper --metrics-port 0      another environment, any free port
 
+  dudzian run --fresh                                a new session instead of the one that would go on
+
   dudzian run --dry-run                              what would run, and nothing else
 """
 

@@ -45,6 +45,10 @@ def command(
     plugins_dir: Annotated[
         Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")] = False,
+    accept_change: Annotated[
+        bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")] = False,
 ) -> None:
     """Exit 0 after an orderly end or a dry run, 2 if configuration, plugins or candles are wrong."""
@@ -58,6 +62,8 @@ def command(
         "plugins_dir": plugins_dir,
         "scheduler": scheduler,
         "run_once": run_once,
+        "fresh": fresh,
+        "accept_change": accept_change,
     }
     if not dry_run:
         run_session(**said)

@@ -131,11 +131,15 @@ def test_sessions_come_newest_first_with_their_state(tmp_path: Path) -> None:
     with made[3].open("ab") as file:
         file.write(b"{")
     broken = made[0].parent.with_name("f" * 32)
-    broken.mkdir()
+    (broken / "objects").mkdir(parents=True)
+    unborn = broken.with_name("e" * 32)
+    unborn.mkdir()
+    (unborn / "2024-01-01-000001.jsonl").write_bytes(b'{"d":{"kind":"gen')
     (tmp_path / "data/journal/demo/notes").mkdir()
     found = {session.log_id: session.state for session in sessions(tmp_path, "demo")}
     assert [found[path.parent.name] for path in made] == ["closed", "stopped", "open", "torn"]
     assert found["f" * 32] == "unreadable"
+    assert unborn.name not in found, "killed before its first line was whole"
     assert len(found) == 5
     born = [session.born for session in sessions(tmp_path, "demo")]
     assert born == sorted(born, reverse=True)
