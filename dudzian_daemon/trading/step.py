@@ -254,6 +254,8 @@ class Core:
 
     def _call_margin(self, price: OpenPrint | Quote | Book | Candle, draft: Draft, *, before_stops: bool = False) -> None:
         """Let the venue close the shorts that this price has eaten up; inside a bar those first whose stops are further away."""
+        if price.instrument in self.gate.closed_markets:  # nobody can close there, the venue neither
+            return
         for call in self.margin.calls(price):
             if before_stops and any(rests_before(order, call) for order in self.execution.open_orders):
                 continue
