@@ -63,6 +63,16 @@ def test_it_is_the_ask_and_not_the_middle_that_a_short_must_carry() -> None:
     assert record.fills[0].reference_price == 112
 
 
+def test_a_closed_market_liquidates_nobody_until_it_opens() -> None:
+    session = short()
+    session.command("market", instrument=BTC.key, open="no")
+    session.ticks([quote_tick(hour(1) + 10, 120.0, 120.0)])
+    assert session.core.ledger.position("told", BTC.key) == -30
+    session.command("market", instrument=BTC.key, open="yes")
+    forced(session.ticks([quote_tick(hour(1) + 20, 120.0, 120.0)]))
+    assert session.core.ledger.position("told", BTC.key) == 0
+
+
 def test_slippage_and_fee_of_the_venue_are_on_a_liquidation_too() -> None:
     session = short(costs=preset())
     (fill,) = forced(session.ticks([quote_tick(hour(1) + 1, 120.0, 120.0)])).fills
