@@ -21,7 +21,7 @@ from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, close_session, facts_of
 from dudzian_daemon.app.commands import Commands
 from dudzian_daemon.app.ending import SessionEnd, stages, verdict
-from dudzian_daemon.app.kill_switch import KillSwitch, carried
+from dudzian_daemon.app.kill_switch import KillSwitch, carried, tell_on
 from dudzian_daemon.app.metrics_port import MetricsPort
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.quarantine import QuarantineRecorded, opening_commands, read_quarantine
@@ -147,7 +147,10 @@ class Daemon:
         recovered = self._recovered()
         _phase("assemble", self._signals)
         opening = opening_commands(read_quarantine(self._prepared.data_folder), list(self._prepared.spec.strategies))
-        opening += carried(self._prepared.data_folder, self._prepared.environment)
+        if recovered is None:
+            opening += carried(self._prepared.data_folder, self._prepared.environment)
+        elif recovered.driver.core.gate.kill_switch:
+            tell_on("the kill switch is on, as the session left it")
         console = Console(file=self._out) if self._options.show_view else None
         assembly = self._assembly = assemble(
             self._prepared,

@@ -106,7 +106,9 @@ class KillSwitch:
 
 
 def carried(data_folder: Path, environment: str) -> list[tuple[str, dict[str, str]]]:
-    """The commands that a start owes to the risk state which the environment's last session left; tells the operator.
+    """The commands that a new session owes to the risk state which the environment's last one left; tells the operator.
+
+    A session that goes on knows its own switch from its journal and owes nothing.
 
     A switch that was on stays on; where the file cannot be read nobody knows, so it is put on.
     """
@@ -119,8 +121,13 @@ def carried(data_folder: Path, environment: str) -> list[tuple[str, dict[str, st
             return []
         reason, why = "carried_over", f"the kill switch was left on by session {left.log_id} and stays on"
     log.warning("kill_switch_carried", action="command", reason=reason)
-    sys.stderr.write(f"dudzian: {why}: nothing opens before: dudzian risk kill-switch off\n")
+    tell_on(why)
     return [("kill_switch", {"on": "yes", "reason": reason})]
+
+
+def tell_on(why: str) -> None:
+    """One line for the operator: the switch is on at the start, and how it is lifted."""
+    sys.stderr.write(f"dudzian: {why}: nothing opens before: dudzian risk kill-switch off\n")
 
 
 def _find(token: KillSwitchToken | None, env: Mapping[str, str]) -> str:

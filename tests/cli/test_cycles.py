@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from dudzian_daemon.adapters.journal_format import segments
+from dudzian_daemon.adapters.journal_format import OBJECTS_FOLDER, segments
 from dudzian_daemon.api.auto_trader import AutoTrader
 from dudzian_daemon.api.embedding import bootstrap_environment
 from dudzian_daemon.cli.main import main
@@ -144,6 +144,7 @@ def test_nothing_that_happened_is_called_quiet(
 
 def test_a_journal_that_is_gone_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_session(tmp_path, small_session())
+    (path.parent / OBJECTS_FOLDER).mkdir()  # as every session has whose first line was written
     for spoil, found in ((lambda: path.write_bytes(b""), f"no whole line in {path.name}"), (path.unlink, "none")):
         spoil()
         for arguments in ((), ("--json",), ("--summary",)):

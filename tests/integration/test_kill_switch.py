@@ -36,9 +36,9 @@ def config_for_low_orders(home: Path) -> Path:
     return config
 
 
-def trading(home: Path, config: Path, env: Mapping[str, str] | None = None, *, speed: int = 864_000) -> Child:
+def trading(home: Path, config: Path, env: Mapping[str, str] | None = None, *more: str, speed: int = 864_000) -> Child:
     """A daemon to which a day of the market is, unless it is said otherwise, a tenth of a second."""
-    return daemon(home, "--config", config, "--speed", speed, "--no-ui", env=env)
+    return daemon(home, "--config", config, "--speed", speed, "--no-ui", *more, env=env)
 
 
 def port(home: Path) -> int:
@@ -197,12 +197,12 @@ def test_the_switch_survives_a_kill_and_the_last_known_state_is_told(tmp_path: P
     assert [each["profile"] for each in document["last_known"]["profiles"]] == ["balanced"]
     assert dudzian(tmp_path, "show-risk-state", *where, "--profile", "nobody").code == 2
 
-    for damage, reason in ((None, "carried_over"), (b"{", "risk_state_unreadable")):
+    for fresh, damage, reason in ((), None, "http"), (("--fresh",), None, "carried_over"), (("--fresh",), b"{", "risk_state_unreadable"):
         if damage is not None:
             risk_state_path(tmp_path / "data", "demo").write_bytes(damage)
             broken = dudzian(tmp_path, "show-risk-state", *where)
             assert (broken.code, broken.err.count("\n")) == (2, 1)
-        with trading(tmp_path, config, speed=20_000) as child:
+        with trading(tmp_path, config, None, *fresh, speed=20_000) as child:
             child.err.wait_for('"state":"running"')
             code, refused = order(tmp_path, "place", "BTC/USDT", "buy", "0.01", config=config)
             assert (code, refused["verdicts"][0]["code"]) == (1, "kill_switch")
@@ -211,4 +211,5 @@ def test_the_switch_survives_a_kill_and_the_last_known_state_is_told(tmp_path: P
         (told,) = [line for line in ended.err.splitlines() if line.endswith("nothing opens before: dudzian risk kill-switch off")]
         newest = max((tmp_path / "data" / "data" / "journal" / "demo").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
         opening = next(json.loads(line)["d"] for line in (next(newest.glob("*.jsonl"))).read_text().splitlines() if '"kill_switch"' in line)
-        assert (opening["sequence"], opening["inputs"][-1][4]) == (1, {"on": "yes", "reason": reason}), told
+        assert opening["inputs"][-1][4] == {"on": "yes", "reason": reason}, told
+        assert (newest.name == first) is (not fresh)  # which goes on, with what its journal says of the switch
