@@ -37,7 +37,7 @@ import psutil
 
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.app.plugins import load_plugin
+from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.domain.market import Candle, Instrument, Series, Tick
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Strategy

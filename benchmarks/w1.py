@@ -38,9 +38,9 @@ from anyio.from_thread import start_blocking_portal
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.api.strategy import Candle, Intent, MarketView, RollingMean, Series, SeriesNeed, Signal
-from dudzian_daemon.app.backtest import simulate
-from dudzian_daemon.app.backtest_journal import JournalRecorder
-from dudzian_daemon.app.performance import Performance
+from dudzian_daemon.app.backtest.journal import JournalRecorder
+from dudzian_daemon.app.backtest.performance import Performance
+from dudzian_daemon.app.backtest.run import simulate
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.clock import SystemClock

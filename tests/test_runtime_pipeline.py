@@ -28,7 +28,7 @@ from dudzian_daemon.api.embedding import (
     bootstrap_environment,
     bootstrap_frontend_services,
 )
-from dudzian_daemon.app.plugin_template import strategy_source
+from dudzian_daemon.app.plugins.template import strategy_source
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.errors import PluginError, Retryable
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, Candle, Series

@@ -29,7 +29,7 @@ from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.app.preparation import Prepared, run_facts
 from dudzian_daemon.app.recovery import Recovered
-from dudzian_daemon.app.replay import replay_windows, require_sound, silent_schedules
+from dudzian_daemon.app.replay_windows import replay_windows, require_sound, silent_schedules
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.market import Tick
 from dudzian_daemon.domain.money import exact_money

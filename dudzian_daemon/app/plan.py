@@ -8,8 +8,8 @@ import msgspec
 
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.app.replay import replay_windows, require_sound, silent_schedules
-from dudzian_daemon.app.tokens import outlook
+from dudzian_daemon.app.process.tokens import outlook
+from dudzian_daemon.app.replay_windows import replay_windows, require_sound, silent_schedules
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.clock import iso_utc
 from dudzian_daemon.trading.spec import SessionSpec

@@ -13,11 +13,11 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
-from dudzian_daemon.app.controller_modules import controllers_of
-from dudzian_daemon.app.plugin_places import plugin_folders
-from dudzian_daemon.app.plugins import PluginSource, require_startable
+from dudzian_daemon.app.plugins.controller_modules import controllers_of
+from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
+from dudzian_daemon.app.plugins.places import plugin_folders
+from dudzian_daemon.app.plugins.strategy_entries import made, required
 from dudzian_daemon.app.session_spec import session_spec, strategies_of
-from dudzian_daemon.app.strategy_entries import made, required
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.load import LoadedConfig, load
 from dudzian_daemon.config.schema import CoreConfig, Environment

@@ -17,9 +17,9 @@ from dudzian_daemon.adapters.journal_reader import Entry, Session, read_object, 
 from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.app.accepted_change import carried, changed_strategies, difference, refused
-from dudzian_daemon.app.parity_session import run_entry
 from dudzian_daemon.app.preparation import Prepared
-from dudzian_daemon.app.reexecution_core import recorded_spec
+from dudzian_daemon.app.recorded_run import run_entry
+from dudzian_daemon.app.reexecution.core import recorded_spec
 from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.money import exact_money

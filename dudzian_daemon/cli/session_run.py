@@ -51,14 +51,14 @@ def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:
     if as_json:
         msg = "--json: expected --dry-run beside it, found a real run, which has no one answer; ask it with: dudzian status --json"
         raise ConfigError(msg)
-    from dudzian_daemon.app.signals import StopSignals
+    from dudzian_daemon.app.process.signals import StopSignals
     from dudzian_daemon.kernel.faults import fault_point
 
     signals = StopSignals()
     signals.install()  # to the end of the process: a Ctrl-C after the last line is no traceback either
     fault_point("run.import")
 
-    from dudzian_daemon.app import daemon
+    from dudzian_daemon.app.process import daemon
 
     raise typer.Exit(daemon.run(options(said), os.environ, lossy_stdout(), signals))
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from dudzian_daemon.app.plugin_template import CONFIGURATION, strategy_source
+from dudzian_daemon.app.plugins.template import CONFIGURATION, strategy_source
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.config.places import bundled
 

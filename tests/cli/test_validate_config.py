@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from dudzian_daemon.app.plugin_template import strategy_source
+from dudzian_daemon.app.plugins.template import strategy_source
 from dudzian_daemon.cli.main import main
 
 SAMPLE = Path(__file__).parent.parent / "unit" / "config" / "sample"

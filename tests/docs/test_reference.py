@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dudzian_daemon.app.plugins import load_plugin, make_strategy
+from dudzian_daemon.app.plugins.loader import load_plugin, make_strategy
 from dudzian_daemon.cli.main import command_names
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.events import ControllerCycle

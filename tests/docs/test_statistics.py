@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dudzian_daemon.app.backtest_result import BacktestResult
+from dudzian_daemon.app.backtest.result import BacktestResult
 from dudzian_daemon.domain.statistics import Statistics
 
 ROOT = Path(__file__).parents[2]

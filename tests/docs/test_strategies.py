@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dudzian_daemon.app.plugins import load_plugin
+from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.domain.market import Series
 from dudzian_daemon.domain.orders import Intent, Signal
 from dudzian_daemon.testing.market import instrument

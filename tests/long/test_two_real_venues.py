@@ -14,7 +14,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no type in
 import pytest
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
-from dudzian_daemon.app.backtest import BacktestOptions, run
+from dudzian_daemon.app.backtest.run import BacktestOptions, run
 from dudzian_daemon.domain.market import HOUR_NS, Candle, Series
 from tests.integration.daemon_process import DEMO_WINDOWS, write_config
 

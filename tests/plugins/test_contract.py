@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dudzian_daemon.app.plugins import load_plugin
+from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.domain.market import HOUR_NS, Candle, Instrument
 from dudzian_daemon.domain.ports import MarketView, Position, Strategy
 from dudzian_daemon.testing.contract import check_strategy

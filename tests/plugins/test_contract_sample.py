@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dudzian_daemon.app.plugins import load_plugin
+from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.testing.contract import check_strategy
 from tests.plugins.shipped import instant, shipped_for
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, sample_root
-from dudzian_daemon.app.plugins import load_plugin, make_strategy
+from dudzian_daemon.app.plugins.loader import load_plugin, make_strategy
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, Candle, Phase, Series, Tick, WarmUp
 from dudzian_daemon.domain.orders import Intent, Protection, Side, Signal
 from dudzian_daemon.domain.ports import MarketView, Position, Strategy

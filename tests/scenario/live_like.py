@@ -18,10 +18,10 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.app.backtest_journal import JournalRecorder
-from dudzian_daemon.app.backtest_result import JournalText
+from dudzian_daemon.app.backtest.journal import JournalRecorder
+from dudzian_daemon.app.backtest.result import JournalText
 from dudzian_daemon.app.preparation import Prepared, run_facts
-from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.app.replay_windows import replay_windows
 from dudzian_daemon.domain.market import Candle, OpenPrint, Series, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord

@@ -19,12 +19,12 @@ from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import LineSealer, encode
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.verify import CHANGED, Terms
-from dudzian_daemon.app.backtest_journal import JournalRecorder
+from dudzian_daemon.app.backtest.journal import JournalRecorder
 from dudzian_daemon.app.preparation import Prepared
-from dudzian_daemon.app.recorded_log import LogOptions, find_recorded
-from dudzian_daemon.app.reexecution import reexecute
-from dudzian_daemon.app.reexecution_report import ReplayReport
-from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.app.reexecution.recorded_log import LogOptions, find_recorded
+from dudzian_daemon.app.reexecution.report import ReplayReport
+from dudzian_daemon.app.reexecution.run import reexecute
+from dudzian_daemon.app.replay_windows import replay_windows
 from dudzian_daemon.domain.market import Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord

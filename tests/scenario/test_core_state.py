@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from dudzian_daemon.app.backtest import Arranged, BacktestOptions, arrange
-from dudzian_daemon.app.plugins import load_plugin
+from dudzian_daemon.app.backtest.run import Arranged, BacktestOptions, arrange
+from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.domain.market import (
     HOUR_NS,
     MINUTE_NS,

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from dudzian_daemon.app.backtest import BacktestOptions, arrange, simulate
-from dudzian_daemon.app.plugins import load_plugin
+from dudzian_daemon.app.backtest.run import BacktestOptions, arrange, simulate
+from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Candle, Instrument, Phase, Series, Tick, Timer
 from dudzian_daemon.domain.orders import Fill, Intent, Outcome, Protection, RefusalCode, Side, Signal
 from dudzian_daemon.domain.records import CycleRecord

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dudzian_daemon.app import backtest
-from dudzian_daemon.app.backtest_result import BacktestResult
-from dudzian_daemon.app.parity import ParityOptions, compare
+from dudzian_daemon.app.backtest import run as backtest
+from dudzian_daemon.app.backtest.result import BacktestResult
+from dudzian_daemon.app.parity.compare import ParityOptions, compare
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.domain.market import SECOND_NS, Candle
 from dudzian_daemon.trading.barrier import DEFAULT_SETTLE_NS, MarketInput

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, sample_root
-from dudzian_daemon.app.parity import Difference, ParityOptions, ParityReport, compare
-from dudzian_daemon.app.parity_causes import Cause
-from dudzian_daemon.app.parity_session import cycles_of, find_session
+from dudzian_daemon.app.parity.causes import Cause
+from dudzian_daemon.app.parity.compare import Difference, ParityOptions, ParityReport, compare
+from dudzian_daemon.app.parity.session import cycles_of, find_session
 from dudzian_daemon.app.preparation import RunOptions, prepare
 from dudzian_daemon.config.places import bundled
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, SECOND_NS, Candle, OpenPrint, Phase, Series

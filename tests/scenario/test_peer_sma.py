@@ -24,10 +24,10 @@ from ruamel.yaml import YAML
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, sample_root
 from dudzian_daemon.adapters.derived_venue import candles_of
-from dudzian_daemon.app.backtest import narrowed, simulate
-from dudzian_daemon.app.performance import Performance
-from dudzian_daemon.app.plugins import load_plugin, make_strategy
-from dudzian_daemon.app.replay import replay_windows
+from dudzian_daemon.app.backtest.performance import Performance
+from dudzian_daemon.app.backtest.run import narrowed, simulate
+from dudzian_daemon.app.plugins.loader import load_plugin, make_strategy
+from dudzian_daemon.app.replay_windows import replay_windows
 from dudzian_daemon.app.session_spec import session_spec
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import bundled

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from dudzian_daemon.app import backtest
+from dudzian_daemon.app.backtest import run as backtest
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
-from dudzian_daemon.app.reexecution_difference import CycleDifference
-from dudzian_daemon.app.reexecution_report import ReplayReport, ReplayVerdict
+from dudzian_daemon.app.reexecution.difference import CycleDifference
+from dudzian_daemon.app.reexecution.report import ReplayReport, ReplayVerdict
 from dudzian_daemon.app.session_spec import session_spec
 from dudzian_daemon.config.canonical import canonical, from_canonical
 from dudzian_daemon.domain.errors import ConfigError

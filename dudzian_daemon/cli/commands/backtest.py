@@ -20,8 +20,8 @@ from dudzian_daemon.cli.output import emit_json, emit_text, note
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dudzian_daemon.app.backtest import Progress
-    from dudzian_daemon.app.backtest_result import BacktestResult
+    from dudzian_daemon.app.backtest.result import BacktestResult
+    from dudzian_daemon.app.backtest.run import Progress
 
 EXAMPLES = """Examples:
 
@@ -65,14 +65,14 @@ def command(
 ) -> None:
     """Simulate, then tell."""
     from dudzian_daemon.adapters.plots import require_plottable, write_plot
-    from dudzian_daemon.app import backtest, backtest_view
+    from dudzian_daemon.app.backtest import run, view
 
     if per_cycle and not as_json:
         msg = "--per-cycle: expected --json beside it, found none; the tables for people have no row per cycle"
         raise ConfigError(msg)
     if plot is not None:
         require_plottable(plot)  # not after minutes of work
-    options = backtest.BacktestOptions(
+    options = run.BacktestOptions(
         config=config,
         environment=environment,
         data_dir=data_dir,
@@ -84,13 +84,13 @@ def command(
         plugins_dir=plugins_dir,
     )
     with _progress(shown=sys.stderr.isatty()) as progress:
-        result = backtest.run(options, os.environ, progress)
+        result = run.run(options, os.environ, progress)
     if as_json:
         emit_json(result if per_cycle else msgspec.structs.replace(result, equity_by_cycle=None))
     else:
         _tell(result)
     if plot is not None:  # last, so that a full disk costs the picture alone
-        write_plot(plot, backtest_view.plot(result), [backtest_view.figures(result), backtest_view.trades(result)])
+        write_plot(plot, view.plot(result), [view.figures(result), view.trades(result)])
         note(f"plot written to {plot}")
 
 
@@ -126,13 +126,13 @@ def _progress(*, shown: bool) -> Iterator[Progress | None]:
 
 
 def _tell(result: BacktestResult) -> None:
-    from dudzian_daemon.app import backtest_view
+    from dudzian_daemon.app.backtest import view
     from dudzian_daemon.cli.layout import table_lines, terminal_width, wrapped
 
     width = terminal_width()
-    figures = backtest_view.figures(result)
-    lines = [piece for line in backtest_view.head_lines(result) for piece in wrapped(line, backtest_view.INDENT, width)]
+    figures = view.figures(result)
+    lines = [piece for line in view.head_lines(result) for piece in wrapped(line, view.INDENT, width)]
     lines += ["", *table_lines(figures.columns, figures.rows, width)]
     if result.journal is not None:
-        lines += ["", *backtest_view.journal_lines(result)]
+        lines += ["", *view.journal_lines(result)]
     emit_text("\n".join(lines))

@@ -40,8 +40,8 @@ def pack(
 ) -> None:
     """Pack journal, objects, configuration, hashes and report of a session; the key stays here. A journal that is not intact is refused."""
     from dudzian_daemon.adapters.verify import Terms
-    from dudzian_daemon.app import evidence_pack
-    from dudzian_daemon.app.recorded_log import LogOptions, find_recorded
+    from dudzian_daemon.app.reexecution import evidence_pack
+    from dudzian_daemon.app.reexecution.recorded_log import LogOptions, find_recorded
 
     options = LogOptions(session=session, data_dir=data_dir, config=config, environment=environment)
     log = find_recorded(options, os.environ)

@@ -22,7 +22,7 @@ from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dudzian_daemon.app.parity import ParityReport
+    from dudzian_daemon.app.parity.compare import ParityReport
 
 EXAMPLES = """Examples:
 
@@ -65,8 +65,8 @@ def command(
     config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
 ) -> None:
     """Play, compare, tell."""
-    from dudzian_daemon.app.parity import ParityOptions, compare
-    from dudzian_daemon.app.parity_session import Seals
+    from dudzian_daemon.app.parity.compare import ParityOptions, compare
+    from dudzian_daemon.app.parity.session import Seals
     from dudzian_daemon.app.preparation import RunOptions
 
     run = RunOptions(

@@ -13,7 +13,7 @@ from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dudzian_daemon.app.plugin_check import Report
+    from dudzian_daemon.app.plugins.check import Report
 
 EXAMPLES = """Examples:
 
@@ -38,8 +38,8 @@ def list_plugins(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document (schema dudzian.plugins/1).")] = False,
 ) -> None:
     """Every plugin that is found, where it lies, and what would keep it from loading. Nothing of them is run."""
-    from dudzian_daemon.app.plugin_check import listing
-    from dudzian_daemon.app.plugin_places import plugin_folders
+    from dudzian_daemon.app.plugins.check import listing
+    from dudzian_daemon.app.plugins.places import plugin_folders
 
     found = listing(plugin_folders(plugins_dir, os.environ))
     if as_json:
@@ -56,8 +56,8 @@ def new(
     plugins_dir: PluginsDir = None,
 ) -> None:
     """Write a strategy that works into your own folder, and say what comes next. Never writes over a file."""
-    from dudzian_daemon.app.plugin_places import user_folder
-    from dudzian_daemon.app.plugin_template import CONFIGURATION, write_strategy
+    from dudzian_daemon.app.plugins.places import user_folder
+    from dudzian_daemon.app.plugins.template import CONFIGURATION, write_strategy
     from dudzian_daemon.config.places import bundled, find_config
 
     if kind != "strategy":
@@ -83,8 +83,8 @@ def check(
 
     A strategy is made with the parameters of every entry of the configuration that uses it, else with its defaults.
     """
-    from dudzian_daemon.app.plugin_check import checked
-    from dudzian_daemon.app.plugin_places import KINDS, places, plugin_folders
+    from dudzian_daemon.app.plugins.check import checked
+    from dudzian_daemon.app.plugins.places import KINDS, places, plugin_folders
     from dudzian_daemon.config.load import load
 
     folders = plugin_folders(plugins_dir, os.environ)

@@ -22,8 +22,8 @@ from dudzian_daemon.cli.keys import KEY_MISSING, daemons_key, given_key
 from dudzian_daemon.cli.output import emit_json, emit_text
 
 if TYPE_CHECKING:
-    from dudzian_daemon.app.reexecution_difference import CycleDifference
-    from dudzian_daemon.app.reexecution_report import ReplayReport, RunReport
+    from dudzian_daemon.app.reexecution.difference import CycleDifference
+    from dudzian_daemon.app.reexecution.report import ReplayReport, RunReport
 
 EXAMPLES = """Examples:
 
@@ -63,8 +63,8 @@ def command(
 ) -> None:
     """Find, then tell or execute."""
     from dudzian_daemon.adapters.verify import Terms
-    from dudzian_daemon.app.recorded_log import LogOptions, find_recorded
-    from dudzian_daemon.app.reexecution import reexecute
+    from dudzian_daemon.app.reexecution.recorded_log import LogOptions, find_recorded
+    from dudzian_daemon.app.reexecution.run import reexecute
     from dudzian_daemon.domain.errors import ConfigError, IntegrityError
     from dudzian_daemon.kernel.clock import SystemClock
 
@@ -87,7 +87,7 @@ def command(
 
 
 def _tell_summary(log: Any, *, as_json: bool) -> None:
-    from dudzian_daemon.app.session_summary import summarise, summary_lines
+    from dudzian_daemon.app.reexecution.session_summary import summarise, summary_lines
 
     summary = summarise(log)
     if as_json:

@@ -68,7 +68,7 @@ def command(
 
 
 def _rehearse(said: Said, *, as_json: bool) -> None:
-    from dudzian_daemon.app.rehearsal import rehearsal_lines, rehearse
+    from dudzian_daemon.app.process.rehearsal import rehearsal_lines, rehearse
     from dudzian_daemon.kernel.clock import SystemClock
 
     answer = rehearse(options(said), os.environ, SystemClock())

@@ -52,8 +52,8 @@ def command(
 
         emit_json(editor_schema())
         return
-    from dudzian_daemon.app.plugin_places import plugin_folders
-    from dudzian_daemon.app.strategy_entries import looked_over
+    from dudzian_daemon.app.plugins.places import plugin_folders
+    from dudzian_daemon.app.plugins.strategy_entries import looked_over
     from dudzian_daemon.config.check import ConfigErrors
     from dudzian_daemon.config.load import load
 

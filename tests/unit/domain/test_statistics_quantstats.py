@@ -11,7 +11,7 @@ import pandas as pd  # type: ignore[import-untyped]  # ships no annotations
 import pytest
 import quantstats.stats as qs
 
-from dudzian_daemon.app.backtest import BacktestOptions, run
+from dudzian_daemon.app.backtest.run import BacktestOptions, run
 from dudzian_daemon.domain.statistics import PERIODS_PER_YEAR, Activity, Statistics, summarise
 
 DAY_NS = 86_400 * 10**9

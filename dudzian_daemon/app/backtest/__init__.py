@@ -1,0 +1,1 @@
+"""`dudzian backtest`: the same core over stored candles, its result, statistics and picture."""

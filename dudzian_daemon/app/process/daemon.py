@@ -1,0 +1,341 @@
+"""The life of the process: start in named phases, run, stop in stages, and the last line `Shutdown complete`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+import anyio
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
+from dudzian_daemon.adapters.keychain import SigningKey, signing_key
+from dudzian_daemon.adapters.platform import InstanceLock
+from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, close_session, facts_of
+from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
+from dudzian_daemon.app.process.commands import Commands
+from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
+from dudzian_daemon.app.process.kill_switch import KillSwitch, carried, tell_on
+from dudzian_daemon.app.process.metrics_port import MetricsPort
+from dudzian_daemon.app.process.quarantine import QuarantineRecorded, opening_commands, read_quarantine
+from dudzian_daemon.app.process.signals import StopRequested, StopSignals
+from dudzian_daemon.app.process.strategy_guard import StrategyGuard, guard_of
+from dudzian_daemon.app.process.tokens import held_tokens, tell_refusal
+from dudzian_daemon.app.recovery import Recovered, recover, resumable
+from dudzian_daemon.domain import events
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
+from dudzian_daemon.domain.records import RiskChange, StrategyChange
+from dudzian_daemon.kernel import logs
+from dudzian_daemon.kernel.bus import Bus, Policy
+from dudzian_daemon.kernel.clock import Clock, SystemClock
+from dudzian_daemon.kernel.faults import fault_point
+from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
+from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
+from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
+from dudzian_daemon.sinks.metrics import new_registry
+
+if TYPE_CHECKING:
+    from dudzian_daemon.adapters.metrics_http import MetricsServer
+
+#: An input this late (wall seconds) makes the daemon not ready.
+OVERDUE_SECONDS: Final = 10.0
+_GATE: Final = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
+_INACTIVE: Final = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
+
+
+def run(options: RunOptions, env: Mapping[str, str], out: TextIO, signals: StopSignals) -> int:
+    """Run the daemon until its data ends or it is told to stop; returns the exit code. Raises `DudzianError` for the command line."""
+    try:
+        return _run(options, env, signals, out)
+    except StopRequested:
+        out.write("Shutdown complete\n")
+        return 0
+
+
+def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out: TextIO) -> int:
+    _phase("config", signals)
+    prepared = prepare(options, env)
+    ensure_dir(prepared.data_folder)
+    _phase("key", signals)
+    decision_log = prepared.config.risk.decision_log
+    key = signing_key(decision_log.signing_key_id, env=env, key_file=_path(decision_log.signing_key_path))
+    if key.created:
+        sys.stderr.write(f"dudzian: made the signing key {key.id!r} of the decision log: {key.source}\n")
+    _phase("lock", signals)
+    lock = InstanceLock.acquire(prepared.data_folder)
+    try:
+        expire_commands(prepared.data_folder)
+        _phase("logs", signals)
+        _configure_logs(prepared, options)
+        return anyio.run(Daemon(prepared, options, key, SystemClock(), signals, out, env).run)
+    finally:
+        logs.close()
+        lock.release()
+
+
+class Daemon:
+    """One run: hosts the parts under the supervisor and ends them in order."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        options: RunOptions,
+        key: SigningKey,
+        clock: Clock,
+        signals: StopSignals,
+        out: TextIO,
+        env: Mapping[str, str],
+    ) -> None:
+        self._prepared = prepared
+        self._options = options
+        self._key = key
+        self._clock = clock
+        self._signals = signals
+        self._out = out
+        self._env = env
+        self._bus = Bus()
+        self._units = UnitRegistry(self._unit_changed)
+        self._assembly: Assembly | None = None
+        self._kill_switch: KillSwitch | None = None
+        self._log = logs.logger("daemon")
+
+    async def run(self) -> int:
+        """From the port to the last line; returns the exit code."""
+        supervisor = Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=stages(self._prepared))
+        end = SessionEnd(self._prepared, supervisor)
+        loop, settings = asyncio.get_running_loop(), self._prepared.config.runtime.metrics_http
+        switch = self._kill_switch = KillSwitch(self._prepared.data_folder, self._clock, settings.kill_switch_token, self._env)
+        self._signals.listen_on(loop, end.on_signal)
+        self._signals.listen_kill_switch(partial(loop.call_soon_threadsafe, switch.on_signal))
+        try:
+            server, assembly = self._assemble()
+            guard = guard_of(self._prepared, assembly, self._clock, self._signals)
+            with guard.watchdog:
+                return await self._serve(supervisor, end, server, assembly, guard)
+        finally:
+            self._signals.listen(None)
+            self._signals.listen_kill_switch(None)
+
+    async def _serve(
+        self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly, guard: StrategyGuard
+    ) -> int:
+        async with supervisor:
+            self._host(supervisor, end, server, assembly)
+            supervisor.add(guard, stage="feed")
+            reason = await supervisor.stop_requested()
+            self._log.info("stopping", action="stop", reason=reason)
+            report = await supervisor.stop()
+            return self._end(end, assembly, report)
+
+    # -- start -----------------------------------------------------------------------------------------------------
+
+    def _assemble(self) -> tuple[MetricsPort | None, Assembly]:
+        """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
+        _phase("port", self._signals)
+        registry = new_registry()
+        settings = self._prepared.config.runtime.metrics_http
+        server = MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
+        port = None if server is None else server.port
+        _phase("recover", self._signals)
+        recovered = self._recovered()
+        _phase("assemble", self._signals)
+        opening = opening_commands(read_quarantine(self._prepared.data_folder), list(self._prepared.spec.strategies))
+        if recovered is None:
+            opening += carried(self._prepared.data_folder, self._prepared.environment)
+        elif recovered.driver.core.gate.kill_switch:
+            tell_on("the kill switch is on, as the session left it")
+        console = Console(file=self._out) if self._options.show_view else None
+        assembly = self._assembly = assemble(
+            self._prepared,
+            SessionStart(self._key, recovered),
+            self._clock,
+            self._units,
+            self._bus,
+            registry,
+            self._readiness,
+            console,
+        )
+        assembly.session.opening = opening
+        assembly.status.status.metrics_port = port
+        if assembly.silent_schedules:
+            self._log.warning("schedules_without_candles", schedules=assembly.silent_schedules)
+            names = ", ".join(assembly.silent_schedules)
+            sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
+        self._announce(assembly, port, recovered)
+        return server, assembly
+
+    def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
+        """Start everything."""
+        end.host(assembly)
+        for sink in (*assembly.sinks, assembly.report):
+            supervisor.add(sink, stage="sinks")
+        self._host_quarantine(supervisor, assembly)
+        tokens = self._prepared.config.scheduler(self._prepared.chosen.scheduler).rbac_tokens
+        tell = partial(tell_refusal, assembly.status.status)
+        guard = Guard([token.token_id for token in tokens], partial(held_tokens, tokens, self._env), tell)
+        inbox = Inbox(self._prepared.data_folder, Commands(end, assembly).obey, self._clock, guard)
+        supervisor.add(assembly.status, stage="adapters")
+        supervisor.add(inbox, stage="adapters")
+        if self._kill_switch is not None:
+            supervisor.add(self._kill_switch, stage="adapters")
+        if server is not None:
+            supervisor.add(server, stage="adapters")
+        self._add_passive_units(assembly)
+        self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
+        if self._options.run_once:
+            waiting = {schedule.name for schedule in self._prepared.spec.schedules}
+            self._bus.subscribe(events.CYCLE_DURABLE, partial(self._end_once_all_ran, end, waiting), name="run_once")
+
+    def _host_quarantine(self, supervisor: Supervisor, assembly: Assembly) -> None:
+        """Where an earlier run left strategies to quarantine, see that it comes on the record."""
+        names = [arguments["strategy"] for name, arguments in assembly.session.opening if name == "quarantine"]
+        if names:
+            sys.stderr.write(f"dudzian: quarantined, since it did not come back in an earlier run: {', '.join(names)}\n")
+            queue = self._bus.subscribe_queued(events.STRATEGY_STATE, name="quarantine", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
+            supervisor.add(QuarantineRecorded(queue, self._prepared.data_folder, names), stage="sinks")
+
+    def _metrics_server(self, registry: CollectorRegistry, server_class: type[MetricsServer], listener: socket.socket) -> MetricsServer:
+        server = server_class(registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, listener=listener)
+        if self._kill_switch is not None and self._kill_switch.by_http:
+            server.press = self._kill_switch.press
+        if self._assembly is not None:
+            server.before_scrape = self._assembly.metrics.refresh
+        return server
+
+    def _add_passive_units(self, assembly: Assembly) -> None:
+        """What lives inside the step and has a state of its own."""
+        units: dict[str, list[str]] = {}
+        for unit in (unit for each in assembly.core.strategies.units.values() for unit in each):
+            units.setdefault(unit.schedule.strategy, []).append(f"strategy:{unit.name}")
+        for name in ("risk_gate", "paper_execution", *(name for names in units.values() for name in names)):
+            self._units.add(name)
+            self._units.set(name, ServiceState.RUNNING)
+        for strategy, why in assembly.core.strategies.inactive.items():
+            for name in units.get(strategy, ()):
+                self._units.set(name, _INACTIVE[why], why)
+        for profile in assembly.core.gate.states:
+            state = assembly.core.gate.state(profile)
+            if state != "active":
+                self._units.set("risk_gate", _GATE[state], profile)
+        self._bus.subscribe(events.RISK_STATE, self._on_risk, name="units")
+        self._bus.subscribe(events.STRATEGY_STATE, partial(self._on_strategy, units), name="units.strategies")
+
+    def _recovered(self) -> Recovered | None:
+        """The session that goes on, None where a new one begins. Raises what keeps it from going on."""
+        prepared, options = self._prepared, self._options
+        session = resumable(prepared.data_folder, prepared.artifact)
+        if session is None:
+            return None
+        if not options.fresh:
+            return recover(prepared, session, self._key, facts_of(prepared), accept_change=options.accept_change)
+        try:
+            close_session(session, self._key)
+        except (IntegrityError, ConfigError, IndexError) as error:
+            sys.stderr.write(f"dudzian: session {session.log_id} stays as it is, it cannot be closed: {error}\n")
+        return None
+
+    def _announce(self, assembly: Assembly, port: int | None, recovered: Recovered | None) -> None:
+        if port is not None:
+            write_atomic(self._prepared.data_folder / "run" / "metrics.port", f"{port}\n".encode())
+        address = "no metrics port" if port is None else f"metrics on http://127.0.0.1:{port}/metrics"
+        self._out.write(f"dudzian: paper only, no order leaves this machine; {address}; session {assembly.journal.log_id}\n")
+        if recovered is not None:
+            self._tell_recovered(recovered)
+        self._out.flush()
+        self._log.info("started", action="start", environment=self._prepared.environment, session=assembly.journal.log_id, port=port)
+
+    def _tell_recovered(self, recovered: Recovered) -> None:
+        """To people, the log and the bus: which session goes on, and how that was found."""
+        facts, log_id = recovered.facts, recovered.session.log_id
+        cut = f", {recovered.torn_bytes} torn bytes cut off" if recovered.torn_bytes else ""
+        bad = f", {recovered.bad_checkpoints} damaged checkpoint(s) passed over" if recovered.bad_checkpoints else ""
+        again = f"{recovered.rerun} cycles run again"
+        self._out.write(f"dudzian: session {log_id} goes on after cycle {recovered.chain.sequence} ({again}{cut}{bad})\n")
+        self._log.info("recovered", action="recover", session=log_id, **facts)
+        facts = {name: each for name, each in facts.items() if name != "bad_checkpoints"}
+        self._bus.publish(events.SESSION_RECOVERED, events.SessionRecovered(log_id=log_id, **facts))
+
+    # -- while it runs ---------------------------------------------------------------------------------------------
+
+    def _readiness(self) -> Readiness:
+        """Ready is progress of data: the session runs, its disk answers, and no input is overdue."""
+        if self._assembly is None:
+            return Readiness(False, ("starting",))
+        reasons = []
+        state = self._assembly.status.status.state
+        if state != "running":
+            reasons.append(f"session is {state}")
+        overdue = self._assembly.session.overdue_seconds()
+        if overdue > OVERDUE_SECONDS:
+            reasons.append(f"the next input is {overdue:.0f} s overdue")
+        return Readiness(not reasons, tuple(reasons))
+
+    def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:
+        self._log.info("session", action="session_state", state=state.state, detail=state.detail)
+        if state.state == "data_ended":
+            supervisor.request_stop("end_of_data")
+
+    def _on_risk(self, _topic: str, change: RiskChange) -> None:
+        self._log.warning("risk", action=change.change, profile=change.profile, state=change.state, rule=change.rule)
+        self._units.set("risk_gate", _GATE[change.state], "" if change.state == "active" else f"{change.profile}: {change.rule}")
+
+    def _on_strategy(self, units: Mapping[str, Sequence[str]], _topic: str, change: StrategyChange) -> None:
+        self._log.warning("strategy", action=change.change, strategy=change.strategy, reason=change.reason)
+        for name in units[change.strategy]:
+            self._units.set(name, _INACTIVE.get(change.change, ServiceState.RUNNING), "" if change.change == "resumed" else change.reason)
+
+    def _end_once_all_ran(self, end: SessionEnd, waiting: set[str], _topic: str, cycle: events.CycleDurable) -> None:
+        if waiting and not waiting.difference(cycle.record.due):
+            end.ask("run_once", by_operator=True)
+        waiting.difference_update(cycle.record.due)
+
+    def _unit_changed(self, unit: Unit) -> None:
+        self._bus.publish(events.UNIT_STATE, events.UnitState(name=unit.name, state=unit.state, detail=unit.detail, restarts=unit.restarts))
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _end(self, end: SessionEnd, assembly: Assembly, report: StopReport) -> int:
+        """The last lines. A thread that hangs, in the disk or in a pipe nobody reads, would keep the process for ever: it ends at once."""
+        stuck = {name for stage in report.stages for name in stage.stuck}
+        if "console" not in stuck:
+            screen = Console(file=self._out)
+            width = screen.width if screen.is_terminal else 0
+            self._out.writelines(f"{line}\n" for line in end.last_words(assembly, report, width=width))
+        fault, code = end.fault(report), end.exit_code(report)
+        if fault is not None:
+            self._log.error("run_failed", action="stop", fault=fault)
+            sys.stderr.write(f"dudzian: {fault}\n")
+        self._log.info("Shutdown complete", action="stopped", reason=report.reason, forced=report.forced)
+        if "console" not in stuck:
+            self._out.write("Shutdown complete\n")
+            self._out.flush()
+        if stuck:
+            logs.close()
+            os._exit(code)
+        return code
+
+
+def _phase(name: str, signals: StopSignals) -> None:
+    """A named moment of the start: a stop that has been asked for takes effect here."""
+    fault_point(f"run.{name}")
+    signals.require_none()
+
+
+def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
+    """Everything goes to the runtime log, and to stderr too when there is no view."""
+    settings = prepared.config.logging
+    path = prepared.data_folder / "logs" / "runtime" / f"{prepared.artifact}.log"
+    ensure_dir(path.parent)
+    with os_errors(path):
+        logs.configure(settings.level, json=settings.format == "json", file=path, background=True, quiet=options.show_view)
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
