@@ -41,6 +41,7 @@ from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.domain.market import Candle, Instrument, Series, Tick
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Strategy
+from dudzian_daemon.domain.risk import OrderControls
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.testing.market import candles, instrument, limits, schedule, spec
 from dudzian_daemon.trading.driver import Driver
@@ -127,6 +128,12 @@ def session(size: Size) -> SessionSpec:
         [plan(name, traded, len(strategies)) for name in strategies],
         traded,
         profiles={"balanced": free},
+        controls=OrderControls(
+            strategy_orders_per_second=1_000_000,
+            strategy_orders_per_minute=1_000_000,
+            total_orders_per_second=1_000_000,
+            total_orders_per_minute=1_000_000,
+        ),
         opening_balance=Decimal(10**9),
         allow_short=True,
         leverage=Decimal(3),

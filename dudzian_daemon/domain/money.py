@@ -47,6 +47,14 @@ def from_float(value: float) -> Decimal:
     return Decimal(repr(value))
 
 
+def plain(value: Decimal) -> Decimal:
+    """The same number without zeros at the end of its decimals: how it was arrived at leaves no trace."""
+    if not value.is_finite():
+        return value
+    short = value.normalize(_ROUNDING)
+    return short.quantize(ONE, context=_ROUNDING) if short == short.to_integral_value() else short
+
+
 def quantise_down(value: Decimal, step: Decimal) -> Decimal:
     """Largest multiple of `step` that is <= value."""
     return _quantise(value, step, ROUND_FLOOR)

@@ -7,7 +7,7 @@ valuation asset is converted by the last mark of a declared pair (docs/reference
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -121,6 +121,11 @@ class Ledger:
         self._rates: dict[str, Decimal] = {valuation_asset: ONE}
         self._converts = {key: asset for asset, key in conversions.items()}
         self._booked: tuple[int, set[str]] = (0, set())
+        #: How many marks there were: what was worked out at the last prices holds as long as it stays the same.
+        self.marks = 0
+        self._exact: dict[str, Mark] = {}
+        #: Told of every movement of a position: strategy, instrument, signed quantity before and after.
+        self.watchers: list[Callable[[str, str, Decimal, Decimal], None]] = []
 
     def _open(self, balances: Mapping[str, Decimal], source: str) -> LedgerEntry:
         postings = [
@@ -207,8 +212,15 @@ class Ledger:
 
     def last_price(self, instrument: str) -> Mark | None:
         """Latest price as exact money, None before the first."""
-        last = self._last.get(instrument)
-        return None if last is None else Mark(from_float(last[0]), last[1])
+        mark = self._exact.get(instrument)
+        if mark is None and (last := self._last.get(instrument)) is not None:
+            mark = self._exact[instrument] = Mark(from_float(last[0]), last[1])
+        return mark
+
+    def unit_value(self, instrument: str) -> Decimal:
+        """What a unit is worth in the valuation asset at the last price; 0 before the first."""
+        mark = self.last_price(instrument)
+        return ZERO if mark is None else mark.price * self.rate(self._instruments[instrument].quote)
 
     def state(self) -> LedgerState:
         """All balances and positions as values, in the order of their names; what a fold must arrive at."""
@@ -246,6 +258,8 @@ class Ledger:
         self.net, self._last, self._value = dict(memory.net), dict(memory.last), dict(memory.values)
         self._held |= memory.held
         self._rates = dict(memory.rates)
+        self._exact = {}
+        self.marks += 1
         self._booked = (memory.booked_at, set(memory.booked))
 
     # -- what moves it ---------------------------------------------------------------------------------------------
@@ -253,6 +267,8 @@ class Ledger:
     def mark(self, instrument: str, price: float, instant: int) -> None:
         """Value the net position of `instrument` at `price`, and what its mark converts."""
         self._last[instrument] = (price, instant)
+        self._exact.pop(instrument, None)
+        self.marks += 1
         if instrument in self._converts:
             self._convert(instrument, price)
         if self.net.get(instrument):
@@ -305,9 +321,9 @@ class Ledger:
     def _entry(self, fill: Fill) -> LedgerEntry:
         """What booking the fill would be; nothing moves yet."""
         before = self.books.get((fill.strategy, fill.instrument), Book())
-        last = self._last.get(fill.instrument)
-        mark = ZERO if last is None else from_float(last[0])
-        return fill_entry(self.entries + 1, fill, self._instruments[fill.instrument], before, self._leverage, mark)
+        mark = self.last_price(fill.instrument)
+        value = ZERO if mark is None else mark.price
+        return fill_entry(self.entries + 1, fill, self._instruments[fill.instrument], before, self._leverage, value)
 
     def _post(self, posting: Posting) -> None:
         key, asset = (posting.account, posting.asset), posting.asset
@@ -325,7 +341,7 @@ class Ledger:
             book = self.books[key] = Book()
             self._holders[entry.instrument] = sorted((*self._holders.get(entry.instrument, ()), entry.strategy))
         quote = self._instruments[entry.instrument].quote
-        before = _owed(book)
+        before, held = _owed(book), book.quantity
         book.quantity += entry.quantity
         book.cost += entry.cost
         book.realised += entry.realised
@@ -335,6 +351,8 @@ class Ledger:
         self.net[entry.instrument] = self.net.get(entry.instrument, ZERO) + entry.quantity
         if entry.instrument in self._last:
             self._revalue(entry.instrument)
+        for watcher in self.watchers:
+            watcher(entry.strategy, entry.instrument, held, book.quantity)
 
     def _change(self, strategy: str, instrument: str) -> PositionChange:
         book = self.books[strategy, instrument]
@@ -348,7 +366,8 @@ class Ledger:
         )
 
     def _revalue(self, instrument: str) -> None:
-        value = self.net[instrument] * from_float(self._last[instrument][0])
+        mark = self.last_price(instrument)
+        value = ZERO if mark is None else self.net[instrument] * mark.price
         self._held[self._instruments[instrument].quote] += value - self._value.get(instrument, ZERO)
         self._value[instrument] = value
 

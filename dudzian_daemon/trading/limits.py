@@ -6,20 +6,20 @@ it. Bounding each side bounds the net position whichever orders fill first. Amou
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from dudzian_daemon.domain.money import BPS, CASH_STEP, ONE, ZERO, quantise_up, reciprocal, units
+from dudzian_daemon.domain.money import ONE, ZERO, exact_money, units
 from dudzian_daemon.domain.orders import OrderGroup, OrderLeg, Protection, RefusalCode, Side
 from dudzian_daemon.domain.risk import BucketLimits, RiskLimits
 from dudzian_daemon.domain.sizing import stop_distance
+from dudzian_daemon.trading.exposures import Exposures
 from dudzian_daemon.trading.ledger import Ledger
-from dudzian_daemon.trading.margin import MarginWatch
-from dudzian_daemon.trading.reservations import Reservation, Reservations
-from dudzian_daemon.trading.spec import MANUAL, MANUAL_BUCKET, SessionSpec
+from dudzian_daemon.trading.margin import MarginTotals
+from dudzian_daemon.trading.reservations import Reservations
+from dudzian_daemon.trading.spec import SessionSpec
 
 #: The quantity of a rule that counts instruments and bounds no size.
 UNBOUNDED: Final = Decimal("Infinity")
@@ -48,9 +48,8 @@ class PositionLimits:
         self._spec = spec
         self._ledger = ledger
         self._reservations = reservations
-        self._margin = MarginWatch(spec, ledger)
-        owners = {(each.strategy, key): each.bucket for each in spec.schedules for key in each.instruments}
-        self._buckets = {key: spec.buckets[name] for key, name in owners.items() if name in spec.buckets}
+        self.exposures = Exposures(spec, ledger, reservations)
+        self.margins = MarginTotals(spec, ledger, reservations)
 
     def caps(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> list[Cap]:
         """Every rule's answer to an opening leg counted at `price` (quote asset, > 0)."""
@@ -73,27 +72,31 @@ class PositionLimits:
             caps.append(self._declared(group, leg, leg.max_notional, price))
         return caps
 
+    def rebuild(self) -> None:
+        """Ledger and reservations have become another's."""
+        with exact_money():
+            self.exposures.rebuild()
+            self.margins.rebuild()
+
     # -- one method per rule ---------------------------------------------------------------------------------------
 
     def _position(self, leg: OrderLeg, limits: RiskLimits, unit: Decimal) -> Cap:
         limit = limits.max_position_pct * self._ledger.equity
-        value = self.side(leg.side, lambda _strategy, instrument: instrument == leg.instrument)
+        value = self.exposures.instrument(leg.instrument, leg.side)
         return self._money(RefusalCode.POSITION_LIMIT, "max_position_pct", limit, value, unit, leg)
 
     def _leverage(self, leg: OrderLeg, limits: RiskLimits, unit: Decimal) -> Cap:
         limit = limits.max_leverage * self._ledger.equity
-        value = self.side(Side.BUY) + self.side(Side.SELL)
+        value = self.exposures.account(Side.BUY) + self.exposures.account(Side.SELL)
         return self._money(RefusalCode.LEVERAGE_LIMIT, "max_leverage", limit, value, unit, leg)
 
     def _net(self, leg: OrderLeg, limits: RiskLimits, unit: Decimal) -> Cap:
         limit = limits.max_net_exposure * self._ledger.equity
-        return self._money(RefusalCode.NET_EXPOSURE_LIMIT, "max_net_exposure", limit, self.side(leg.side), unit, leg)
+        return self._money(RefusalCode.NET_EXPOSURE_LIMIT, "max_net_exposure", limit, self.exposures.account(leg.side), unit, leg)
 
     def _open_positions(self, leg: OrderLeg, limits: RiskLimits) -> Cap:
-        held = {instrument for (_, instrument), book in self._ledger.books.items() if book.quantity}
-        held.update(each.instrument for each in self._reservations.opening())
-        limit, value = Decimal(limits.max_open_positions), Decimal(len(held))
-        allowed = limit > 0 and (leg.instrument in held or value < limit)
+        limit, value = Decimal(limits.max_open_positions), Decimal(self.exposures.instruments())
+        allowed = limit > 0 and (self.exposures.has(leg.instrument) or value < limit)
         return Cap(RefusalCode.OPEN_POSITIONS, "max_open_positions", limit, value, limit - value, UNBOUNDED if allowed else ZERO)
 
     def _cash(self, leg: OrderLeg, price: Decimal) -> Cap:
@@ -102,9 +105,9 @@ class PositionLimits:
         limit = self._ledger.available(quote)
         rule = "cash"
         if leg.side is Side.SELL:
-            limit, rule = limit - self._margin.maintenance(quote), "margin"
-        value = sum((each.notional * self._needed(each) for each in self._reservations.opening() if self._quote(each) == quote), ZERO)
-        return self._money(RefusalCode.INSUFFICIENT_CASH, rule, limit, value, price * self._needed(leg), leg)
+            limit, rule = limit - self.margins.maintenance(quote), "margin"
+        needed = price * self.margins.needed(leg.instrument, leg.side)
+        return self._money(RefusalCode.INSUFFICIENT_CASH, rule, limit, self.margins.reserved(quote), needed, leg)
 
     def _order_value(self, leg: OrderLeg, unit: Decimal) -> Cap:
         return self._money(RefusalCode.ORDER_VALUE, "max_order_value", self._spec.controls.max_order_value, ZERO, unit, leg)
@@ -115,11 +118,11 @@ class PositionLimits:
 
     def _bucket_position(self, leg: OrderLeg, bucket: BucketLimits, unit: Decimal) -> Cap:
         limit = bucket.max_position_pct * self._ledger.equity
-        value = self.side(leg.side, lambda strategy, instrument: instrument == leg.instrument and self._in(bucket, strategy, instrument))
+        value = self.exposures.bucket(bucket.name, leg.side, leg.instrument)
         return self._money(RefusalCode.BUCKET_POSITION_LIMIT, f"{bucket.name}.max_position_pct", limit, value, unit, leg)
 
     def _bucket_notional(self, leg: OrderLeg, bucket: BucketLimits, unit: Decimal) -> Cap:
-        value = sum((self.side(side, lambda *key: self._in(bucket, *key)) for side in Side), ZERO)
+        value = self.exposures.bucket(bucket.name, Side.BUY) + self.exposures.bucket(bucket.name, Side.SELL)
         return self._money(RefusalCode.BUCKET_NOTIONAL_LIMIT, f"{bucket.name}.max_notional_usd", bucket.max_notional, value, unit, leg)
 
     def _risk_budget(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
@@ -134,42 +137,14 @@ class PositionLimits:
 
     # -- what is counted -------------------------------------------------------------------------------------------
 
-    def side(self, side: Side, counts: Callable[[str, str], bool] = lambda _strategy, _instrument: True) -> Decimal:
-        """Marked value of all long (buy) or short (sell) books plus what open orders may add, where `counts(strategy, instrument)`."""
-        total = ZERO
-        for (strategy, instrument), book in self._ledger.books.items():
-            if book.quantity and (book.quantity > 0) == (side is Side.BUY) and counts(strategy, instrument):
-                mark = self._ledger.last_price(instrument)
-                total += ZERO if mark is None else abs(book.quantity) * mark.price * self._rate(instrument)
-        for each in self._reservations.opening():
-            if each.side is side and counts(each.strategy, each.instrument):
-                total += each.notional * self._rate(each.instrument)
-        return total
-
     def _mine(self, group: OrderGroup, leg: OrderLeg) -> Decimal:
         """Quantity that the group's strategy holds of the leg's instrument or is opening."""
-        opening = [each.quantity for each in self._reservations.opening(leg.instrument) if each.strategy == group.strategy]
-        return abs(self._ledger.position(group.strategy, leg.instrument)) + sum(opening, ZERO)
+        held = abs(self._ledger.position(group.strategy, leg.instrument))
+        return held + self._reservations.enlarging(group.strategy, leg.instrument)
 
     def _bucket(self, strategy: str, instrument: str) -> BucketLimits | None:
-        return self._spec.buckets.get(MANUAL_BUCKET) if strategy == MANUAL else self._buckets.get((strategy, instrument))
-
-    def _in(self, bucket: BucketLimits, strategy: str, instrument: str) -> bool:
-        mine = self._bucket(strategy, instrument)
-        return mine is not None and mine.name == bucket.name
-
-    def _needed(self, order: OrderLeg | Reservation) -> Decimal:
-        """Cash that a unit of opening notional takes: a purchase its price, a short sale its margin; slippage and fee both."""
-        preset = self._spec.preset
-        periods = preset.venue_fees.get(self._spec.instruments[order.instrument].venue, ())
-        fee = max((preset.taker_fee, *(period.taker for period in periods)))
-        slippage = preset.slippage_bps * BPS
-        if order.side is Side.BUY:
-            return (ONE + slippage) * (ONE + fee)
-        return quantise_up(reciprocal(self._spec.leverage), CASH_STEP) + slippage + fee
-
-    def _quote(self, order: Reservation) -> str:
-        return self._spec.instruments[order.instrument].quote
+        name = self.exposures.bucket_of(strategy, instrument)
+        return None if name is None else self._spec.buckets.get(name)
 
     def _rate(self, instrument: str) -> Decimal:
         return self._ledger.rate(self._spec.instruments[instrument].quote)

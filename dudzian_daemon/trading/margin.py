@@ -12,10 +12,11 @@ import msgspec
 
 from dudzian_daemon.domain.market import Book as DepthBook
 from dudzian_daemon.domain.market import Candle, OpenPrint, Quote
-from dudzian_daemon.domain.money import ONE, ZERO, from_float, units
-from dudzian_daemon.domain.orders import Order
+from dudzian_daemon.domain.money import BPS, CASH_STEP, ONE, ZERO, from_float, quantise_up, reciprocal, units
+from dudzian_daemon.domain.orders import Order, Side
 from dudzian_daemon.trading.entries import Book
 from dudzian_daemon.trading.ledger import Ledger
+from dudzian_daemon.trading.reservations import Reservation, Reservations
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
 
 PriceInput = OpenPrint | Quote | DepthBook | Candle
@@ -47,25 +48,17 @@ class MarginWatch:
         held = [(strategy, self._ledger.books[strategy, key]) for strategy in self._ledger.holders(key)]
         return [call for strategy, book in held if book.quantity < 0 and (call := self._call(strategy, key, book, shown)) is not None]
 
-    def maintenance(self, asset: str) -> Decimal:
-        """What all shorts paid in `asset` need at the last prices."""
-        total = ZERO
-        for (strategy, key), book in self._ledger.books.items():
-            mark = self._ledger.last_price(key)
-            if book.quantity < 0 and mark is not None and self._instruments[key].quote == asset:
-                total -= book.quantity * mark.price * self._ratio(strategy, key)
-        return total
-
     def liquidation_price(self, strategy: str, instrument: str) -> Decimal | None:
         """The lowest price, on the tick, that the short would not survive; None for what is no short."""
         book = self._ledger.books.get((strategy, instrument), Book())
         if book.quantity >= 0:
             return None
         tick = self._instruments[instrument].tick_size
-        per_price = -book.quantity * (ONE + self._ratio(strategy, instrument))
+        per_price = -book.quantity * (ONE + self.ratio(strategy, instrument))
         return units(book.margin - book.cost, per_price, tick) + tick
 
-    def _ratio(self, strategy: str, instrument: str) -> Decimal:
+    def ratio(self, strategy: str, instrument: str) -> Decimal:
+        """Share of the cost of buying a short back that its profile wants kept."""
         return self._ratios[self._profile(strategy, instrument)]
 
     def _profile(self, strategy: str, instrument: str) -> str:
@@ -81,13 +74,76 @@ class MarginWatch:
             first, opened = self.liquidation_price(strategy, key), from_float(shown.open)
             price = worst if first is None else min(max(first, opened), worst)
         equity = book.margin - book.cost + book.quantity * price
-        required = -book.quantity * price * self._ratio(strategy, key)
+        required = -book.quantity * price * self.ratio(strategy, key)
         return MarginCall(
             strategy=strategy, instrument=key, profile=self._profile(strategy, key), price=price, equity=equity, required=required
         )
 
     def _broken(self, strategy: str, key: str, book: Book, price: Decimal) -> bool:
-        return book.margin - book.cost + book.quantity * price < -book.quantity * price * self._ratio(strategy, key)
+        return book.margin - book.cost + book.quantity * price < -book.quantity * price * self.ratio(strategy, key)
+
+
+class MarginTotals:
+    """What shorts must keep and what open orders need in cash, by quote asset; kept in total, told by ledger and reservations."""
+
+    def __init__(self, spec: SessionSpec, ledger: Ledger, reservations: Reservations) -> None:
+        self._spec = spec
+        self._ledger = ledger
+        self._reservations = reservations
+        self._watch = MarginWatch(spec, ledger)
+        self._factors: dict[tuple[str, Side], Decimal] = {}
+        #: By quote asset and instrument: short quantity times the ratio of the profile it is under.
+        self._weights: dict[str, dict[str, Decimal]] = {}
+        self._needs: dict[str, Decimal] = {}
+        self.rebuild()
+        ledger.watchers.append(self._moved)
+        reservations.watchers.append(self._reserved)
+
+    def rebuild(self) -> None:
+        """Count everything anew: ledger and reservations have become another's."""
+        self._weights, self._needs = {}, {}
+        for (strategy, instrument), book in self._ledger.books.items():
+            self._moved(strategy, instrument, ZERO, book.quantity)
+        for each in self._reservations.open.values():
+            self._reserved(each, 1)
+
+    def maintenance(self, asset: str) -> Decimal:
+        """What all shorts paid in `asset` need at the last prices."""
+        total = ZERO
+        for key, weight in self._weights.get(asset, {}).items():
+            mark = self._ledger.last_price(key) if weight else None
+            if mark is not None:
+                total += weight * mark.price
+        return total
+
+    def reserved(self, asset: str) -> Decimal:
+        """Cash that open opening orders paid in `asset` may take."""
+        return self._needs.get(asset, ZERO)
+
+    def needed(self, instrument: str, side: Side) -> Decimal:
+        """Cash that a unit of opening notional takes: a purchase its price, a short sale its margin; slippage and fee both."""
+        factor = self._factors.get((instrument, side))
+        if factor is None:
+            preset = self._spec.preset
+            periods = preset.venue_fees.get(self._spec.instruments[instrument].venue, ())
+            fee = max((preset.taker_fee, *(period.taker for period in periods)))
+            slippage = preset.slippage_bps * BPS
+            margin = quantise_up(reciprocal(self._spec.leverage), CASH_STEP)
+            factor = (ONE + slippage) * (ONE + fee) if side is Side.BUY else margin + slippage + fee
+            self._factors[instrument, side] = factor
+        return factor
+
+    def _moved(self, strategy: str, instrument: str, before: Decimal, after: Decimal) -> None:
+        change = max(-after, ZERO) - max(-before, ZERO)
+        if change:
+            weights = self._weights.setdefault(self._spec.instruments[instrument].quote, {})
+            weights[instrument] = weights.get(instrument, ZERO) + change * self._watch.ratio(strategy, instrument)
+
+    def _reserved(self, each: Reservation, sign: int) -> None:
+        if not each.reduce_only:
+            quote = self._spec.instruments[each.instrument].quote
+            needed = each.notional * self.needed(each.instrument, each.side) * sign
+            self._needs[quote] = self._needs.get(quote, ZERO) + needed
 
 
 def rests_before(order: Order, call: MarginCall) -> bool:

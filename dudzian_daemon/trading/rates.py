@@ -5,6 +5,7 @@ Reductions are counted and never held back: a limit must not keep anyone in a po
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import Decimal
 
 import msgspec
@@ -26,20 +27,27 @@ class Executions(msgspec.Struct):
 
 
 class OrderCounters(msgspec.Struct):
-    """The counters as plain values: instants (ns) of orders by strategy, instants of orders by their terms, client ids, executions."""
+    """The counters as plain values: instants (ns) of orders by strategy and of all, rising; instants of orders by their terms,
+    client ids, executions.
+    """
 
     sent: dict[str, list[int]] = {}
+    everyone: list[int] = []
     recent: dict[str, int] = {}
     client_ids: dict[str, int] = {}
     executions: dict[str, Executions] = {}
+    #: What was too old at this instant (ns) is dropped.
+    as_of: int = -1
 
     def copied(self) -> OrderCounters:
         """The same counts, sharing nothing."""
         return OrderCounters(
             {name: list(instants) for name, instants in self.sent.items()},
+            list(self.everyone),
             dict(self.recent),
             dict(self.client_ids),
             {key: msgspec.structs.replace(each) for key, each in self.executions.items()},
+            self.as_of,
         )
 
 
@@ -57,8 +65,11 @@ class OrderRates:
     def count(self, group: OrderGroup, requested: tuple[OrderLeg, ...]) -> None:
         """The group has passed; `requested` are its legs as they were wished for."""
         counters = self.counters
-        self._forget(group.instant)
-        counters.sent.setdefault(group.strategy, []).extend([group.instant] * len(requested))
+        if group.instant != counters.as_of:
+            self._forget(group.instant)
+        instants = [group.instant] * len(requested)
+        counters.sent.setdefault(group.strategy, []).extend(instants)
+        counters.everyone.extend(instants)
         counters.recent |= dict.fromkeys((_terms(group, leg) for leg in requested), group.instant)
         if group.client_id:
             counters.client_ids[group.client_id] = group.instant
@@ -94,26 +105,27 @@ class OrderRates:
         return None
 
     def _rate(self, group: OrderGroup) -> Cap | None:
-        controls, sent = self._controls, self.counters.sent
-        mine = sent.get(group.strategy, [])
-        everyone = [instant for instants in sent.values() for instant in instants]
+        controls, everyone = self._controls, self.counters.everyone
+        mine = self.counters.sent.get(group.strategy, [])
         for rule, instants, span, limit in (
             ("strategy_orders_per_second", mine, SECOND_NS, controls.strategy_orders_per_second),
             ("strategy_orders_per_minute", mine, MINUTE_NS, controls.strategy_orders_per_minute),
             ("total_orders_per_second", everyone, SECOND_NS, controls.total_orders_per_second),
             ("total_orders_per_minute", everyone, MINUTE_NS, controls.total_orders_per_minute),
         ):
-            count = sum(group.instant - instant < span for instant in instants)
+            count = len(instants) - bisect_right(instants, group.instant - span)
             if count + len(group.legs) > limit:
                 return Cap(RefusalCode.ORDER_RATE, rule, Decimal(limit), Decimal(count), Decimal(max(limit - count, 0)), ZERO)
         return None
 
     def _forget(self, now: int) -> None:
-        """Drop what no window reaches any more."""
-        counters, window = self.counters, self._controls.duplicate_window_ns
-        kept = {name: [instant for instant in instants if now - instant < MINUTE_NS] for name, instants in counters.sent.items()}
+        """Drop what no window reaches any more; once an instant, since nothing of this instant can be dropped."""
+        counters, window, minute_ago = self.counters, self._controls.duplicate_window_ns, now - MINUTE_NS
+        kept = {name: instants[bisect_right(instants, minute_ago) :] for name, instants in counters.sent.items()}
         counters.sent = {name: instants for name, instants in kept.items() if instants}
-        counters.recent = {terms: instant for terms, instant in counters.recent.items() if now - instant < window}
+        counters.everyone = counters.everyone[bisect_right(counters.everyone, minute_ago) :]
+        counters.recent = {terms: instant for terms, instant in counters.recent.items() if now - instant <= window}
+        counters.as_of = now
 
 
 def _signal(strategy: str, signal_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -38,15 +38,18 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reservations:
-    """Single writer of the reservations; `open` holds them by order id."""
+    """Single writer of the reservations; `open` holds them by order id. Who watches is told of each that comes (1) or goes (-1)."""
 
     def __init__(self) -> None:
         self.open: dict[str, Reservation] = {}
+        self.watchers: list[Callable[[Reservation, int], None]] = []
+        self._of: dict[tuple[str, str], dict[str, Reservation]] = {}
+        self._at: dict[tuple[str, Side], dict[str, Reservation]] = {}
 
     def reserve(self, group: OrderGroup, number: int, leg: OrderLeg, price: Decimal) -> None:
         """Count leg number `number` as an open order worth `price` a unit."""
         dormant = group.link == "bracket" and number > 0
-        self.open[group.order_id(number)] = Reservation(
+        reservation = Reservation(
             group_id=group.id,
             strategy=group.strategy,
             instrument=leg.instrument,
@@ -59,10 +62,15 @@ class Reservations:
             rests_at=leg.terms.limit_price if leg.terms.kind is OrderKind.LIMIT and not dormant else None,
             takes=leg.terms.kind is OrderKind.MARKET,
         )
+        self._put(group.order_id(number), reservation)
 
     def release(self, order_id: str) -> None:
         """The order has ended."""
-        self.open.pop(order_id, None)
+        ended = self.open.pop(order_id, None)
+        if ended is not None:
+            del self._of[ended.strategy, ended.instrument][order_id]
+            del self._at[ended.instrument, ended.side][order_id]
+            self._tell(ended, -1)
 
     def filled(self, order: Order, quantity: Decimal, left: Decimal) -> None:
         """`quantity` of the order was filled and `left` is open: what it reserves shrinks; what a bracket entered can be exited."""
@@ -75,18 +83,28 @@ class Reservations:
             self.release(order.id)
             return
         kept = max(reserved.quantity - quantity, ZERO) if reserved.dormant else left
-        self.open[order.id] = msgspec.structs.replace(reserved, quantity=kept)
+        self._put(order.id, msgspec.structs.replace(reserved, quantity=kept))
 
-    def opening(self, instrument: str | None = None) -> Iterator[Reservation]:
+    def restore(self, reservations: Mapping[str, Reservation]) -> None:
+        """Hold exactly these, in this order; nobody is told."""
+        self.open, self._of, self._at = {}, {}, {}
+        for order_id, each in reservations.items():
+            self._file(order_id, each)
+
+    def opening(self) -> Iterator[Reservation]:
         """Open orders that may enlarge a position."""
-        return (each for each in self.open.values() if not each.reduce_only and instrument in (None, each.instrument))
+        return (each for each in self.open.values() if not each.reduce_only)
+
+    def enlarging(self, strategy: str, instrument: str) -> Decimal:
+        """Quantity that open orders may add to the strategy's position, on either side."""
+        return sum((each.quantity for each in self._mine(strategy, instrument) if not each.reduce_only), ZERO)
 
     def reducing(self, strategy: str, instrument: str, *, but: str = "") -> Decimal:
         """Quantity that open reducing orders of the strategy will close, those of the group `but` apart."""
         alone = ZERO
         largest: dict[str, Decimal] = {}
-        for each in self.open.values():
-            if not each.reduce_only or (each.strategy, each.instrument) != (strategy, instrument) or each.group_id == but:
+        for each in self._mine(strategy, instrument):
+            if not each.reduce_only or each.group_id == but:
                 continue
             if each.linked:
                 largest[each.group_id] = max(largest.get(each.group_id, ZERO), each.quantity)
@@ -96,13 +114,30 @@ class Reservations:
 
     def across(self, instrument: str, side: Side, group_id: str) -> Iterator[Reservation]:
         """Open orders of other groups on the other side of the market."""
-        return (
-            each
-            for each in self.open.values()
-            if each.instrument == instrument and each.side is not side and each.group_id != group_id and not each.dormant
-        )
+        other = self._at.get((instrument, Side.SELL if side is Side.BUY else Side.BUY), {})
+        return (each for each in other.values() if each.group_id != group_id and not each.dormant)
+
+    def _mine(self, strategy: str, instrument: str) -> Iterable[Reservation]:
+        return self._of.get((strategy, instrument), {}).values()
 
     def _wake_exits(self, entry: Order, quantity: Decimal) -> None:
-        for order_id, each in self.open.items():
+        for order_id, each in list(self._of[entry.strategy, entry.instrument].items()):
             if each.dormant and each.group_id == entry.group_id:
-                self.open[order_id] = msgspec.structs.replace(each, quantity=each.quantity + quantity)
+                self._put(order_id, msgspec.structs.replace(each, quantity=each.quantity + quantity))
+
+    def _put(self, order_id: str, reservation: Reservation) -> None:
+        before = self.open.get(order_id)
+        if before is not None:
+            self._tell(before, -1)
+        self._file(order_id, reservation)
+        self._tell(reservation, 1)
+
+    def _file(self, order_id: str, reservation: Reservation) -> None:
+        """Into the three indexes; an order keeps its instrument and side for life."""
+        self.open[order_id] = reservation
+        self._of.setdefault((reservation.strategy, reservation.instrument), {})[order_id] = reservation
+        self._at.setdefault((reservation.instrument, reservation.side), {})[order_id] = reservation
+
+    def _tell(self, reservation: Reservation, sign: int) -> None:
+        for watcher in self.watchers:
+            watcher(reservation, sign)

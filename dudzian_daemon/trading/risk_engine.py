@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import msgspec
 
-from dudzian_daemon.domain.money import ZERO, quantise_down, units
+from dudzian_daemon.domain.money import ZERO, plain, quantise_down, units
 from dudzian_daemon.domain.orders import (
     ApprovedGroup,
     Fill,
@@ -95,12 +95,13 @@ class ThresholdRiskEngine(RiskStates):
 
     def preview(self, group: OrderGroup) -> Verdict:
         """What `judge` would say now; nothing is reserved or counted."""
-        reserved, counters, protections = dict(self.reservations.open), self.rates.counters, dict(self.stops.protections)
+        counters, protections = self.rates.counters, dict(self.stops.protections)
         self.rates.counters = counters.copied()
         try:
             return self.judge(group).verdict
         finally:
-            self.reservations.open, self.rates.counters, self.stops.protections = reserved, counters, protections
+            self._release_legs(group)
+            self.rates.counters, self.stops.protections = counters, protections
 
     def judge_cancel(self, order: Order | None, order_id: str, signal_id: str) -> Verdict:
         """An operator's wish to take an order out of the book: it passes in every state, if there is such an order."""
@@ -129,7 +130,11 @@ class ThresholdRiskEngine(RiskStates):
 
     def exposure(self, side: Side) -> Decimal:
         """All longs or all shorts as the limits count them: held and open, in the valuation asset."""
-        return self._limits.side(side)
+        return self._limits.exposures.account(side)
+
+    def maintenance(self, asset: str) -> Decimal:
+        """What all shorts paid in `asset` must keep at the last prices."""
+        return self._limits.margins.maintenance(asset)
 
     def reserved_reducing(self, strategy: str, instrument: str) -> Decimal:
         """Quantity that open reducing orders of the strategy will close."""
@@ -155,7 +160,8 @@ class ThresholdRiskEngine(RiskStates):
         self.states |= {name: msgspec.structs.replace(state) for name, state in memory.states.items() if name in self.states}
         self._told_by_hand, self.kill_switch, self.unknown = memory.told_by_hand, memory.kill_switch, memory.unknown
         self.closed_markets = dict(memory.closed_markets)
-        self.reservations.open = dict(memory.reservations)
+        self.reservations.restore(memory.reservations)
+        self._limits.rebuild()
         self.rates.counters = memory.counters.copied()
         self.stops.protections, self.stops.closing = dict(memory.protections), dict(memory.closing)
         self.pre_trade.lost = dict(memory.lost_prices)
@@ -284,9 +290,9 @@ class ThresholdRiskEngine(RiskStates):
             outcome=outcome,
             code=RefusalCode.BELOW_MINIMUM if below else cap.code if clipped else None,
             rule="minimum" if below else cap.rule,
-            limit=cap.limit,
-            value=cap.value,
-            headroom=cap.headroom,
+            limit=plain(cap.limit),
+            value=plain(cap.value),
+            headroom=plain(cap.headroom),
             requested=requested,
             approved=approved,
             crossed=crossed,

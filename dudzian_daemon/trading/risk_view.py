@@ -75,7 +75,7 @@ def account_view(core: Core) -> AccountView:
         equity=ledger.equity,
         available={asset: ledger.available(asset) for asset in ledger.wallet},
         blocked={asset: ledger.blocked(asset) for asset in ledger.wallet},
-        maintenance={asset: core.margin.maintenance(asset) for asset in ledger.wallet},
+        maintenance={asset: gate.maintenance(asset) for asset in ledger.wallet},
         gross_notional=sides[Side.BUY] + sides[Side.SELL],
         long_notional=sides[Side.BUY],
         short_notional=sides[Side.SELL],

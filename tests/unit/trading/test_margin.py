@@ -155,14 +155,14 @@ def test_longs_are_paid_in_full_and_never_liquidated() -> None:
     session.feed(flat_hours(1))
     session.ticks([open_tick(hour(1), 100.0), quote_tick(hour(1) + 1, 0.01, 0.01), quote_tick(hour(1) + 2, 1e6, 1e6)])
     assert session.core.ledger.position("told", BTC.key) > 0
-    assert session.core.margin.maintenance("USDT") == 0
+    assert session.core.gate.maintenance("USDT") == 0
 
 
 def test_maintenance_is_told_by_asset_at_the_last_prices() -> None:
     session = short()
     session.ticks([quote_tick(hour(1) + 1, 110.0, 110.0)])
-    assert session.core.margin.maintenance("USDT") == 30 * 110 * Decimal("0.2")
-    assert session.core.margin.maintenance("EUR") == 0
+    assert session.core.gate.maintenance("USDT") == 30 * 110 * Decimal("0.2")
+    assert session.core.gate.maintenance("EUR") == 0
     assert session.core.margin.liquidation_price("nobody", BTC.key) is None
 
 
