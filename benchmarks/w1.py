@@ -52,6 +52,7 @@ ROOT = Path(__file__).parents[1]
 GOAL_RATIO = 1.5
 CASH, FEE, FAST, SLOW = 1_000_000, Decimal("0.001"), 20, 50
 BTC = instrument("BTC", lot_size=Decimal(1), min_quantity=Decimal(1))
+VOLUME = 1000.0  # a unit is far less than the share of a bar that one order may have
 SERIES = Series(BTC.key, "1h")
 START = 1_262_304_000 * SECOND_NS
 KEY = SigningKey(id="benchmark", secret=b"k" * 32, source="benchmark")
@@ -136,7 +137,8 @@ def candles(columns: dict[str, Any]) -> list[Candle]:
     rows = zip(*(columns[name].tolist() for name in ("open", "high", "low", "close")), strict=True)
     ends = [START + (number + 1) * HOUR_NS for number in range(len(columns["close"]))]
     return [
-        Candle(end, BTC.key, "1h", end, opened, high, low, close, 1.0) for end, (opened, high, low, close) in zip(ends, rows, strict=True)
+        Candle(end, BTC.key, "1h", end, opened, high, low, close, 1000.0)
+        for end, (opened, high, low, close) in zip(ends, rows, strict=True)
     ]
 
 
@@ -246,7 +248,7 @@ def profiled(rows: list[Candle]) -> str:
     session, profile = core(), cProfile.Profile()
     profile.runcall(simulate, session, [window_of(rows)], Memory(rows))
     text = io.StringIO()
-    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(15)
+    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(40)
     return text.getvalue()
 
 

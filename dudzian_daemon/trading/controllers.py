@@ -96,6 +96,8 @@ class TradingController:
             entries[group[0].schedule] += group[0].intent is not Intent.EXIT
             sized.append(self._group(group, rank=entries[group[0].schedule]))
         for each in (*closings, *sorted(sized, key=lambda group: not all(leg.reduce_only for leg in group.legs))):
+            if each.signal_id:
+                outcome.results += self._stop_entering(each, instant)
             self._judge(each, instant, outcome)
         return outcome
 
@@ -185,6 +187,11 @@ class TradingController:
         (group,) = self.closing_groups(instant, wanted=lambda schedule, instrument: (schedule.strategy, instrument) == wanted)
         return msgspec.structs.replace(group, id=f"{call.strategy}/{call.instrument}/{instant}/liquidation{number}")
 
+    def _stop_entering(self, group: OrderGroup, instant: int) -> list[OrderResult]:
+        """What the strategy has not got yet of a position that it leaves or shrinks now, it shall not get any more."""
+        left = [leg.instrument for leg in group.legs if leg.reduce_only and self._gate.enlarging(group.strategy, leg.instrument)]
+        return [result for key in left for result in self.cancel_of(group.strategy, key, instant, code="left")]
+
     def _schedule(self, strategy: str, instrument: str) -> Schedule:
         return MANUAL_SCHEDULE if strategy == MANUAL else self._strategies.schedule_of(strategy, instrument)
 
@@ -229,8 +236,11 @@ class TradingController:
             side = Side.BUY if position < 0 else Side.SELL
             return OrderLeg(instrument=signal.instrument, side=side, quantity=abs(position), reduce_only=True, signal_id=signal.id)
         target = schedule.position_size if signal.target is None else from_float(signal.target)
-        held = position != 0 and signal.intent is Intent.ENTER
+        coming = self._gate.enlarging(signal.strategy, signal.instrument)
+        held = (position or coming) and signal.intent is Intent.ENTER
         leg = None if held else self._to_target(signal, position, target, schedule)
+        if leg is not None and coming and not leg.reduce_only:  # the rest of an earlier order counts as if it were filled
+            leg = msgspec.structs.replace(leg, quantity=max(leg.quantity - coming, ZERO))
         leg = leg or OrderLeg(instrument=signal.instrument, side=Side.BUY, quantity=ZERO, reduce_only=False)
         return msgspec.structs.replace(
             leg,

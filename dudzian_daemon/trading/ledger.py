@@ -124,6 +124,8 @@ class Ledger:
         #: How many marks there were: what was worked out at the last prices holds as long as it stays the same.
         self.marks = 0
         self._exact: dict[str, Mark] = {}
+        #: How many positions are held, each strategy's by itself.
+        self.open_positions = 0
         #: Told of every movement of a position: strategy, instrument, signed quantity before and after.
         self.watchers: list[Callable[[str, str, Decimal, Decimal], None]] = []
 
@@ -142,6 +144,8 @@ class Ledger:
     @property
     def cash(self) -> Decimal:
         """All cash, what shorts tie up included, in the valuation asset."""
+        if len(self.wallet) == 1:
+            return self.wallet[self.valuation_asset]
         return self._valued(self.wallet)
 
     @property
@@ -252,6 +256,7 @@ class Ledger:
         self.wallet |= memory.wallet
         self._margins, self._proceeds = dict(memory.margins), dict(memory.proceeds)
         self.books = {(each.strategy, each.instrument): Book(each.quantity, each.cost, each.realised, each.margin) for each in memory.books}
+        self.open_positions = sum(1 for book in self.books.values() if book.quantity)
         self._holders = {}
         for strategy, instrument in sorted(self.books):
             self._holders.setdefault(instrument, []).append(strategy)
@@ -351,6 +356,7 @@ class Ledger:
         self.net[entry.instrument] = self.net.get(entry.instrument, ZERO) + entry.quantity
         if entry.instrument in self._last:
             self._revalue(entry.instrument)
+        self.open_positions += bool(book.quantity) - bool(held)
         for watcher in self.watchers:
             watcher(entry.strategy, entry.instrument, held, book.quantity)
 

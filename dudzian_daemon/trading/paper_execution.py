@@ -7,7 +7,7 @@ The reference price is a price the data shows; slippage is a separate amount.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -85,6 +85,11 @@ class PaperTradingExecutionService:
         return self._book.all()
 
     @property
+    def has_open_orders(self) -> bool:
+        """Whether there is any."""
+        return bool(self._book.orders)
+
+    @property
     def next_expiry(self) -> int | None:
         """The earliest instant (ns) at which an open order expires."""
         return min((order.terms.expires_at for order in self.open_orders if order.terms.expires_at is not None), default=None)
@@ -120,13 +125,16 @@ class PaperTradingExecutionService:
             self._book.put(order)
         return [result(order, OrderStatus.ACCEPTED, terms=None if order.terms == MARKET_TERMS else order.terms) for order in orders]
 
-    def match(self, price: PriceInput) -> Iterator[Match]:
+    def match(self, price: PriceInput) -> Iterable[Match]:
         """What this input does to the open orders of its instrument, oldest first.
 
         Book each match before asking for the next one: reduce-only orders look at the position. An order that has been
         withdrawn meanwhile gets no further match.
         """
-        yield from self._match_bar(price) if isinstance(price, Candle) else self._match_levels(price)
+        if price.instrument in self._book.orders:
+            return self._match_bar(price) if isinstance(price, Candle) else self._match_levels(price)
+        self._bars_after(price)
+        return ()
 
     def expire(self, instant: int) -> list[Match]:
         """End the orders whose `expires_at` is not after `instant`."""
@@ -172,9 +180,7 @@ class PaperTradingExecutionService:
     # -- the two ways to match -------------------------------------------------------------------------------------
 
     def _match_levels(self, price: OpenPrint | Quote | Book) -> Iterator[Match]:
-        bars = self._bars.setdefault(price.instrument, Bars())
-        if isinstance(price, OpenPrint):
-            bars.taken = ZERO
+        bars = self._bars_after(price)
         rules = self._instruments.get(price.instrument)
         sides: dict[Side, Displayed] = {}  # the same for every order of a side until one of them takes something
         yield from self._expired(self._book.of(price.instrument), price.instant)
@@ -209,7 +215,18 @@ class PaperTradingExecutionService:
                 now = self._book.find(order)
                 if order.dormant and now is not None and not now.dormant and is_stop(now):
                     yield from self._in_bar(now, bar, bars, fresh=True)
-        bars.volume, bars.taken = candle.volume, ZERO
+        self._bars_after(candle)
+
+    def _bars_after(self, price: PriceInput) -> Bars:
+        """An open print begins a bar, of which nothing is taken; a candle ends one."""
+        bars = self._bars.get(price.instrument)
+        if bars is None:
+            bars = self._bars[price.instrument] = Bars()
+        if isinstance(price, Candle):
+            bars.volume = price.volume
+        if isinstance(price, Candle | OpenPrint):
+            bars.taken = ZERO
+        return bars
 
     def _in_bar(self, order: Order, bar: Bar, bars: Bars, *, fresh: bool) -> Iterator[Match]:
         rules, preset = self._instruments[order.instrument], self._preset

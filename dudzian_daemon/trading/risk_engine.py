@@ -136,6 +136,10 @@ class ThresholdRiskEngine(RiskStates):
         """What all shorts paid in `asset` must keep at the last prices."""
         return self._limits.margins.maintenance(asset)
 
+    def enlarging(self, strategy: str, instrument: str) -> Decimal:
+        """Quantity that open orders may still add to what the strategy holds."""
+        return self.reservations.enlarging(strategy, instrument)
+
     def reserved_reducing(self, strategy: str, instrument: str) -> Decimal:
         """Quantity that open reducing orders of the strategy will close."""
         return self.reservations.reducing(strategy, instrument)
@@ -158,6 +162,7 @@ class ThresholdRiskEngine(RiskStates):
     def restore(self, memory: GateMemory) -> None:
         """Be as the gate was that said so; a profile that it did not have starts anew."""
         self.states |= {name: msgspec.structs.replace(state) for name, state in memory.states.items() if name in self.states}
+        self._calm = None
         self._told_by_hand, self.kill_switch, self.unknown = memory.told_by_hand, memory.kill_switch, memory.unknown
         self.closed_markets = dict(memory.closed_markets)
         self.reservations.restore(memory.reservations)

@@ -20,6 +20,8 @@ class RiskStates:
         self._profiles = spec.profiles
         self._ledger = ledger
         self.reservations = reservations
+        #: Equity above the first and up to the second can trip nothing and is no new peak, while the states stay as they are.
+        self._calm: tuple[Decimal, Decimal] | None = None
         self.states = {name: ProfileState(day=0, start_of_day_equity=ledger.equity, peak_equity=ledger.equity) for name in spec.profiles}
         #: Whether a trip of the operator's own profile is on record, so that its reset has to be too.
         self._told_by_hand = False
@@ -34,6 +36,8 @@ class RiskStates:
 
         The profile of orders by hand trips in silence while nobody holds anything under it.
         """
+        if self._calm is not None and self._calm[0] < equity <= self._calm[1]:
+            return []
         changes = []
         for name, state in self.states.items():
             limits = self._profiles[name]
@@ -48,11 +52,13 @@ class RiskStates:
                 changes.append(self._change(name, "tripped", "hard_drawdown_pct", allowed, fall))
         told = [change for change in changes if change.profile != MANUAL or self._by_hand()]
         self._told_by_hand = self._told_by_hand or any(change.profile == MANUAL for change in told)
+        self._calm = self._calm_range()
         return told
 
     def roll_day(self, day: int, equity: Decimal, *, exposed: Collection[str]) -> list[RiskChange]:
         """Begin the UTC day `day`: a new loss base; an earlier day's trip resets for the profiles that hold nothing any more."""
         changes = []
+        self._calm = None
         for name, state in self.states.items():
             state.day = day
             state.start_of_day_equity = equity
@@ -76,6 +82,7 @@ class RiskStates:
             return self._change(profile, "release_refused", missing, None, None)
         state.drawdown_trip_day = None
         state.peak_equity = equity
+        self._calm = None
         return self._change(profile, "released", "hard_drawdown_pct", None, None)
 
     def set_kill_switch(self, on: bool) -> RiskChange:
@@ -106,6 +113,12 @@ class RiskStates:
     def note(self, profile: str, change: str, rule: str, limit: Decimal | None = None, value: Decimal | None = None) -> RiskChange:
         """A change for the record that is not of a profile's state."""
         return self._change(profile, change, rule, limit, value)
+
+    def _calm_range(self) -> tuple[Decimal, Decimal] | None:
+        """What `_calm` is with the states as they are; None without any profile."""
+        falls = [state.start_of_day_equity - daily_loss_allowed(self._profiles[name], state) for name, state in self.states.items()]
+        falls += [state.peak_equity - drawdown_allowed(self._profiles[name], state) for name, state in self.states.items()]
+        return (max(falls), min(state.peak_equity for state in self.states.values())) if falls else None
 
     def _by_hand(self) -> bool:
         """Whether an operator's own orders are open or filled."""

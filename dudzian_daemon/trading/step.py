@@ -148,7 +148,8 @@ class Core:
         draft = Draft(tick)
         self.instant = tick.instant
         self._inputs.extend(tick.inputs)
-        draft.entries += self.funding.settle(tick.instant, tick.phase)
+        if self.funding.settled:
+            draft.entries += self.funding.settle(tick.instant, tick.phase)
         if (tick.instant, tick.phase) > ((self._day + 1) * DAY_NS, Phase.TIMER):
             self._roll_day(tick, draft)  # the day ended unseen: its last mark is the new day's base
 
@@ -167,9 +168,10 @@ class Core:
             draft.faults += faults
         draft.strategies += self.strategies.take_changes()
 
-        done = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
-        draft.verdicts += done.verdicts
-        draft.results += done.results
+        if draft.closings or draft.signals:
+            done = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
+            draft.verdicts += done.verdicts
+            draft.results += done.results
 
         record = self._record(tick, draft, tuple(schedule.name for schedule in due))
         return StepResult(record, self._next_deadline())
@@ -286,7 +288,7 @@ class Core:
 
     def _call_margin(self, price: OpenPrint | Quote | Book | Candle, draft: Draft, *, before_stops: bool = False) -> None:
         """Let the venue close the shorts that this price has eaten up; inside a bar those first whose stops are further away."""
-        if price.instrument in self.gate.closed_markets:  # nobody can close there, the venue neither
+        if not self.ledger.open_positions or price.instrument in self.gate.closed_markets:  # nobody can close there, the venue neither
             return
         for call in self.margin.calls(price):
             if before_stops and any(rests_before(order, call) for order in self.execution.open_orders):
@@ -313,6 +315,8 @@ class Core:
         """
         if tick.phase is Phase.COMMAND:
             return
+        if not (self.ledger.open_positions or self.execution.has_open_orders or self.controller.legs.next_deadline):
+            return  # nothing is held, open or on its way
         tripped = {change.profile for change in draft.risk if change.change == "tripped"}
         if tripped:
             stopped = [schedule.name for schedule in (*self.spec.schedules, MANUAL_SCHEDULE) if schedule.profile in tripped]
@@ -389,7 +393,10 @@ class Core:
 
     def _next_deadline(self) -> int | None:
         """The end of a group's patience or of an order, the next funding, or, unless flat, the next midnight UTC."""
-        exposed = any(self.ledger.net.values()) or bool(self.execution.open_orders)
+        resting = self.execution.has_open_orders
+        exposed = resting or (self.ledger.open_positions > 0 and any(self.ledger.net.values()))
         midnight = (self._day + 1) * DAY_NS if exposed else None
+        if not exposed and not self.funding.settled:
+            return self.controller.legs.next_deadline
         deadlines = (midnight, self.controller.legs.next_deadline, self.funding.next_deadline, self.execution.next_expiry)
         return min((due for due in deadlines if due is not None), default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dudzian_daemon.domain.market import MINUTE_NS, Book, Candle, Phase, Tick
-from dudzian_daemon.domain.orders import OrderStatus
+from dudzian_daemon.domain.orders import Intent, OrderStatus, Signal
 from tests.unit.trading.desk import BTC, Scripted, close_tick, desk, enter, flat_hours, hour, leave, open_tick
 
 
@@ -44,6 +44,42 @@ def test_an_entry_fills_over_three_prints_and_leaves_as_it_came() -> None:
     assert {view.positions[BTC.key].entry_instant for view in strategy.views[1:]} == {hour(1)}
     assert session.core.ledger.net[BTC.key] == 0
     assert session.core.execution.open_orders == []
+
+
+def test_what_is_still_coming_is_not_ordered_again() -> None:
+    resized = Signal(instrument=BTC.key, intent=Intent.REBALANCE, reason="told to", target=0.125)
+    session = desk(
+        {
+            hour(1): [enter(target=0.1)],
+            hour(2): [enter(target=0.1)],
+            hour(3): [resized],
+        }
+    )
+    candle = thin(20.0)  # 2 of the 10 wanted fit a print
+    for number in (1, 2, 3, 4, 5, 6, 7, 8, 9):
+        end = hour(number)
+        session.ticks([close_tick(msgspec.structs.replace(candle, instant=end, end=end)), open_tick(end, 100.0)])
+    told = [result for result in session.results if result.status is not OrderStatus.PARTIALLY_FILLED]
+    assert [(int(result.quantity), result.code) for result in told] == [
+        (10, None),
+        (0, "nothing_to_do"),
+        (2, None),
+        (10, None),
+        (2, None),
+    ]
+    assert int(session.core.ledger.position("told", BTC.key)) == 12
+
+
+def test_leaving_ends_an_entry_that_is_not_complete() -> None:
+    session = desk({hour(1): [enter(target=0.1)], hour(2): [leave()]})
+    candle = thin(40.0)
+    for number in (1, 2, 3, 4):
+        end = hour(number)
+        session.ticks([close_tick(msgspec.structs.replace(candle, instant=end, end=end)), open_tick(end, 100.0)])
+    (ended,) = [result for result in session.results if result.status is OrderStatus.CANCELLED]
+    assert (ended.code, int(ended.quantity), int(ended.filled or 0)) == ("left", 10, 4)
+    assert session.core.execution.open_orders == []
+    assert session.core.ledger.position("told", BTC.key) == 0
 
 
 def test_the_rest_of_an_order_is_cancelled_with_what_it_has_filled_on_record() -> None:
