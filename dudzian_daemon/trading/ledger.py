@@ -124,6 +124,7 @@ class Ledger:
         #: How many marks there were: what was worked out at the last prices holds as long as it stays the same.
         self.marks = 0
         self._exact: dict[str, Mark] = {}
+        self._prospect: tuple[Fill | None, LedgerEntry | None] = (None, None)
         #: How many positions are held, each strategy's by itself.
         self.open_positions = 0
         #: Told of every movement of a position: strategy, instrument, signed quantity before and after.
@@ -324,11 +325,16 @@ class Ledger:
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _entry(self, fill: Fill) -> LedgerEntry:
-        """What booking the fill would be; nothing moves yet."""
+        """What booking the fill would be; nothing moves yet. Worked out once for the question whether it is affordable and the booking."""
+        asked, entry = self._prospect
+        if asked is fill and entry is not None and entry.number == self.entries + 1:
+            return entry
         before = self.books.get((fill.strategy, fill.instrument), Book())
         mark = self.last_price(fill.instrument)
         value = ZERO if mark is None else mark.price
-        return fill_entry(self.entries + 1, fill, self._instruments[fill.instrument], before, self._leverage, value)
+        entry = fill_entry(self.entries + 1, fill, self._instruments[fill.instrument], before, self._leverage, value)
+        self._prospect = (fill, entry)
+        return entry
 
     def _post(self, posting: Posting) -> None:
         key, asset = (posting.account, posting.asset), posting.asset

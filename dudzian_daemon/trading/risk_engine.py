@@ -81,7 +81,7 @@ class ThresholdRiskEngine(RiskStates):
                 return self._refused(group, number, fault)
         caps = [self._reserving(group, number) for number in range(len(group.legs))]
         self._release_legs(group)
-        worst = min(range(len(caps)), key=lambda number: _share_allowed(caps[number], group.legs[number]))
+        worst = 0 if len(caps) == 1 else min(range(len(caps)), key=lambda number: _share_allowed(caps[number], group.legs[number]))
         legs = tuple(self._clipped(group, leg, caps[worst], group.legs[worst]) for leg in group.legs)
         if not all(leg.quantity for leg in legs):
             return self._refused(group, worst, caps[worst])

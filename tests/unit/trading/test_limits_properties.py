@@ -100,6 +100,8 @@ class Book:
         assert sum(longs.values()) + sum(shorts.values()) <= Fraction("0.8") * EQUITY
         assert max(sum(longs.values()), sum(shorts.values())) <= Fraction("0.5") * EQUITY
         assert sum(1 for key in PRICES if longs[key] or shorts[key]) <= 1
+        kept = [Fraction(self.account.gate.exposure(side)) for side in Side]
+        assert kept == [sum(longs.values()), sum(shorts.values())]
         few = [self.side(key, side, "a") for key in PRICES for side in Side]
         assert max(few) <= Fraction("0.2") * EQUITY
         assert sum(few) <= 3_500
