@@ -30,9 +30,11 @@ class Checkpoints:
         self._named = False
 
     @property
-    def due(self) -> bool:
-        """Whether it is time for one; ask between two ticks."""
-        return self._stepped_ns >= STEP_NS or self._driver.core.sequence - self._sequence >= CYCLES
+    def due(self) -> str:
+        """Why it is time for one, empty if it is not; ask between two ticks."""
+        if self._journal.segment_full:
+            return "segment"
+        return "due" if self._stepped_ns >= STEP_NS or self._driver.core.sequence - self._sequence >= CYCLES else ""
 
     def stepped(self, duration_ns: int) -> None:
         """A step took so long."""
@@ -81,6 +83,8 @@ class Checkpoints:
 
     def _unusable(self, what: str) -> None:
         self._begin_anew()
+        if self._journal.segment_full:
+            self._journal.begin_segment()
         if not self._named:
             self._named = True
             logs.logger("session").warning("no_checkpoint", action="run_again_from_the_last_one", reason=what)

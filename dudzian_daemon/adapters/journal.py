@@ -9,7 +9,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -19,26 +19,49 @@ import msgspec
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
-from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, OBJECTS_FOLDER, QUIET_GROUP, encode, genesis
+from dudzian_daemon.adapters.journal_format import (
+    JOURNAL_FOLDER,
+    OBJECTS_FOLDER,
+    QUIET_GROUP,
+    SEGMENT,
+    SEGMENT_LINES,
+    encode,
+    genesis,
+    segment_name,
+)
+from dudzian_daemon.adapters.journal_reader import entries
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.errors import ConfigError, StorageError
+from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.domain.ports import Released
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.trading.content import ContentChain
 
 PRIVATE_FOLDER: Final = 0o700
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 #: Kinds that only `append` writes.
 _CYCLE_KINDS: Final = frozenset({"cycle", "quiet"})
+
+
+class Segments(msgspec.Struct, kw_only=True):
+    """Which segment the last sealed line belongs to, on which day since 1970 it was begun (UTC), and how many lines are before it."""
+
+    most_lines: int
+    number: int
+    day: int
+    lines_before: int = 0
 
 
 class SessionJournal:
     """One session's log. Everything but `commit` and `close` happens in memory; `commit` says what became durable."""
 
-    def __init__(self, folder: Path, log: ChainedLog, chain: ContentChain) -> None:
+    def __init__(self, folder: Path, log: ChainedLog, chain: ContentChain, clock: Clock, segments: Segments) -> None:
         self.folder = folder
         self._log = log
         self._chain = chain
+        self._clock = clock
+        self._segments = segments
         self._quiet: list[tuple[CycleRecord, bytes, bytes]] = []
         self._unreleased: deque[tuple[int, str, tuple[CycleRecord, ...]]] = deque()
         self._closing = False
@@ -47,7 +70,14 @@ class SessionJournal:
 
     @classmethod
     def create(
-        cls, root: Path, artifact: str, key: SigningKey | None, *, clock: Clock, wall: dict[str, Any] | None = None
+        cls,
+        root: Path,
+        artifact: str,
+        key: SigningKey | None,
+        *,
+        clock: Clock,
+        wall: dict[str, Any] | None = None,
+        segment_lines: int = SEGMENT_LINES,
     ) -> SessionJournal:
         """Open a new session below the data folder `root`; its genesis line is durable on return. Blocks for some syncs.
 
@@ -56,8 +86,7 @@ class SessionJournal:
         now = clock.wall_ns()
         log_id = new_log_id()
         folder = private_folder(root, JOURNAL_FOLDER / artifact / log_id)
-        date = datetime.fromtimestamp(now // 1_000_000_000, UTC).date().isoformat()
-        log = ChainedLog.create(folder / f"{date}-000001.jsonl", log_id, key)
+        log = ChainedLog.create(folder / segment_name(1, now), log_id, key)
         chain = ContentChain()
         entry = genesis(artifact, __version__, signed=key is not None)
         log.append(encode(entry), encode({"at": now, **(wall or {})}), chain.link)
@@ -69,15 +98,24 @@ class SessionJournal:
                 log.path.unlink()
                 folder.rmdir()
             raise
-        return cls(folder, log, chain)
+        return cls(folder, log, chain, clock, Segments(most_lines=segment_lines, number=1, day=now // DAY_NS))
 
     @classmethod
-    def resume(cls, path: Path, key: SigningKey | None, chain: ContentChain) -> SessionJournal:
+    def resume(
+        cls, path: Path, key: SigningKey | None, chain: ContentChain, *, clock: Clock, segment_lines: int = SEGMENT_LINES
+    ) -> SessionJournal:
         """Go on after the last line of a session's last file; `chain` has sealed its last cycle. A torn tail is cut off.
 
         Raises `IntegrityError` when the last line is not ours.
         """
-        return cls(path.parent, ChainedLog.resume(path, key), chain)
+        log = ChainedLog.resume(path, key)
+        for leftover in path.parent.rglob(".*.tmp"):  # of writes that a kill cut short
+            leftover.unlink(missing_ok=True)
+        name, first = SEGMENT.fullmatch(path.name), next(entries(path))
+        number = int(name[1]) if name else 1
+        day = date.fromisoformat(path.name[:10]).toordinal() - _FIRST_DAY
+        segments = Segments(most_lines=segment_lines, number=number, day=day, lines_before=first.seal.line - 1)
+        return cls(path.parent, log, chain, clock, segments)
 
     @property
     def log_id(self) -> str:
@@ -109,6 +147,20 @@ class SessionJournal:
         """Content link after the last appended cycle."""
         return self._chain.link
 
+    @property
+    def segment_full(self) -> bool:
+        """Whether the next checkpoint opens a new segment: this one has its lines, or was begun on another day (UTC, by the wall)."""
+        segments = self._segments
+        return self._log.line - segments.lines_before >= segments.most_lines or self._clock.wall_ns() // DAY_NS != segments.day
+
+    def begin_segment(self) -> None:
+        """What is sealed after this belongs into a new segment, which comes into being, whole, with the next commit."""
+        self.flush_quiet()
+        now, segments = self._clock.wall_ns(), self._segments
+        segments.number += 1
+        segments.day, segments.lines_before = now // DAY_NS, self._log.line
+        self._log.begin_file(self.folder / segment_name(segments.number, now))
+
     def append(self, record: CycleRecord, *, wall: dict[str, Any]) -> None:
         """Encode, chain and seal the record in memory; a quiet one waits for others to share a line with."""
         w = encode(wall)
@@ -130,7 +182,9 @@ class SessionJournal:
         self._seal(content, wall, ())
 
     def append_checkpoint(self, state: bytes, reason: str) -> None:
-        """Seal the bytes of the whole state after the last appended cycle."""
+        """Seal the bytes of the whole state after the last appended cycle, as the first line of a new segment if it is time for one."""
+        if self.segment_full:
+            self.begin_segment()
         place = {"sequence": self._chain.sequence, "content": self._chain.link, "books": self._chain.books}
         held = {"reason": reason, "identity": self.identity, "hash": sha256(state).hexdigest(), "state": msgspec.Raw(state)}
         self.append_entry("checkpoint", place | held, {})

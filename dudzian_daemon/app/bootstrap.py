@@ -229,7 +229,8 @@ def scheduler_set(prepared: Prepared) -> SchedulerSet:
 
 def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJournal:
     """A new session's journal with its `run` entry and the sources of its plugins, durable."""
-    journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock)
+    segment_lines = prepared.config.runtime.journal.segment_lines
+    journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
     for source in prepared.plugins.values():
         journal.put_object(source.source)
     _append_run(journal, facts_of(prepared), clock)
@@ -238,7 +239,8 @@ def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJo
 
 def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered: Recovered) -> SessionJournal:
     """The journal of a session that goes on: what it was found like, this run, and after an accepted change the state it begins with."""
-    journal = SessionJournal.resume(recovered.file, key, recovered.chain)
+    segment_lines = prepared.config.runtime.journal.segment_lines
+    journal = SessionJournal.resume(recovered.file, key, recovered.chain, clock=clock, segment_lines=segment_lines)
     for source in prepared.plugins.values():
         journal.put_object(source.source)
     if recovered.session.state != "stopped":
@@ -251,13 +253,13 @@ def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered:
     return journal
 
 
-def close_session(session: JournalSession, key: SigningKey) -> None:
+def close_session(session: JournalSession, key: SigningKey, clock: Clock) -> None:
     """End a session that shall not go on. Raises `IntegrityError` when its journal cannot be written on."""
     last = latest_cycles(session.folder, 1)
     sequence = last[0].record.sequence if last else 0
     line = read_tail(session.segments[-1]).line
     chain = ContentChain(link=ORIGIN if line is None else split(line).s.content, sequence=sequence)
-    journal = SessionJournal.resume(session.segments[-1], key, chain)
+    journal = SessionJournal.resume(session.segments[-1], key, chain, clock=clock)
     journal.append_entry("closed", {"reason": "fresh", "sequence": sequence}, {})
     journal.commit_now()
     journal.abandon()

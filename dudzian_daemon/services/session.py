@@ -193,8 +193,8 @@ class Session:
         try:
             async for item in self._feed.items():
                 await self._take(item)
-                if self._checkpoints.due:
-                    await self._checkpoints.take("due")
+                if reason := self._checkpoints.due:
+                    await self._checkpoints.take(reason)
                     self._appended.set()
         finally:
             self._in_order.set()
