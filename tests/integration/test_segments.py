@@ -1,0 +1,105 @@
+"""A journal of many segments: killed where a new one begins and anywhere else, it is the one of the session that nobody killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from dudzian_daemon.adapters.journal_format import segments
+from dudzian_daemon.adapters.log_report import Completeness, Integrity
+from tests.integration.daemon_process import LAST_LINE, Ended, cycles, dudzian, report, short_config, verdicts
+
+#: Lines of a segment.
+LINES: Final = 20
+POINTS: Final = ("write", "fsync", "rename", "renamed")
+
+
+def config(home: Path) -> Path:
+    """The short session, with tiny segments."""
+    return short_config(home, journal=("  metrics_http: {", f"  journal: {{segment_lines: {LINES}}}\n  metrics_http: {{"))
+
+
+def run(home: Path, *arguments: object, faults: str = "") -> Ended:
+    path = home / "config" / "core.yaml"
+    if not path.exists():
+        config(home)
+    return dudzian(home, "run", "--data-dir", home / "data", "--config", path, "--no-ui", "--speed", "max", *arguments, faults=faults)
+
+
+def folder(home: Path) -> Path:
+    """The one session's folder."""
+    (found,) = home.glob("data/data/journal/*/*")
+    return found
+
+
+def lines(home: Path) -> list[list[dict[str, Any]]]:
+    """Lines of each segment."""
+    return [[json.loads(line) for line in path.read_bytes().splitlines()] for path in segments(folder(home))]
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Content chain of the session that nobody touches."""
+    home = tmp_path_factory.mktemp("whole")
+    assert run(home).code == 0
+    chain: str = report(home / "data")["content_chain"]
+    return chain
+
+
+def assert_whole(home: Path, content: str) -> None:
+    found = lines(home)
+    assert len(found) > 3
+    assert [line["s"]["line"] for segment in found for line in segment] == list(range(1, sum(map(len, found)) + 1))
+    assert {segment[0]["d"]["kind"] for segment in found[1:]} == {"checkpoint"}
+    assert [path.name[11:17] for path in segments(folder(home))] == [f"{number:06d}" for number in range(1, len(found) + 1)]
+    assert report(home / "data")["content_chain"] == content
+    told = cycles([line for segment in found for line in segment])
+    assert [cycle["sequence"] for cycle in told] == list(range(1, len(told) + 1))
+    session, decisions = verdicts(home)
+    assert (session.integrity, session.completeness, decisions.integrity) == (Integrity.INTACT, Completeness.CLOSED, Integrity.INTACT)
+    assert not list(folder(home).rglob(".*"))
+
+
+def test_a_session_of_many_segments_is_one_log(tmp_path: Path, content: str) -> None:
+    assert run(tmp_path).code == 0
+    assert_whole(tmp_path, content)
+    replayed = dudzian(tmp_path, "replay", folder(tmp_path), "--verify", "--json")
+    assert (replayed.code, json.loads(replayed.out)["verdict"]) == (0, "equal"), replayed
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_where_a_segment_begins_costs_nothing(tmp_path: Path, content: str, point: str) -> None:
+    assert run(tmp_path, faults=f"journal.segment.{point}=kill@2").code != 0
+    ended = run(tmp_path)
+    assert (ended.code, ended.last_line) == (0, LAST_LINE), ended
+    assert_whole(tmp_path, content)
+
+
+def test_a_session_of_many_segments_that_was_killed_thrice_replays_equal(tmp_path: Path, content: str) -> None:
+    for fault in ("journal.fsync=kill@2", "journal.segment.renamed=kill@1", "journal.write=kill@3"):
+        assert run(tmp_path, faults=fault).code != 0
+    assert run(tmp_path).code == 0
+    assert_whole(tmp_path, content)
+    replayed = dudzian(tmp_path, "replay", folder(tmp_path), "--verify", "--json")
+    assert (replayed.code, json.loads(replayed.out)["verdict"]) == (0, "equal"), replayed
+
+
+@pytest.mark.parametrize("point", ["write", "renamed"])
+def test_a_full_disk_where_a_segment_begins_is_waited_for(tmp_path: Path, content: str, point: str) -> None:
+    ended = run(tmp_path, faults=f"journal.segment.{point}=enospc@2")
+    assert (ended.code, ended.last_line) == (0, LAST_LINE), ended
+    assert '"state":"frozen"' in ended.err
+    assert_whole(tmp_path, content)
+
+
+@pytest.mark.parametrize("point", ["fsync", "renamed"])
+def test_a_broken_disk_where_a_segment_begins_ends_the_process_and_the_next_goes_on(tmp_path: Path, content: str, point: str) -> None:
+    ended = run(tmp_path, faults=f"journal.segment.{point}=eio@2")
+    assert (ended.code, ended.last_line) == (1, LAST_LINE), ended
+    assert "cannot go on in a new file" in ended.err
+    assert verdicts(tmp_path)[0].integrity is Integrity.INTACT
+    assert run(tmp_path).code == 0
+    assert_whole(tmp_path, content)
