@@ -19,6 +19,7 @@ import msgspec
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
+from dudzian_daemon.adapters.heads import Head
 from dudzian_daemon.adapters.journal_format import (
     JOURNAL_FOLDER,
     OBJECTS_FOLDER,
@@ -53,6 +54,16 @@ class Segments(msgspec.Struct, kw_only=True):
     lines_before: int = 0
 
 
+class _Sealed(msgspec.Struct, frozen=True, gc=False):
+    """A sealed line with the last cycle up to it; its own cycles wait for their release."""
+
+    line: int
+    line_hash: str
+    content: str
+    sequence: int
+    records: tuple[CycleRecord, ...] = ()
+
+
 class SessionJournal:
     """One session's log. Everything but `commit` and `close` happens in memory; `commit` says what became durable."""
 
@@ -63,7 +74,8 @@ class SessionJournal:
         self._clock = clock
         self._segments = segments
         self._quiet: list[tuple[CycleRecord, bytes, bytes]] = []
-        self._unreleased: deque[tuple[int, str, tuple[CycleRecord, ...]]] = deque()
+        self._unreleased: deque[_Sealed] = deque()
+        self._durable = _Sealed(log.line, log.line_hash, chain.link, chain.sequence)
         self._closing = False
         #: Names configuration and code of the run, so that the next start sees at once whether they are still the same.
         self.identity = ""
@@ -221,10 +233,22 @@ class SessionJournal:
         """
         await self._log.commit()
         released: list[Released] = []
-        while self._unreleased and self._unreleased[0][0] <= self._log.durable_line:
-            line, digest, records = self._unreleased.popleft()
-            released += [Released(record=record, line=line, line_hash=digest) for record in records]
+        while self._unreleased and self._unreleased[0].line <= self._log.durable_line:
+            sealed = self._durable = self._unreleased.popleft()
+            released += [Released(record=record, line=sealed.line, line_hash=sealed.line_hash) for record in sealed.records]
         return released
+
+    def head(self) -> Head:
+        """How far the log is durable: its line, the cycle before it, and both chains there, now."""
+        durable = self._durable
+        return Head(
+            log=self.log_id,
+            line=durable.line,
+            sequence=durable.sequence,
+            hash=durable.line_hash,
+            content=durable.content,
+            at=self._clock.wall_ns(),
+        )
 
     async def close(self, kind: str, detail: dict[str, Any], wall: dict[str, Any] | None = None) -> Sequence[Released]:
         """Append the last entry, make all durable, release the file. After `StorageFull` it may be called again."""
@@ -251,9 +275,9 @@ class SessionJournal:
         self._log.release()
 
     def _seal(self, d: bytes, w: bytes, records: tuple[CycleRecord, ...]) -> None:
-        self._log.append(d, w, self._chain.link)
-        if records:
-            self._unreleased.append((self._log.line, self._log.line_hash, records))
+        content = self._chain.link
+        self._log.append(d, w, content)
+        self._unreleased.append(_Sealed(self._log.line, self._log.line_hash, content, self._chain.sequence, records))
 
 
 def private_folder(root: Path, below: Path) -> Path:

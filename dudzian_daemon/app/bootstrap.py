@@ -20,6 +20,7 @@ from dudzian_daemon.adapters.cycle_follower import CycleFollower, mark
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.files import ensure_dir
+from dudzian_daemon.adapters.head_file import HeadFile, HeadKeeper
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis, split
 from dudzian_daemon.adapters.journal_reader import Session as JournalSession
@@ -139,6 +140,8 @@ def assemble(
         store_rows=store_rows,
         observe_commit=metrics.observe_commit,
     )
+    publish_head = partial(bus.publish, events.SESSION_HEAD)
+    session.keep_head = HeadKeeper(HeadFile(journal.folder, key), journal.head, publish_head, clock).keep
     risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)
 
     def inspect(record: CycleRecord) -> bool:
@@ -262,6 +265,7 @@ def close_session(session: JournalSession, key: SigningKey, clock: Clock) -> Non
     journal = SessionJournal.resume(session.segments[-1], key, chain, clock=clock)
     journal.append_entry("closed", {"reason": "fresh", "sequence": sequence}, {})
     journal.commit_now()
+    HeadFile(session.folder, key).write(journal.head())
     journal.abandon()
 
 

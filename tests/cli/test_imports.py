@@ -42,6 +42,7 @@ def loaded(*arguments: object) -> tuple[int, set[str]]:
         ("cycles", "--help"),
         ("replay", "--help"),
         ("evidence", "--help"),
+        ("session", "--help"),
     ],
     ids=" ".join,
 )
