@@ -38,7 +38,7 @@ class ChainedLog:
     """Owns the last file of a log and the sealer of its lines. `append` is for one thread (the loop's); writing happens in a worker.
 
     `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`; those of a new file are `<faults>.segment.write`,
-    `.fsync`, `.rename`, `.renamed`, those of a file beside it `<faults>.beside.write` and so on. Without `sync` a commit writes only.
+    `.fsync`, `.rename`, `.renamed`. Without `sync` a commit writes only.
     """
 
     def __init__(self, path: Path, sealer: LineSealer, descriptor: int, *, length: int, faults: str, sync: bool = True) -> None:
@@ -52,8 +52,8 @@ class ChainedLog:
         #: Lines; a path says that those after it belong into a new file there.
         self._appended: list[bytes | Path] = []
         self._unwritten: list[bytes | Path] = []
-        self._beside: dict[Path, bytes] = {}
-        self._beside_unwritten: dict[Path, bytes] = {}
+        self._named: list[Callable[[], object]] = []
+        self._named_unwritten: list[Callable[[], object]] = []
         self._fault: str | None = None
         self._turn = anyio.Lock()
         self._writer = Lock()
@@ -113,9 +113,9 @@ class ChainedLog:
         """The lines after this belong into a new file `path`, which comes into being with the first of them, whole."""
         self._appended.append(path)
 
-    def put_beside(self, path: Path, data: bytes) -> None:
-        """A file that the next line names: durable before that line is. Whoever reads it knows what it must hold."""
-        self._beside[path] = data
+    def write_first(self, write: Callable[[], object]) -> None:
+        """`write` makes durable what the next line names: it is called before that line is written, off the loop, maybe more than once."""
+        self._named.append(write)
 
     async def commit(self) -> None:
         """Make all lines appended so far durable with one write and one sync, off the loop; one commit at a time.
@@ -159,8 +159,8 @@ class ChainedLog:
                 self._fault = self._fault or f"log {self.path} is closed"
 
     def _take(self) -> None:
-        self._beside_unwritten |= self._beside  # before the lines that name them: a worker that is through with one commit may see the next
-        self._beside = {}
+        self._named_unwritten += self._named  # before the lines: a worker that is through with one commit may see those of the next
+        self._named = []
         self._unwritten += self._appended
         self._appended = []
 
@@ -173,7 +173,7 @@ class ChainedLog:
         if self._fault is not None:
             raise StorageError(self._fault)
         items = self._unwritten[:]
-        self._write_beside()
+        self._write_named()
         while items:
             path, lines = _of_one_file(items)
             if not lines:
@@ -186,15 +186,15 @@ class ChainedLog:
             done = len(lines) + (path is not None)
             del self._unwritten[:done], items[:done]
 
-    def _write_beside(self) -> None:
-        for path, data in list(self._beside_unwritten.items()):
+    def _write_named(self) -> None:
+        while self._named_unwritten:
             try:
-                write_atomic(path, data, mode=PRIVATE_FILE, faults=f"{self._faults}.beside")
+                self._named_unwritten[0]()
             except StorageFull:
                 raise
             except DudzianError as error:
-                raise self._failed(f"a file beside it cannot be written: {error}") from error
-            del self._beside_unwritten[path]
+                raise self._failed(f"what its next line names cannot be written: {error}") from error
+            del self._named_unwritten[0]
 
     def _begin(self, path: Path, data: bytes) -> None:
         """Go on in a new file, which is there with its first lines or not at all; the one before it is whole and synced."""

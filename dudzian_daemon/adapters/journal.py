@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,7 @@ from dudzian_daemon.adapters.journal_format import (
 )
 from dudzian_daemon.adapters.journal_reader import entries
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.tape import TAPE_FOLDER, write_frame
 from dudzian_daemon.domain.errors import ConfigError, StorageError
 from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.domain.ports import Released
@@ -178,11 +180,22 @@ class SessionJournal:
         w = encode(wall)
         if not record.quiet:
             self.flush_quiet()
-            self._seal(self._chain.seal(record), w, (record,))
+            self._seal(self._sealed_cycle(record), w, (record,))
             return
-        self._quiet.append((record, self._chain.seal(record), w))
+        self._quiet.append((record, self._sealed_cycle(record), w))
         if len(self._quiet) >= QUIET_GROUP:
             self.flush_quiet()
+
+    def _sealed_cycle(self, record: CycleRecord) -> bytes:
+        """Canonical bytes of the record; a frame that they name is written before their line is."""
+        d = self._chain.seal(record)
+        if self._chain.frame is not None:
+            self._log.write_first(partial(self._put_frame, *self._chain.frame))
+        return d
+
+    def _put_frame(self, digest: str, content: bytes) -> None:
+        private_folder(self.folder, Path(TAPE_FOLDER))
+        write_frame(self.folder, digest, content)
 
     def append_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
         """Seal a line that is no cycle; `d` lacks its `kind`, which comes first."""

@@ -20,6 +20,7 @@ import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import LOG_ID, MAX_LINE_BYTES, OBJECTS_FOLDER, Seal, journal_folder, line_hash, segments, split
+from dudzian_daemon.adapters.tape import with_inputs
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import CycleRecord
 
@@ -56,13 +57,17 @@ class Entry(msgspec.Struct, frozen=True):
     line_hash: str
 
     def cycles(self) -> list[Cycle]:
-        """The cycles of the line, none if it is of another kind. Raises `IntegrityError` if they do not parse."""
+        """The cycles of the line, none if it is of another kind; inputs on the tape are read from there.
+
+        Raises `IntegrityError` if they do not parse, or a frame of the tape is not what it was.
+        """
         if self.kind not in ("cycle", "quiet"):
             return []
         try:
             wall = msgspec.json.decode(self.w)
             records = zip(self.parts(), wall if self.kind == "quiet" else [wall], strict=True)
-            return [Cycle(_decode_cycle(part), wall, part, self.seal.log, self.seal.line, self.line_hash) for part, wall in records]
+            log, line, digest, folder = self.seal.log, self.seal.line, self.line_hash, self.path.parent
+            return [Cycle(_decode_cycle(with_inputs(part, folder)), wall, part, log, line, digest) for part, wall in records]
         except (ValueError, TypeError, RecursionError) as error:
             raise _broken(self.path, f"line {self.seal.line}", str(error)) from None
 

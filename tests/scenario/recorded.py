@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -48,10 +48,12 @@ def play(
     ticks: int | None = None,
     checkpoints: Collection[int] = (),
     restarts: Mapping[int, Prepared] = MappingProxyType({}),
+    before: Callable[[Tick], Iterable[Tick]] = lambda _tick: (),
 ) -> Path:
     """A session over the prepared window; its folder. It is left open after `ticks` ticks.
 
-    Checkpoints come after the ticks named, and so do restarts, from where on something else may be prepared.
+    Checkpoints come after the ticks named, and so do restarts, from where on something else may be prepared. `before` gives ticks
+    that come before each.
     """
     clock = ManualClock(wall_ns=0)
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, KEY, clock=clock)
@@ -61,6 +63,8 @@ def play(
     with start_blocking_portal() as portal, exact_money():
         recorder, driver = JournalRecorder(journal, portal, clock), Driver(Core(prepared.spec))
         for number, tick in enumerate(_ticks(prepared, driver.core)):
+            for other in before(tick):
+                _record(recorder, driver.advance(other))
             recorder.store_rows(tick)
             _record(recorder, driver.advance(tick))
             for name, arguments in (commands or {}).get(number, ()):

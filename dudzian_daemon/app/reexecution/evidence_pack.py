@@ -23,6 +23,7 @@ from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regul
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, OBJECTS_FOLDER
 from dudzian_daemon.adapters.journal_reader import entry_of
 from dudzian_daemon.adapters.log_report import Integrity, LogReport
+from dudzian_daemon.adapters.tape import TAPE_FOLDER
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.app.recorded_run import run_entry
 from dudzian_daemon.app.reexecution.recorded_log import RecordedLog
@@ -34,7 +35,7 @@ _README: Final = """# Evidence of session {log_id}
 
 | file | holds |
 |---|---|
-| `data/journal/` | the signed journal, and the objects its lines name: warm-up rows, plugin sources |
+| `data/journal/` | the signed journal with its heads, and what its lines name: warm-up rows, plugin sources, frames of inputs |
 | `config-N.json` | the trading configuration of run N, as the journal has it |
 | `report.json`, `report.txt` | what the session did, told from its records |
 | `seals.json` | what the verifier said where this was packed |
@@ -162,6 +163,8 @@ def _session_files(log: RecordedLog, artifact: str, log_id: str) -> Iterator[tup
     if log.source.objects is not None:
         kept = (path for path in log.source.objects.iterdir() if not path.name.startswith("."))
         named |= {path: f"{folder}/{OBJECTS_FOLDER}/{path.name}" for path in kept}
+    if log.source.log_id is not None and (tape := log.folder / TAPE_FOLDER).is_dir():
+        named |= {path: f"{folder}/{TAPE_FOLDER}/{path.name}" for path in tape.iterdir() if not path.name.startswith(".")}
     for path, name in sorted(named.items()):
         if path.is_symlink() or not path.is_file():
             msg = f"expected a regular file at {path}, found something else; nothing was packed"

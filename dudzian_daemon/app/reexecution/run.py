@@ -12,6 +12,7 @@ import msgspec
 from dudzian_daemon.adapters.journal_reader import Entry
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.log_report import Integrity, LogReport
+from dudzian_daemon.adapters.tape import with_inputs
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.app.preparation import package_digest
 from dudzian_daemon.app.recorded_run import run_entry
@@ -192,7 +193,7 @@ class _Comparison:
 
     def _compare(self, part: bytes, line: int) -> CycleDifference | None:
         """Make the cycle of its inputs and compare its bytes, books hash included."""
-        recorded, run = _recorded(part, line), self._run
+        recorded, run = _recorded(with_inputs(part, self._log.folder), line), self._run
         if run is None:
             msg = f"session {self._report.log_id} line {line}: expected a `run` entry before the first cycle"
             raise IntegrityError(msg)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.app.plugins.test_plugins import GOOD
 
 from dudzian_daemon.app.plugins.controller_modules import controllers_of
 from dudzian_daemon.domain.errors import PluginError
+from tests.unit.app.plugins.test_plugins import GOOD
 
 KNOWN = ["core_daily_trend", "core_mean_reversion"]
 SUPPLIES = GOOD.replace("PLUGIN = Example", "CONTROLLERS = {'core_daily_trend': Example}")
