@@ -206,6 +206,8 @@ class Log:
                 self.check_cycle(cycle)
         elif d["kind"] == "checkpoint":
             self.check_checkpoint(d)
+        elif d["kind"] == "state" and d.get("sequence") != self.sequence:
+            raise tampered(f"the state after cycle {self.sequence}")
 
     def check_cycle(self, d: object) -> None:
         self.sequence += 1

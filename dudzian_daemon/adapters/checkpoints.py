@@ -1,4 +1,4 @@
-"""When a session's whole state goes on record, and how: exported between two ticks, encoded off the loop, sealed at its place."""
+"""When a session's whole state, or its hash, goes on record: exported between two ticks, encoded off the loop, sealed at its place."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from dudzian_daemon.domain.market import SECOND_NS
 from dudzian_daemon.domain.ports import Journal
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.trading.driver import Driver
-from dudzian_daemon.trading.state import SessionState, decode_state, encode_state
+from dudzian_daemon.trading.state import SessionState, decode_state, encode_state, state_hash
 
 #: A checkpoint is due after so much time in steps, so that running what follows it again takes about as long.
 STEP_NS: Final = 3 * SECOND_NS // 10
 #: It is due after so many cycles in any case.
 CYCLES: Final = 5_000
+#: The state's hash goes on record once in so many cycles.
+HASHED_CYCLES: Final = 1_000
 
 
 class Checkpoints:
@@ -26,7 +28,7 @@ class Checkpoints:
         self._driver = driver
         self._journal = journal
         self._stepped_ns = 0
-        self._sequence = driver.core.sequence
+        self._sequence = self._hashed = driver.core.sequence
         self._named = False
 
     @property
@@ -39,6 +41,16 @@ class Checkpoints:
     def stepped(self, duration_ns: int) -> None:
         """A step took so long."""
         self._stepped_ns += duration_ns
+
+    def hash_state(self) -> None:
+        """Seal the hash of the state, once a thousand cycles and where no input waits for its cycle; call it between two ticks."""
+        sequence = self._driver.core.sequence
+        if sequence // HASHED_CYCLES == self._hashed // HASHED_CYCLES or not self._driver.core.recorded:
+            return
+        self._hashed = sequence
+        state = self._exported()
+        if state is not None:
+            self._journal.append_entry("state", {"sequence": sequence, "hash": state_hash(encode_state(state))}, {})
 
     async def take(self, reason: str) -> bool:
         """Seal the state as it is now; False if there is none to seal, or the core has been stepped meanwhile."""

@@ -156,6 +156,22 @@ class SessionLog:
                     yield path, end, line
 
 
+class StateHash(msgspec.Struct, frozen=True):
+    """Member `d` of an entry `state`: the hash of the whole state after cycle `sequence`."""
+
+    sequence: int
+    hash: str
+
+
+def state_entry(entry: Entry) -> StateHash:
+    """What an entry `state` says. Raises `IntegrityError`."""
+    try:
+        return msgspec.json.decode(entry.d, type=StateHash)
+    except msgspec.DecodeError as error:
+        msg = f"log {entry.path} line {entry.seal.line}: expected the hash of a state, found something else ({error})"
+        raise IntegrityError(msg) from None
+
+
 class Facts(msgspec.Struct, frozen=True):
     """What a `run` entry says of configuration and code; all else in it may differ from run to run of a session."""
 

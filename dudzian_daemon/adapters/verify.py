@@ -248,6 +248,8 @@ class _Judge:
             self._cycle(d, raw)
         elif kind == "checkpoint":
             self._checkpoint(d)
+        elif kind == "state" and d.get("sequence") != (self._report.last_sequence or 0):
+            raise _Mismatch(f"the state after cycle {self._report.last_sequence or 0}", f"that after cycle {d.get('sequence')}")
         elif kind == "quiet":
             cycles = d.get("cycles")
             if not isinstance(cycles, list) or not 2 <= len(cycles) <= QUIET_GROUP or not isinstance(w, list) or len(w) != len(cycles):

@@ -284,6 +284,7 @@ class Session:
         if not all(sound for _, sound in inspected):
             arguments = {"on": "yes", "reason": "self_check"}
             self._step(partial(self._driver.command, f"self_check-{records[-1].sequence}", "kill_switch", arguments))
+        self._checkpoints.hash_state()
         return self._driver.core.sequence
 
     def _tell_faults(self, faults: Sequence[StrategyFault]) -> list[dict[str, str]]:
