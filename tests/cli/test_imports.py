@@ -43,6 +43,7 @@ def loaded(*arguments: object) -> tuple[int, set[str]]:
         ("replay", "--help"),
         ("evidence", "--help"),
         ("session", "--help"),
+        ("journal", "--help"),
     ],
     ids=" ".join,
 )
