@@ -132,7 +132,7 @@ class Log:
         self.torn = len(rest)
 
     def take(self, line: bytes) -> None:
-        """1 to 6 of the list."""
+        """1 to 8 of the list."""
         try:
             members = read(line.decode("utf-8"))
             if not isinstance(members, dict) or list(members) != ["d", "w", "s"] or spell(members).encode("utf-8") != line:
@@ -251,7 +251,7 @@ def holds_log(path: Path) -> bool:
 
 
 def check_objects(folder: Path) -> None:
-    """7 of the list."""
+    """9 of the list."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not path.name.startswith(".") and sha256(path.read_bytes()).hex() != path.name:
             raise tampered(f"an object with SHA-256 {path.name}")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from dudzian_daemon.adapters.head_file import FILE_NAME, HeadFile
+from dudzian_daemon.adapters.heads import Head
 from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.adapters.journal_reader import entries, latest_cycles, sessions
 from dudzian_daemon.adapters.log_report import Integrity
@@ -143,3 +146,17 @@ def test_the_evidence_has_the_tape(session: Path, tmp_path: Path) -> None:
     manifest = pack(log, Terms(key=lambda _: KEY), tmp_path / "evidence.tar.gz")
     packed = {file.path for file in manifest.files}
     assert {f"data/journal/demo/{session.name}/{TAPE_FOLDER}/{path.name}" for path in (session / TAPE_FOLDER).iterdir()} <= packed
+
+
+def test_the_evidence_has_the_heads_up_to_its_last_line(session: Path, tmp_path: Path) -> None:
+    folder = copy_of(session, tmp_path / "copy")
+    last = [entry.seal.line for path in segments(folder) for entry in entries(path)][-1]
+    file = HeadFile(folder, KEY)
+    for line in (last - 5, last, last + 1):
+        file.write(Head(log=session.name, line=line, sequence=line, hash="1" * 64, content="2" * 64, at=3))
+    target = tmp_path / "evidence.tar.gz"
+    pack(find_recorded(LogOptions(session=str(folder)), {}), Terms(key=lambda _: KEY), target)
+    with tarfile.open(target) as tar:
+        packed = tar.extractfile(f"evidence-{session.name}/data/journal/demo/{session.name}/{FILE_NAME}")
+        assert packed is not None
+        assert packed.read().splitlines() == (folder / FILE_NAME).read_bytes().splitlines()[:2]
