@@ -42,6 +42,7 @@ from dudzian_daemon.kernel.service import Readiness, UnitRegistry
 from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
 from dudzian_daemon.services.session import Session
+from dudzian_daemon.services.tape_budget import tape_budget
 from dudzian_daemon.sinks.console import ConsoleView
 from dudzian_daemon.sinks.execution_log import log_refusals
 from dudzian_daemon.sinks.ledger import LedgerFiles, LedgerSink
@@ -140,6 +141,8 @@ def assemble(
         store_rows=store_rows,
         observe_commit=metrics.observe_commit,
     )
+    budget_bytes = int(prepared.config.runtime.journal.tape_mb_per_day * 1e6)
+    session.let_through = tape_budget(driver, journal, budget_bytes).offer
     publish_head = partial(bus.publish, events.SESSION_HEAD)
     session.keep_head = HeadKeeper(HeadFile(journal.folder, key), journal.head, publish_head, clock).keep
     risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)

@@ -444,6 +444,12 @@ class JournalFiles(Section, frozen=True, kw_only=True):
     segment_lines: Annotated[int, Meta(ge=10, le=1_000_000, description="lines of a segment; it ends with the day (UTC) in any case")] = (
         50_000
     )
+    tape_mb_per_day: Annotated[
+        float,
+        Meta(
+            gt=0, le=1_000_000, description="MB that quotes and books may put on record in a day of the market; beyond, the latest of each"
+        ),
+    ] = 500.0
 
 
 class Runtime(Section, frozen=True, kw_only=True):

@@ -89,6 +89,8 @@ class Session:
         self._observe_commit = observe_commit
         #: Looks at each cycle just after its step; on False the kill switch is put on before anything else is taken.
         self.inspect: Callable[[CycleRecord], bool] = lambda _record: True
+        #: What of the feed goes to the core, in its order.
+        self.let_through: Callable[[Tick | WindowEnd], Sequence[Tick | WindowEnd]] = lambda item: (item,)
         #: Told after each commit, and with `last` after the last one: where a head is due, it is written.
         self.keep_head: Callable[[bool], Awaitable[None]] = _no_head
         self._timings: deque[tuple[int, Timing]] = deque()
@@ -195,8 +197,9 @@ class Session:
         if self._resumed:
             self._go_on()
         try:
-            async for item in self._feed.items():
-                await self._take(item)
+            async for offered in self._feed.items():
+                for item in self.let_through(offered):
+                    await self._take(item)
                 if reason := self._checkpoints.due:
                     await self._checkpoints.take(reason)
                     self._appended.set()
