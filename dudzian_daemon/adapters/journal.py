@@ -178,20 +178,18 @@ class SessionJournal:
     def append(self, record: CycleRecord, *, wall: dict[str, Any]) -> None:
         """Encode, chain and seal the record in memory; a quiet one waits for others to share a line with."""
         w = encode(wall)
-        if not record.quiet:
+        quiet = record.quiet
+        if not quiet:
             self.flush_quiet()
-            self._seal(self._sealed_cycle(record), w, (record,))
+        d = self._chain.seal(record)
+        if self._chain.frame is not None:  # before the line that names it
+            self._log.write_first(partial(self._put_frame, *self._chain.frame))
+        if not quiet:
+            self._seal(d, w, (record,))
             return
-        self._quiet.append((record, self._sealed_cycle(record), w))
+        self._quiet.append((record, d, w))
         if len(self._quiet) >= QUIET_GROUP:
             self.flush_quiet()
-
-    def _sealed_cycle(self, record: CycleRecord) -> bytes:
-        """Canonical bytes of the record; a frame that they name is written before their line is."""
-        d = self._chain.seal(record)
-        if self._chain.frame is not None:
-            self._log.write_first(partial(self._put_frame, *self._chain.frame))
-        return d
 
     def _put_frame(self, digest: str, content: bytes) -> None:
         private_folder(self.folder, Path(TAPE_FOLDER))

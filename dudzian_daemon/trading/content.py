@@ -59,7 +59,8 @@ class ContentChain:
         if record.sequence != self._sequence + 1:
             msg = f"expected cycle {self._sequence + 1}, found cycle {record.sequence}"
             raise IntegrityError(msg)
-        encoded = self._encoded(record)
+        self.frame = None
+        encoded = _encode(record) if len(record.inputs) <= INLINE_INPUTS else self._framed(record)
         changed = _encode((record.results, record.fills, record.positions, record.risk, record.cash))
         books = sha256(self._books + changed)
         content = encoded[: encoded.rindex(_BOOKS)] + _BOOKS + books.hexdigest().encode() + b'"}'
@@ -68,10 +69,7 @@ class ContentChain:
         self._sequence += 1
         return content
 
-    def _encoded(self, record: CycleRecord) -> bytes:
-        self.frame = None
-        if len(record.inputs) <= INLINE_INPUTS:
-            return _encode(record)
+    def _framed(self, record: CycleRecord) -> bytes:
         inputs = _encode(record.inputs)
         digest = sha256(inputs).hexdigest()
         self.frame = digest, inputs

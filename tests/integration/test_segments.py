@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from dudzian_daemon.adapters.head_file import FILE_NAME
+from dudzian_daemon.adapters.heads import read_heads
 from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.adapters.log_report import Completeness, Integrity
 from tests.integration.daemon_process import LAST_LINE, Ended, cycles, dudzian, report, short_config, verdicts
+from tests.integration.test_kill_loop import projected
 
 #: Lines of a segment.
 LINES: Final = 20
-POINTS: Final = ("write", "fsync", "rename", "renamed")
+POINTS: Final = ("write", "rename", "renamed")
 
 
 def config(home: Path) -> Path:
@@ -41,11 +45,17 @@ def lines(home: Path) -> list[list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Content chain of the session that nobody touches."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home of the session that nobody touches."""
     home = tmp_path_factory.mktemp("whole")
     assert run(home).code == 0
-    chain: str = report(home / "data")["content_chain"]
+    return home
+
+
+@pytest.fixture(scope="module")
+def content(whole: Path) -> str:
+    """Its content chain."""
+    chain: str = report(whole / "data")["content_chain"]
     return chain
 
 
@@ -63,11 +73,31 @@ def assert_whole(home: Path, content: str) -> None:
     assert not list(folder(home).rglob(".*"))
 
 
-def test_a_session_of_many_segments_is_one_log(tmp_path: Path, content: str) -> None:
-    assert run(tmp_path).code == 0
-    assert_whole(tmp_path, content)
-    replayed = dudzian(tmp_path, "replay", folder(tmp_path), "--verify", "--json")
-    assert (replayed.code, json.loads(replayed.out)["verdict"]) == (0, "equal"), replayed
+def test_a_session_of_many_segments_is_one_log(whole: Path, content: str) -> None:
+    assert_whole(whole, content)
+    heads = read_heads(folder(whole) / FILE_NAME)
+    by_number = {line["s"]["line"]: line["s"] for segment in lines(whole) for line in segment}
+    assert {head.head.line: head.head.content for head in heads} == {head.head.line: by_number[head.head.line]["content"] for head in heads}
+    assert heads[-1].head.line == max(by_number)
+
+
+def test_one_that_is_gone_or_elsewhere_is_missed(whole: Path, tmp_path: Path) -> None:
+    for number, harm in enumerate(("remove", "swap", "cut")):
+        home = shutil.copytree(whole, tmp_path / harm, ignore=shutil.ignore_patterns("trace-*"))
+        files = segments(folder(home))
+        if harm == "remove":
+            files[1].unlink()
+        elif harm == "swap":
+            files[1].rename(home / "aside")
+            files[2].rename(files[1])
+            (home / "aside").rename(files[2])
+        else:
+            files[-1].unlink()
+        session = verdicts(home)[0]
+        wanted = (Integrity.TAMPERED, Integrity.TAMPERED, Integrity.INTACT)[number]
+        assert session.integrity is wanted, "that the tail is gone shows by a head alone"
+        newest = read_heads(folder(home) / FILE_NAME)[-1].head
+        assert (session.entries < newest.line) == (harm == "cut" or session.integrity is Integrity.TAMPERED)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -78,26 +108,25 @@ def test_a_kill_where_a_segment_begins_costs_nothing(tmp_path: Path, content: st
     assert_whole(tmp_path, content)
 
 
-def test_a_session_of_many_segments_that_was_killed_thrice_replays_equal(tmp_path: Path, content: str) -> None:
+def test_a_session_of_many_segments_that_was_killed_thrice_replays_equal(tmp_path: Path, whole: Path, content: str) -> None:
     for fault in ("journal.fsync=kill@2", "journal.segment.renamed=kill@1", "journal.write=kill@3"):
         assert run(tmp_path, faults=fault).code != 0
     assert run(tmp_path).code == 0
     assert_whole(tmp_path, content)
+    assert projected(tmp_path / "data") == projected(whole / "data")
     replayed = dudzian(tmp_path, "replay", folder(tmp_path), "--verify", "--json")
     assert (replayed.code, json.loads(replayed.out)["verdict"]) == (0, "equal"), replayed
 
 
-@pytest.mark.parametrize("point", ["write", "renamed"])
-def test_a_full_disk_where_a_segment_begins_is_waited_for(tmp_path: Path, content: str, point: str) -> None:
-    ended = run(tmp_path, faults=f"journal.segment.{point}=enospc@2")
+def test_a_full_disk_where_a_segment_begins_is_waited_for(tmp_path: Path, content: str) -> None:
+    ended = run(tmp_path, faults="journal.segment.write=enospc@2;journal.segment.renamed=enospc@2")
     assert (ended.code, ended.last_line) == (0, LAST_LINE), ended
     assert '"state":"frozen"' in ended.err
     assert_whole(tmp_path, content)
 
 
-@pytest.mark.parametrize("point", ["fsync", "renamed"])
-def test_a_broken_disk_where_a_segment_begins_ends_the_process_and_the_next_goes_on(tmp_path: Path, content: str, point: str) -> None:
-    ended = run(tmp_path, faults=f"journal.segment.{point}=eio@2")
+def test_a_broken_disk_where_a_segment_begins_ends_the_process_and_the_next_goes_on(tmp_path: Path, content: str) -> None:
+    ended = run(tmp_path, faults="journal.segment.fsync=eio@2")
     assert (ended.code, ended.last_line) == (1, LAST_LINE), ended
     assert "cannot go on in a new file" in ended.err
     assert verdicts(tmp_path)[0].integrity is Integrity.INTACT

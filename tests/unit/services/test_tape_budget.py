@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
+from dudzian_daemon.adapters.journal import SessionJournal
+from dudzian_daemon.adapters.journal_reader import entries
 from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Command, OpenPrint, Phase, Quote, Tick, WindowEnd
-from dudzian_daemon.services.tape_budget import HELD_NS, TapeBudget, TapePolicy
+from dudzian_daemon.services.tape_budget import HELD_NS, TapeBudget, TapePolicy, tape_budget
+from dudzian_daemon.testing.clock import ManualClock
+from tests.unit.adapters.journal_samples import KEY
+from tests.unit.trading.desk import desk
 
 START = 20_000 * DAY_NS
 BTC, ETH = "binance:BTC/USDT", "binance:ETH/USDT"
@@ -99,3 +106,15 @@ def test_a_new_day_has_a_new_budget() -> None:
     assert bench.offer(quote(day), quote(day + 1, ETH)) == [(day, BTC), (day + 1, ETH)]
     policies = [(each.policy, each.day) for each in bench.told]
     assert policies == [("latest_per_instrument", 20_000), ("all", 20_001), ("latest_per_instrument", 20_001)]
+
+
+def test_the_change_is_an_entry_of_the_journal(tmp_path: Path) -> None:
+    journal = SessionJournal.create(tmp_path, "demo", KEY, clock=ManualClock())
+    budget = tape_budget(desk().driver, journal, SIZE)
+    for tick in map(quote, range(4)):
+        budget.offer(tick)
+    journal.commit_now()
+    journal.abandon()
+    (entry,) = [entry for entry in entries(journal.path) if entry.kind == "tape"]
+    told = {"kind": "tape", "instant": START + SECOND_NS, "policy": "latest_per_instrument", "day": 20_000, "bytes": 2 * SIZE}
+    assert msgspec.json.decode(entry.d) == told
