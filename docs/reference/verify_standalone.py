@@ -97,7 +97,10 @@ def sha256(data: bytes) -> bytes:
 class Log:
     """Walks the lines of one log and remembers what the next one has to say."""
 
-    def __init__(self, key: bytes | None, expected_key_id: str | None, allow_unsigned: bool, log_id: str | None) -> None:
+    def __init__(
+        self, key: bytes | None, expected_key_id: str | None, allow_unsigned: bool, log_id: str | None, tape: Path | None = None
+    ) -> None:
+        self.tape = tape
         self.key, self.expected_key_id, self.allow_unsigned = key, expected_key_id, allow_unsigned
         self.log_id = log_id
         self.line = self.sequence = self.torn = 0
@@ -129,7 +132,7 @@ class Log:
         self.torn = len(rest)
 
     def take(self, line: bytes) -> None:
-        """1 to 6 of the list."""
+        """1 to 8 of the list."""
         try:
             members = read(line.decode("utf-8"))
             if not isinstance(members, dict) or list(members) != ["d", "w", "s"] or spell(members).encode("utf-8") != line:
@@ -203,6 +206,8 @@ class Log:
                 self.check_cycle(cycle)
         elif d["kind"] == "checkpoint":
             self.check_checkpoint(d)
+        elif d["kind"] == "state" and d.get("sequence") != self.sequence:
+            raise tampered(f"the state after cycle {self.sequence}")
 
     def check_cycle(self, d: object) -> None:
         self.sequence += 1
@@ -213,6 +218,18 @@ class Log:
         if d.get("books") != self.books.hex():
             raise tampered(f"books hash {self.books.hex()}")
         self.link = sha256(self.link + spell(d).encode())
+        self.check_frame(d.get("inputs"))
+
+    def check_frame(self, inputs: object) -> None:
+        """Inputs that are too many for their line stand on the tape, under the digest that the line names."""
+        if self.tape is None or not (isinstance(inputs, list) and inputs and isinstance(inputs[0], list) and inputs[0][:1] == ["frame"]):
+            return
+        try:
+            content = gzip.decompress((self.tape / f"{inputs[0][2]}.gz").read_bytes())
+        except (OSError, EOFError, zlib.error):
+            raise tampered(f"frame {inputs[0][2]} on the tape") from None
+        if sha256(content).hex() != inputs[0][2]:
+            raise tampered(f"frame {inputs[0][2]} with the SHA-256 of its name")
 
     def check_checkpoint(self, d: dict) -> None:
         state = sha256(spell(d.get("state")).encode()).hex()
@@ -234,7 +251,7 @@ def holds_log(path: Path) -> bool:
 
 
 def check_objects(folder: Path) -> None:
-    """7 of the list."""
+    """9 of the list."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not path.name.startswith(".") and sha256(path.read_bytes()).hex() != path.name:
             raise tampered(f"an object with SHA-256 {path.name}")
@@ -244,7 +261,7 @@ def verify(path: Path, key: bytes | None, expected_key_id: str | None = None, al
     """Verdict on the log at a path, and a line for people."""
     folder = path.absolute() if path.is_dir() else path.absolute().parent
     inside = LOG_ID.fullmatch(folder.name) and (path.is_dir() or SEGMENT.fullmatch(path.name))
-    log = Log(key, expected_key_id, allow_unsigned, folder.name if inside else None)
+    log = Log(key, expected_key_id, allow_unsigned, folder.name if inside else None, folder / "tape" if inside else None)
     try:
         named = sorted((match[1], file) for file in folder.iterdir() if (match := SEGMENT.fullmatch(file.name)))
         if not inside and path.is_file() and not holds_log(path):

@@ -1,6 +1,6 @@
-"""A file of sealed lines that only grows: appended in memory, written and synced in one piece off the loop.
+"""A log of sealed lines that only grows: appended in memory, written and synced in one piece off the loop.
 
-Journal and signed projections are such files. It knows no cycles and no kinds of entries.
+Journal and signed projections are such logs; one may go on in a new file. It knows no cycles and no kinds of entries.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder
+from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder, write_atomic
 from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, split
 from dudzian_daemon.adapters.journal_reader import read_tail
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.domain.errors import IntegrityError, StorageError, StorageFull
+from dudzian_daemon.domain.errors import DudzianError, IntegrityError, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.trading.content import ORIGIN
 
@@ -35,9 +35,10 @@ def new_log_id() -> str:
 
 
 class ChainedLog:
-    """Owns one file and the sealer of its lines. `append` is for one thread (the loop's); writing happens in a worker.
+    """Owns the last file of a log and the sealer of its lines. `append` is for one thread (the loop's); writing happens in a worker.
 
-    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`. Without `sync` a commit writes only.
+    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`; those of a new file are `<faults>.segment.write`,
+    `.fsync`, `.rename`, `.renamed`. Without `sync` a commit writes only.
     """
 
     def __init__(self, path: Path, sealer: LineSealer, descriptor: int, *, length: int, faults: str, sync: bool = True) -> None:
@@ -48,8 +49,11 @@ class ChainedLog:
         self._length = length
         self._faults = faults
         self._sync = sync
-        self._appended: list[bytes] = []
-        self._unwritten: list[bytes] = []
+        #: Lines; a path says that those after it belong into a new file there.
+        self._appended: list[bytes | Path] = []
+        self._unwritten: list[bytes | Path] = []
+        self._named: list[Callable[[], object]] = []
+        self._named_unwritten: list[Callable[[], object]] = []
         self._fault: str | None = None
         self._turn = anyio.Lock()
         self._writer = Lock()
@@ -105,6 +109,14 @@ class ChainedLog:
         """Seal the next line in memory. `d` and `w` are canonical JSON; a projection has no content link."""
         self._appended.append(self._sealer.seal(d, w, content))
 
+    def begin_file(self, path: Path) -> None:
+        """The lines after this belong into a new file `path`, which comes into being with the first of them, whole."""
+        self._appended.append(path)
+
+    def write_first(self, write: Callable[[], object]) -> None:
+        """`write` makes durable what the next line names: it is called before that line is written, off the loop, maybe more than once."""
+        self._named.append(write)
+
     async def commit(self) -> None:
         """Make all lines appended so far durable with one write and one sync, off the loop; one commit at a time.
 
@@ -147,6 +159,8 @@ class ChainedLog:
                 self._fault = self._fault or f"log {self.path} is closed"
 
     def _take(self) -> None:
+        self._named_unwritten += self._named  # before the lines: a worker that is through with one commit may see those of the next
+        self._named = []
         self._unwritten += self._appended
         self._appended = []
 
@@ -158,8 +172,49 @@ class ChainedLog:
     def _write_out(self) -> None:
         if self._fault is not None:
             raise StorageError(self._fault)
-        lines = len(self._unwritten)
-        data = b"".join(self._unwritten[:lines])
+        items = self._unwritten[:]
+        self._write_named()
+        while items:
+            path, lines = _of_one_file(items)
+            if not lines:
+                break
+            if path is None:
+                self._extend(b"".join(lines))
+            else:
+                self._begin(path, b"".join(lines))
+            self.durable_line += len(lines)
+            done = len(lines) + (path is not None)
+            del self._unwritten[:done], items[:done]
+
+    def _write_named(self) -> None:
+        while self._named_unwritten:
+            try:
+                self._named_unwritten[0]()
+            except StorageFull:
+                raise
+            except DudzianError as error:
+                raise self._failed(f"what its next line names cannot be written: {error}") from error
+            del self._named_unwritten[0]
+
+    def _begin(self, path: Path, data: bytes) -> None:
+        """Go on in a new file, which is there with its first lines or not at all; the one before it is whole and synced."""
+        self._require_untouched()
+        if path.exists() or path.is_symlink():
+            raise self._failed(f"expected nothing at {path}, where it goes on, found a file")
+        try:
+            write_atomic(path, data, mode=PRIVATE_FILE, faults=f"{self._faults}.segment")
+            descriptor = os.open(path, _FLAGS)
+        except StorageFull:
+            path.unlink(missing_ok=True)  # it may have got its name just before: the next try begins anew
+            raise
+        except DudzianError as error:
+            raise self._failed(f"it cannot go on in a new file: {error}") from error
+        except OSError as error:
+            raise self._failed(f"it cannot go on in {path} ({error.strerror})") from error
+        os.close(self._descriptor)
+        self.path, self._descriptor, self._length = path, descriptor, len(data)
+
+    def _extend(self, data: bytes) -> None:
         try:
             self._require_untouched()
             fault_point(f"{self._faults}.write")
@@ -175,8 +230,6 @@ class ChainedLog:
             # What the kernel dropped after a failed sync is unknown: a second sync that succeeds would prove nothing.
             raise self._failed(f"sync failed ({error.strerror}): the last lines may be lost") from error
         self._length += len(data)
-        self.durable_line += lines
-        del self._unwritten[:lines]
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -207,6 +260,18 @@ class ChainedLog:
     def _failed(self, reason: str) -> StorageError:
         self._fault = f"log {self.path}: {reason}"
         return StorageError(self._fault)
+
+
+def _of_one_file(items: list[bytes | Path]) -> tuple[Path | None, list[bytes]]:
+    """What comes first: lines for the file at hand, or a new file and its lines."""
+    first = items[0]
+    path = first if isinstance(first, Path) else None
+    lines: list[bytes] = []
+    for item in items[path is not None :]:
+        if isinstance(item, Path):
+            break
+        lines.append(item)
+    return path, lines
 
 
 def _sealer_after(path: Path, line: bytes | None, key: SigningKey | None) -> LineSealer:

@@ -1,4 +1,4 @@
-"""When a session's whole state goes on record, and how: exported between two ticks, encoded off the loop, sealed at its place."""
+"""When a session's whole state, or its hash, goes on record: exported between two ticks, encoded off the loop, sealed at its place."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from dudzian_daemon.domain.market import SECOND_NS
 from dudzian_daemon.domain.ports import Journal
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.trading.driver import Driver
-from dudzian_daemon.trading.state import SessionState, decode_state, encode_state
+from dudzian_daemon.trading.state import SessionState, decode_state, encode_state, state_hash
 
 #: A checkpoint is due after so much time in steps, so that running what follows it again takes about as long.
 STEP_NS: Final = 3 * SECOND_NS // 10
 #: It is due after so many cycles in any case.
 CYCLES: Final = 5_000
+#: The state's hash goes on record once in so many cycles.
+HASHED_CYCLES: Final = 1_000
 
 
 class Checkpoints:
@@ -26,17 +28,29 @@ class Checkpoints:
         self._driver = driver
         self._journal = journal
         self._stepped_ns = 0
-        self._sequence = driver.core.sequence
+        self._sequence = self._hashed = driver.core.sequence
         self._named = False
 
     @property
-    def due(self) -> bool:
-        """Whether it is time for one; ask between two ticks."""
-        return self._stepped_ns >= STEP_NS or self._driver.core.sequence - self._sequence >= CYCLES
+    def due(self) -> str:
+        """Why it is time for one, empty if it is not; ask between two ticks."""
+        if self._journal.segment_full:
+            return "segment"
+        return "due" if self._stepped_ns >= STEP_NS or self._driver.core.sequence - self._sequence >= CYCLES else ""
 
     def stepped(self, duration_ns: int) -> None:
         """A step took so long."""
         self._stepped_ns += duration_ns
+
+    def hash_state(self) -> None:
+        """Seal the hash of the state, once a thousand cycles and where no input waits for its cycle; call it between two ticks."""
+        sequence = self._driver.core.sequence
+        if sequence // HASHED_CYCLES == self._hashed // HASHED_CYCLES or not self._driver.core.recorded:
+            return
+        self._hashed = sequence
+        state = self._exported()
+        if state is not None:
+            self._journal.append_entry("state", {"sequence": sequence, "hash": state_hash(encode_state(state))}, {})
 
     async def take(self, reason: str) -> bool:
         """Seal the state as it is now; False if there is none to seal, or the core has been stepped meanwhile."""
@@ -81,6 +95,8 @@ class Checkpoints:
 
     def _unusable(self, what: str) -> None:
         self._begin_anew()
+        if self._journal.segment_full:
+            self._journal.begin_segment()
         if not self._named:
             self._named = True
             logs.logger("session").warning("no_checkpoint", action="run_again_from_the_last_one", reason=what)

@@ -29,8 +29,10 @@ _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTD
 _UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = FILE) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = FILE, faults: str = "files") -> None:
     """Replace `path` by a durable file that holds `data` and has `mode` whatever the umask; its folder must exist.
+
+    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.rename`, `.renamed`.
 
     Raises `ConfigError` when the folder cannot be written or something else than a file stands there, `StorageError`
     when the disk refuses. After an error the old file is still there, whole.
@@ -41,18 +43,18 @@ def write_atomic(path: Path, data: bytes, *, mode: int = FILE) -> None:
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                fault_point("files.write")
+                fault_point(f"{faults}.write")
                 file.write(data)
                 file.flush()
                 temporary.chmod(mode)
-                fault_point("files.fsync")
+                fault_point(f"{faults}.fsync")
                 os.fsync(file.fileno())
-            fault_point("files.rename")
+            fault_point(f"{faults}.rename")
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        fault_point("files.renamed")
+        fault_point(f"{faults}.renamed")
         sync_folder(path.parent)
 
 

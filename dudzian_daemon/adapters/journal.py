@@ -9,7 +9,8 @@ import stat
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import date
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -19,35 +20,78 @@ import msgspec
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
-from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, OBJECTS_FOLDER, QUIET_GROUP, encode, genesis
+from dudzian_daemon.adapters.heads import Head
+from dudzian_daemon.adapters.journal_format import (
+    JOURNAL_FOLDER,
+    OBJECTS_FOLDER,
+    QUIET_GROUP,
+    SEGMENT,
+    SEGMENT_LINES,
+    encode,
+    genesis,
+    segment_name,
+)
+from dudzian_daemon.adapters.journal_reader import entries
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.tape import TAPE_FOLDER, write_frame
 from dudzian_daemon.domain.errors import ConfigError, StorageError
+from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.domain.ports import Released
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.trading.content import ContentChain
 
 PRIVATE_FOLDER: Final = 0o700
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 #: Kinds that only `append` writes.
 _CYCLE_KINDS: Final = frozenset({"cycle", "quiet"})
+
+
+class Segments(msgspec.Struct, kw_only=True):
+    """Which segment the last sealed line belongs to, on which day since 1970 it was begun (UTC), and how many lines are before it."""
+
+    most_lines: int
+    number: int
+    day: int
+    lines_before: int = 0
+
+
+class _Sealed(msgspec.Struct, frozen=True, gc=False):
+    """A sealed line with the last cycle up to it; its own cycles wait for their release."""
+
+    line: int
+    line_hash: str
+    content: str
+    sequence: int
+    records: tuple[CycleRecord, ...] = ()
 
 
 class SessionJournal:
     """One session's log. Everything but `commit` and `close` happens in memory; `commit` says what became durable."""
 
-    def __init__(self, folder: Path, log: ChainedLog, chain: ContentChain) -> None:
+    def __init__(self, folder: Path, log: ChainedLog, chain: ContentChain, clock: Clock, segments: Segments) -> None:
         self.folder = folder
         self._log = log
         self._chain = chain
+        self._clock = clock
+        self._segments = segments
         self._quiet: list[tuple[CycleRecord, bytes, bytes]] = []
-        self._unreleased: deque[tuple[int, str, tuple[CycleRecord, ...]]] = deque()
+        self._unreleased: deque[_Sealed] = deque()
+        self._durable = _Sealed(log.line, log.line_hash, chain.link, chain.sequence)
         self._closing = False
         #: Names configuration and code of the run, so that the next start sees at once whether they are still the same.
         self.identity = ""
 
     @classmethod
     def create(
-        cls, root: Path, artifact: str, key: SigningKey | None, *, clock: Clock, wall: dict[str, Any] | None = None
+        cls,
+        root: Path,
+        artifact: str,
+        key: SigningKey | None,
+        *,
+        clock: Clock,
+        wall: dict[str, Any] | None = None,
+        segment_lines: int = SEGMENT_LINES,
     ) -> SessionJournal:
         """Open a new session below the data folder `root`; its genesis line is durable on return. Blocks for some syncs.
 
@@ -56,8 +100,7 @@ class SessionJournal:
         now = clock.wall_ns()
         log_id = new_log_id()
         folder = private_folder(root, JOURNAL_FOLDER / artifact / log_id)
-        date = datetime.fromtimestamp(now // 1_000_000_000, UTC).date().isoformat()
-        log = ChainedLog.create(folder / f"{date}-000001.jsonl", log_id, key)
+        log = ChainedLog.create(folder / segment_name(1, now), log_id, key)
         chain = ContentChain()
         entry = genesis(artifact, __version__, signed=key is not None)
         log.append(encode(entry), encode({"at": now, **(wall or {})}), chain.link)
@@ -69,15 +112,24 @@ class SessionJournal:
                 log.path.unlink()
                 folder.rmdir()
             raise
-        return cls(folder, log, chain)
+        return cls(folder, log, chain, clock, Segments(most_lines=segment_lines, number=1, day=now // DAY_NS))
 
     @classmethod
-    def resume(cls, path: Path, key: SigningKey | None, chain: ContentChain) -> SessionJournal:
+    def resume(
+        cls, path: Path, key: SigningKey | None, chain: ContentChain, *, clock: Clock, segment_lines: int = SEGMENT_LINES
+    ) -> SessionJournal:
         """Go on after the last line of a session's last file; `chain` has sealed its last cycle. A torn tail is cut off.
 
         Raises `IntegrityError` when the last line is not ours.
         """
-        return cls(path.parent, ChainedLog.resume(path, key), chain)
+        log = ChainedLog.resume(path, key)
+        for leftover in path.parent.rglob(".*.tmp"):  # of writes that a kill cut short
+            leftover.unlink(missing_ok=True)
+        name, first = SEGMENT.fullmatch(path.name), next(entries(path))
+        number = int(name[1]) if name else 1
+        day = date.fromisoformat(path.name[:10]).toordinal() - _FIRST_DAY
+        segments = Segments(most_lines=segment_lines, number=number, day=day, lines_before=first.seal.line - 1)
+        return cls(path.parent, log, chain, clock, segments)
 
     @property
     def log_id(self) -> str:
@@ -109,16 +161,39 @@ class SessionJournal:
         """Content link after the last appended cycle."""
         return self._chain.link
 
+    @property
+    def segment_full(self) -> bool:
+        """Whether the next checkpoint opens a new segment: this one has its lines, or was begun on another day (UTC, by the wall)."""
+        segments = self._segments
+        return self._log.line - segments.lines_before >= segments.most_lines or self._clock.wall_ns() // DAY_NS != segments.day
+
+    def begin_segment(self) -> None:
+        """What is sealed after this belongs into a new segment, which comes into being, whole, with the next commit."""
+        self.flush_quiet()
+        now, segments = self._clock.wall_ns(), self._segments
+        segments.number += 1
+        segments.day, segments.lines_before = now // DAY_NS, self._log.line
+        self._log.begin_file(self.folder / segment_name(segments.number, now))
+
     def append(self, record: CycleRecord, *, wall: dict[str, Any]) -> None:
         """Encode, chain and seal the record in memory; a quiet one waits for others to share a line with."""
         w = encode(wall)
-        if not record.quiet:
+        quiet = record.quiet
+        if not quiet:
             self.flush_quiet()
-            self._seal(self._chain.seal(record), w, (record,))
+        d = self._chain.seal(record)
+        if self._chain.frame is not None:  # before the line that names it
+            self._log.write_first(partial(self._put_frame, *self._chain.frame))
+        if not quiet:
+            self._seal(d, w, (record,))
             return
-        self._quiet.append((record, self._chain.seal(record), w))
+        self._quiet.append((record, d, w))
         if len(self._quiet) >= QUIET_GROUP:
             self.flush_quiet()
+
+    def _put_frame(self, digest: str, content: bytes) -> None:
+        private_folder(self.folder, Path(TAPE_FOLDER))
+        write_frame(self.folder, digest, content)
 
     def append_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
         """Seal a line that is no cycle; `d` lacks its `kind`, which comes first."""
@@ -130,7 +205,9 @@ class SessionJournal:
         self._seal(content, wall, ())
 
     def append_checkpoint(self, state: bytes, reason: str) -> None:
-        """Seal the bytes of the whole state after the last appended cycle."""
+        """Seal the bytes of the whole state after the last appended cycle, as the first line of a new segment if it is time for one."""
+        if self.segment_full:
+            self.begin_segment()
         place = {"sequence": self._chain.sequence, "content": self._chain.link, "books": self._chain.books}
         held = {"reason": reason, "identity": self.identity, "hash": sha256(state).hexdigest(), "state": msgspec.Raw(state)}
         self.append_entry("checkpoint", place | held, {})
@@ -167,10 +244,22 @@ class SessionJournal:
         """
         await self._log.commit()
         released: list[Released] = []
-        while self._unreleased and self._unreleased[0][0] <= self._log.durable_line:
-            line, digest, records = self._unreleased.popleft()
-            released += [Released(record=record, line=line, line_hash=digest) for record in records]
+        while self._unreleased and self._unreleased[0].line <= self._log.durable_line:
+            sealed = self._durable = self._unreleased.popleft()
+            released += [Released(record=record, line=sealed.line, line_hash=sealed.line_hash) for record in sealed.records]
         return released
+
+    def head(self) -> Head:
+        """How far the log is durable: its line, the cycle before it, and both chains there, now."""
+        durable = self._durable
+        return Head(
+            log=self.log_id,
+            line=durable.line,
+            sequence=durable.sequence,
+            hash=durable.line_hash,
+            content=durable.content,
+            at=self._clock.wall_ns(),
+        )
 
     async def close(self, kind: str, detail: dict[str, Any], wall: dict[str, Any] | None = None) -> Sequence[Released]:
         """Append the last entry, make all durable, release the file. After `StorageFull` it may be called again."""
@@ -197,9 +286,9 @@ class SessionJournal:
         self._log.release()
 
     def _seal(self, d: bytes, w: bytes, records: tuple[CycleRecord, ...]) -> None:
-        self._log.append(d, w, self._chain.link)
-        if records:
-            self._unreleased.append((self._log.line, self._log.line_hash, records))
+        content = self._chain.link
+        self._log.append(d, w, content)
+        self._unreleased.append(_Sealed(self._log.line, self._log.line_hash, content, self._chain.sequence, records))
 
 
 def private_folder(root: Path, below: Path) -> Path:

@@ -6,6 +6,7 @@ Journal and signed projections share this format. What a cycle means is not know
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,9 @@ MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
 JOURNAL_FOLDER: Final = Path("data") / "journal"
 OBJECTS_FOLDER: Final = "objects"
+#: Lines after which a session goes on in a new segment.
+SEGMENT_LINES: Final = 50_000
+
 LOG_ID: Final = re.compile(r"[0-9a-f]{32}")
 SEGMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
 
@@ -142,6 +146,13 @@ def journal_folder(root: Path, artifact: str) -> Path:
 
 
 def segments(folder: Path) -> list[Path]:
-    """Segment files of a session folder in the order of their numbers."""
-    found = [(match[1], path) for path in folder.iterdir() if (match := SEGMENT.fullmatch(path.name))]
-    return [path for _, path in sorted(found)]
+    """Segment files of a session folder in the order of their numbers; one that is there plain and packed counts as the plain one."""
+    found = {path.name: (match[1], path) for path in folder.iterdir() if (match := SEGMENT.fullmatch(path.name))}
+    packed_too = {f"{name}.gz" for name in found}
+    return [path for _, path in sorted(each for name, each in found.items() if name not in packed_too)]
+
+
+def segment_name(number: int, wall_ns: int) -> str:
+    """Name of a session's segment, from 1, that is begun at this wall time."""
+    day = datetime.fromtimestamp(wall_ns // 1_000_000_000, UTC).date()
+    return f"{day.isoformat()}-{number:06d}.jsonl"

@@ -20,6 +20,7 @@ import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import LOG_ID, MAX_LINE_BYTES, OBJECTS_FOLDER, Seal, journal_folder, line_hash, segments, split
+from dudzian_daemon.adapters.tape import with_inputs
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import CycleRecord
 
@@ -56,13 +57,17 @@ class Entry(msgspec.Struct, frozen=True):
     line_hash: str
 
     def cycles(self) -> list[Cycle]:
-        """The cycles of the line, none if it is of another kind. Raises `IntegrityError` if they do not parse."""
+        """The cycles of the line, none if it is of another kind; inputs on the tape are read from there.
+
+        Raises `IntegrityError` if they do not parse, or a frame of the tape is not what it was.
+        """
         if self.kind not in ("cycle", "quiet"):
             return []
         try:
             wall = msgspec.json.decode(self.w)
             records = zip(self.parts(), wall if self.kind == "quiet" else [wall], strict=True)
-            return [Cycle(_decode_cycle(part), wall, part, self.seal.log, self.seal.line, self.line_hash) for part, wall in records]
+            log, line, digest, folder = self.seal.log, self.seal.line, self.line_hash, self.path.parent
+            return [Cycle(_decode_cycle(with_inputs(part, folder)), wall, part, log, line, digest) for part, wall in records]
         except (ValueError, TypeError, RecursionError) as error:
             raise _broken(self.path, f"line {self.seal.line}", str(error)) from None
 
@@ -143,14 +148,10 @@ def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
 
 def entries(path: Path) -> Iterator[Entry]:
     """Whole lines of one log file in order; a torn tail is left out. Raises `IntegrityError` naming file and line."""
-    with open_log(path) as stream:
-        try:
-            for number, line in enumerate(raw_lines(stream), start=1):
-                if line.endswith(b"\n"):
-                    yield entry_of(path, f"line {number}", line[:-1])
-        except DAMAGED as error:
-            msg = f"log {path}: damaged gzip ({error})"
-            raise IntegrityError(msg) from None
+    with open_log(path) as stream, unpacking(path):
+        for number, line in enumerate(raw_lines(stream), start=1):
+            if line.endswith(b"\n"):
+                yield entry_of(path, f"line {number}", line[:-1])
 
 
 def entry_of(path: Path, where: str, line: bytes) -> Entry:
@@ -161,6 +162,34 @@ def entry_of(path: Path, where: str, line: bytes) -> Entry:
     except (ValueError, RecursionError) as error:
         raise _broken(path, where, str(error)) from None
     return Entry(path, kind, bytes(parts.d), bytes(parts.w), parts.s, line_hash(line))
+
+
+def whole_lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Whole lines of a plain or packed file from the last to the first, without newlines; each with the (unpacked) byte after it."""
+    backwards: Iterator[bytes]
+    if path.suffix == ".gz":
+        with open_log(path) as stream, unpacking(path):
+            whole = [line for line in raw_lines(stream) if line.endswith(b"\n")]
+        end = sum(map(len, whole))
+        backwards = (line[:-1] for line in reversed(whole))
+    else:
+        backwards = lines_backwards(path)
+        torn = next(backwards)
+        with os_errors(path):
+            end = path.stat().st_size - len(torn)
+    for line in backwards:
+        yield end, line
+        end -= len(line) + 1
+
+
+@contextmanager
+def unpacking(path: Path) -> Iterator[None]:
+    """Turn what a damaged `.gz` raises into `IntegrityError`."""
+    try:
+        yield
+    except DAMAGED as error:
+        msg = f"log {path}: damaged gzip ({error})"
+        raise IntegrityError(msg) from None
 
 
 def lines_backwards(path: Path) -> Iterator[bytes]:
@@ -272,12 +301,7 @@ def read_object(folder: Path, digest: str) -> bytes:
 
 
 def _entries_backwards(path: Path) -> Iterator[Entry]:
-    if path.suffix == ".gz":
-        yield from reversed(list(entries(path)))
-        return
-    backwards = lines_backwards(path)
-    next(backwards)
-    for number, line in enumerate(backwards, start=1):
+    for number, (_, line) in enumerate(whole_lines_backwards(path), start=1):
         yield entry_of(path, f"line {number} from the end", line)
 
 

@@ -12,9 +12,17 @@ from typing import Final
 
 import msgspec
 
-from dudzian_daemon.adapters.files import os_errors
-from dudzian_daemon.adapters.journal_format import MAX_LINE_BYTES, LineSealer, encode, line_hash
-from dudzian_daemon.adapters.journal_reader import Entry, Session, entry_of, lines_backwards, read_tail
+from dudzian_daemon.adapters.journal_format import LineSealer, encode, line_hash
+from dudzian_daemon.adapters.journal_reader import (
+    Entry,
+    Session,
+    entry_of,
+    open_log,
+    raw_lines,
+    read_tail,
+    unpacking,
+    whole_lines_backwards,
+)
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.trading.content import ORIGIN
@@ -58,6 +66,9 @@ class SessionLog:
     def __init__(self, session: Session, key: SigningKey | None) -> None:
         self.session = session
         self.files = session.segments
+        if self.files[-1].suffix == ".gz":
+            msg = f"session {session.log_id}: expected its last file as plain lines, found it packed; unpack it: gzip -d {self.files[-1]}"
+            raise IntegrityError(msg)
         self.torn_bytes = read_tail(self.files[-1]).torn
         self.bad = 0
         self._key = key
@@ -106,10 +117,11 @@ class SessionLog:
 
     def _lines_after(self, checkpoint: Checkpoint) -> Iterator[tuple[Path, bytes]]:
         for path in self.files[self.files.index(checkpoint.path) :]:
-            with os_errors(path), path.open("rb") as file:
-                file.seek(checkpoint.end if path == checkpoint.path else 0)
-                while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
-                    yield path, line[:-1]
+            with open_log(path) as stream, unpacking(path):
+                stream.seek(checkpoint.end if path == checkpoint.path else 0)
+                for line in raw_lines(stream):
+                    if line.endswith(b"\n"):
+                        yield path, line[:-1]
 
     def _checkpoint(self, path: Path, end: int, line: bytes) -> Checkpoint | None:
         try:
@@ -139,12 +151,25 @@ class SessionLog:
     def _backwards(self, begins: bytes) -> Iterator[tuple[Path, int, bytes]]:
         """Whole lines that begin so, the last one first, with the byte after each."""
         for path in reversed(self.files):
-            lines = lines_backwards(path)
-            end = path.stat().st_size - len(next(lines))
-            for line in lines:
+            for end, line in whole_lines_backwards(path):
                 if line.startswith(begins):
                     yield path, end, line
-                end -= len(line) + 1
+
+
+class StateHash(msgspec.Struct, frozen=True):
+    """Member `d` of an entry `state`: the hash of the whole state after cycle `sequence`."""
+
+    sequence: int
+    hash: str
+
+
+def state_entry(entry: Entry) -> StateHash:
+    """What an entry `state` says. Raises `IntegrityError`."""
+    try:
+        return msgspec.json.decode(entry.d, type=StateHash)
+    except msgspec.DecodeError as error:
+        msg = f"log {entry.path} line {entry.seal.line}: expected the hash of a state, found something else ({error})"
+        raise IntegrityError(msg) from None
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -18,17 +18,18 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW
 
 
 class LineFile:
-    """One such file; its folder is made with the first line. Every method blocks on the disk."""
+    """One such file; it is made with `mode`, and its folder, with the first line. Every method blocks on the disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: int = FILE) -> None:
         self.path = path
+        self._mode = mode
 
     def append(self, lines: bytes) -> None:
         """Append whole lines with their newlines, or nothing of them and raise `StorageFull`, `StorageError` or `ConfigError`."""
         require_regular_or_absent(self.path)
         ensure_dir(self.path.parent)
         with os_errors(self.path):
-            descriptor = os.open(self.path, _FLAGS, FILE)
+            descriptor = os.open(self.path, _FLAGS, self._mode)
             try:
                 length = os.fstat(descriptor).st_size
                 if os.write(descriptor, lines) != len(lines):

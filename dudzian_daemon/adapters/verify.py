@@ -31,7 +31,8 @@ from dudzian_daemon.adapters.journal_reader import DAMAGED, raw_lines
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.log_report import Completeness, Finding, Integrity, LogReport
 from dudzian_daemon.adapters.log_sources import Source, holds_log
-from dudzian_daemon.domain.errors import DudzianError
+from dudzian_daemon.adapters.tape import frames_of, read_frame
+from dudzian_daemon.domain.errors import DudzianError, IntegrityError
 from dudzian_daemon.trading.content import ORIGIN
 
 #: Members of a cycle that its books hash covers, in this order.
@@ -247,6 +248,8 @@ class _Judge:
             self._cycle(d, raw)
         elif kind == "checkpoint":
             self._checkpoint(d)
+        elif kind == "state" and d.get("sequence") != (self._report.last_sequence or 0):
+            raise _Mismatch(f"the state after cycle {self._report.last_sequence or 0}", f"that after cycle {d.get('sequence')}")
         elif kind == "quiet":
             cycles = d.get("cycles")
             if not isinstance(cycles, list) or not 2 <= len(cycles) <= QUIET_GROUP or not isinstance(w, list) or len(w) != len(cycles):
@@ -275,10 +278,20 @@ class _Judge:
             raise _Mismatch(f"books hash {books.hexdigest()}", d.get("books"))
         self._books = books.digest()
         self._link = sha256(self._link + raw).digest()
+        self._require_frames(raw)
         self._report.cycles += 1
         self._report.last_sequence = sequence
         if self._report.first_sequence is None:
             self._report.first_sequence = sequence
+
+    def _require_frames(self, raw: bytes) -> None:
+        """What a cycle names has to be on the tape; where a log is read without its folder, its lines alone are judged."""
+        digests = frames_of(raw) if self._source.log_id is not None and self._source.files else []
+        for digest in digests:
+            try:
+                read_frame(self._source.files[0].parent, digest)
+            except IntegrityError as error:
+                raise _Mismatch(f"frame {digest} of the tape as its digest says", str(error)) from None
 
     def _checkpoint(self, d: dict[str, Any]) -> None:
         """It stands right after the cycle whose state it holds."""

@@ -20,6 +20,7 @@ from dudzian_daemon.adapters.cycle_follower import CycleFollower, mark
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.files import ensure_dir
+from dudzian_daemon.adapters.head_file import HeadFile, HeadKeeper
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis, split
 from dudzian_daemon.adapters.journal_reader import Session as JournalSession
@@ -41,6 +42,7 @@ from dudzian_daemon.kernel.service import Readiness, UnitRegistry
 from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
 from dudzian_daemon.services.session import Session
+from dudzian_daemon.services.tape_budget import tape_budget
 from dudzian_daemon.sinks.console import ConsoleView
 from dudzian_daemon.sinks.execution_log import log_refusals
 from dudzian_daemon.sinks.ledger import LedgerFiles, LedgerSink
@@ -139,6 +141,10 @@ def assemble(
         store_rows=store_rows,
         observe_commit=metrics.observe_commit,
     )
+    budget_bytes = int(prepared.config.runtime.journal.tape_mb_per_day * 1e6)
+    session.let_through = tape_budget(driver, journal, budget_bytes).offer
+    publish_head = partial(bus.publish, events.SESSION_HEAD)
+    session.keep_head = HeadKeeper(HeadFile(journal.folder, key), journal.head, publish_head, clock).keep
     risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)
 
     def inspect(record: CycleRecord) -> bool:
@@ -229,7 +235,8 @@ def scheduler_set(prepared: Prepared) -> SchedulerSet:
 
 def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJournal:
     """A new session's journal with its `run` entry and the sources of its plugins, durable."""
-    journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock)
+    segment_lines = prepared.config.runtime.journal.segment_lines
+    journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
     for source in prepared.plugins.values():
         journal.put_object(source.source)
     _append_run(journal, facts_of(prepared), clock)
@@ -238,7 +245,8 @@ def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJo
 
 def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered: Recovered) -> SessionJournal:
     """The journal of a session that goes on: what it was found like, this run, and after an accepted change the state it begins with."""
-    journal = SessionJournal.resume(recovered.file, key, recovered.chain)
+    segment_lines = prepared.config.runtime.journal.segment_lines
+    journal = SessionJournal.resume(recovered.file, key, recovered.chain, clock=clock, segment_lines=segment_lines)
     for source in prepared.plugins.values():
         journal.put_object(source.source)
     if recovered.session.state != "stopped":
@@ -251,15 +259,16 @@ def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered:
     return journal
 
 
-def close_session(session: JournalSession, key: SigningKey) -> None:
+def close_session(session: JournalSession, key: SigningKey, clock: Clock) -> None:
     """End a session that shall not go on. Raises `IntegrityError` when its journal cannot be written on."""
     last = latest_cycles(session.folder, 1)
     sequence = last[0].record.sequence if last else 0
     line = read_tail(session.segments[-1]).line
     chain = ContentChain(link=ORIGIN if line is None else split(line).s.content, sequence=sequence)
-    journal = SessionJournal.resume(session.segments[-1], key, chain)
+    journal = SessionJournal.resume(session.segments[-1], key, chain, clock=clock)
     journal.append_entry("closed", {"reason": "fresh", "sequence": sequence}, {})
     journal.commit_now()
+    HeadFile(session.folder, key).write(journal.head())
     journal.abandon()
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from dudzian_daemon.adapters.journal_format import encode
-from dudzian_daemon.adapters.journal_reader import Entry, Session, read_object, sessions
-from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, identity_of
+from dudzian_daemon.adapters.journal_reader import Cycle, Entry, Session, read_object, sessions
+from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, identity_of, state_entry
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.app.accepted_change import carried, changed_strategies, difference, refused
 from dudzian_daemon.app.preparation import Prepared
@@ -28,6 +28,7 @@ from dudzian_daemon.trading.content import ContentChain
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.recorded import recorded_ticks
 from dudzian_daemon.trading.spec import SessionSpec
+from dudzian_daemon.trading.state import encode_state, state_hash
 from dudzian_daemon.trading.step import Core
 
 _decode_rows: Final = msgspec.json.Decoder(list[Candle]).decode
@@ -129,6 +130,18 @@ def _restored(log: SessionLog, spec: SessionSpec) -> tuple[Checkpoint, Driver]:
     raise IntegrityError(msg)
 
 
+def _cycles_of(entry: Entry, driver: Driver) -> Sequence[Cycle]:
+    """Its cycles. An entry `state` has none: what the driver has come to has to be what it says, else `IntegrityError`."""
+    if entry.kind == "state":
+        recorded = state_entry(entry)
+        with exact_money():
+            reached = state_hash(encode_state(driver.export()))
+        if reached != recorded.hash:
+            msg = f"session {entry.seal.log}: the state after cycle {recorded.sequence} comes out differently than it was recorded"
+            raise IntegrityError(f"{msg}; compare with: dudzian replay {entry.seal.log} --verify, or begin a new session with --fresh")
+    return entry.cycles()
+
+
 def _run_again(entries: Iterator[Entry], driver: Driver, chain: ContentChain, folder: Path) -> int:
     """Step the recorded inputs again; the number of cycles that came of it, each as it was recorded."""
     known, count = len(driver.export().core.pending), 0
@@ -136,7 +149,7 @@ def _run_again(entries: Iterator[Entry], driver: Driver, chain: ContentChain, fo
     def rows(digest: str) -> Sequence[Candle]:
         return _decode_rows(read_object(folder, digest))
 
-    for cycle in (cycle for entry in entries for cycle in entry.cycles()):
+    for cycle in (cycle for entry in entries for cycle in _cycles_of(entry, driver)):
         made: list[CycleRecord] = []
         with exact_money():
             for tick in recorded_ticks(cycle.record, rows, known=known):

@@ -438,6 +438,20 @@ class WatchdogLimits(Section, frozen=True, kw_only=True):
     ] = 20.0
 
 
+class JournalFiles(Section, frozen=True, kw_only=True):
+    """The files of a session's journal; nothing of what they say depends on them."""
+
+    segment_lines: Annotated[int, Meta(ge=10, le=1_000_000, description="lines of a segment; it ends with the day (UTC) in any case")] = (
+        50_000
+    )
+    tape_mb_per_day: Annotated[
+        float,
+        Meta(
+            gt=0, le=1_000_000, description="MB that quotes and books may put on record in a day of the market; beyond, the latest of each"
+        ),
+    ] = 500.0
+
+
 class Runtime(Section, frozen=True, kw_only=True):
     """What runs in the process."""
 
@@ -445,6 +459,7 @@ class Runtime(Section, frozen=True, kw_only=True):
     metrics_http: Annotated[MetricsHttp, about("metrics and health endpoint")] = MetricsHttp()
     resource_limits: Annotated[ResourceLimits, about("budgets of the process")] = ResourceLimits()
     watchdog: Annotated[WatchdogLimits, about("limits of a strategy's call")] = WatchdogLimits()
+    journal: Annotated[JournalFiles, about("files of the journal")] = JournalFiles()
 
 
 class StopBudgets(Section, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ UNIT_STATE: Final = "daemon.unit"
 CYCLE_DURABLE: Final = "session.cycle_durable"
 LEDGER_ENTRY: Final = "ledger.entry"
 SELF_CHECK: Final = "session.self_check"
+SESSION_HEAD: Final = "session.head"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,21 @@ class SelfCheckFailed(msgspec.Struct, frozen=True, kw_only=True):
     file: str
 
 
+class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.head`: how far the journal was durable at wall time `at` (ns): its last line, the cycle before it, hash and content link.
+
+    `signed` is the line in the session's `heads.log`, the head with its signature: what is to be kept elsewhere, for `--head`.
+    """
+
+    log_id: str
+    line: int
+    sequence: int
+    line_hash: str
+    content: str
+    at: int
+    signed: str
+
+
 class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """`daemon.unit`: a named part of the daemon changed its state."""
 
@@ -107,6 +123,7 @@ Message = (
     | SessionState
     | SessionRecovered
     | SelfCheckFailed
+    | SessionHead
     | LedgerEntry
     | UnitState
     | Candle

@@ -194,6 +194,14 @@ class WarmUp(msgspec.Struct, frozen=True, array_like=True, tag="warm_up", gc=Fal
     digest: str
 
 
+class Frame(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False):
+    """On record in the place of `count` inputs, the first one at `instant`: `digest` is the SHA-256 of their canonical JSON array."""
+
+    instant: int
+    digest: str
+    count: int
+
+
 Input = OpenPrint | Candle | Quote | Book | Timer | Command | Gap | WarmUp | Funding
 
 

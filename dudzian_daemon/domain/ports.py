@@ -125,7 +125,16 @@ class Journal(Protocol):
         ...
 
     def append_checkpoint(self, state: bytes, reason: str) -> None:
-        """Seal the bytes of the whole state after the last appended cycle. No I/O."""
+        """Seal the bytes of the whole state after the last appended cycle; it opens a new segment if that is due. No I/O."""
+        ...
+
+    @property
+    def segment_full(self) -> bool:
+        """Whether the next checkpoint opens a new segment of the log."""
+        ...
+
+    def begin_segment(self) -> None:
+        """Go on in a new segment without a checkpoint: for a session that has none. No I/O."""
         ...
 
     def flush_quiet(self) -> None:

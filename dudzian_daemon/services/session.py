@@ -5,7 +5,7 @@ and releases them to the bus when, and only when, their lines are durable.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
@@ -89,6 +89,10 @@ class Session:
         self._observe_commit = observe_commit
         #: Looks at each cycle just after its step; on False the kill switch is put on before anything else is taken.
         self.inspect: Callable[[CycleRecord], bool] = lambda _record: True
+        #: What of the feed goes to the core, in its order.
+        self.let_through: Callable[[Tick | WindowEnd], Sequence[Tick | WindowEnd]] = lambda item: (item,)
+        #: Told after each commit, and with `last` after the last one: where a head is due, it is written.
+        self.keep_head: Callable[[bool], Awaitable[None]] = _no_head
         self._timings: deque[tuple[int, Timing]] = deque()
         self._appended = anyio.Event()
         self._released = anyio.Event()
@@ -172,6 +176,7 @@ class Session:
         await self._until_durable(self._driver.core.sequence)
         self._checkpoints.take_now("stop")
         await self._journal.close(ending.kind, {"reason": ending.reason, "sequence": self._driver.core.sequence})
+        await self.keep_head(True)
         self._publish_state("stopped", ending.reason)
         self._ended.set()
 
@@ -181,6 +186,7 @@ class Session:
         sequence = self._timings[-1][0] if self._timings else self.durable_sequence
         with suppress(StorageError):  # the fault that is being told already
             self._release(await self._journal.close(ending.kind, {"reason": ending.reason, "sequence": sequence}))
+            await self.keep_head(True)
         self._publish_state("stopped", ending.reason)
         self._ended.set()
 
@@ -191,10 +197,11 @@ class Session:
         if self._resumed:
             self._go_on()
         try:
-            async for item in self._feed.items():
-                await self._take(item)
-                if self._checkpoints.due:
-                    await self._checkpoints.take("due")
+            async for offered in self._feed.items():
+                for item in self.let_through(offered):
+                    await self._take(item)
+                if reason := self._checkpoints.due:
+                    await self._checkpoints.take(reason)
                     self._appended.set()
         finally:
             self._in_order.set()
@@ -280,6 +287,7 @@ class Session:
         if not all(sound for _, sound in inspected):
             arguments = {"on": "yes", "reason": "self_check"}
             self._step(partial(self._driver.command, f"self_check-{records[-1].sequence}", "kill_switch", arguments))
+        self._checkpoints.hash_state()
         return self._driver.core.sequence
 
     def _tell_faults(self, faults: Sequence[StrategyFault]) -> list[dict[str, str]]:
@@ -298,6 +306,7 @@ class Session:
             await self._appended.wait()
             self._appended = anyio.Event()
             self._release(await self._commit())
+            await self.keep_head(False)
 
     async def _commit(self) -> Sequence[Released]:
         """Commit, however often a full disk has to be asked; the core is frozen meanwhile."""
@@ -345,6 +354,10 @@ class Session:
         self._state = state
         message = events.SessionState(state=state, log_id=self._journal.log_id, instant=self._driver.last[0], detail=detail)
         self._bus.publish(events.SESSION_STATE, message)
+
+
+async def _no_head(_last: bool) -> None:
+    """For a journal that has none."""
 
 
 def publish_cycle(bus: Bus, cycle: Released, timing: Timing, log_id: str) -> None:

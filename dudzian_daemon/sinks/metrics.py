@@ -15,7 +15,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.metrics import MetricWrapperBase
 
 from dudzian_daemon import __version__
-from dudzian_daemon.domain.events import CYCLE_DURABLE, SESSION_STATE, UNIT_STATE, CycleDurable, SessionState, UnitState
+from dudzian_daemon.domain.events import (
+    CYCLE_DURABLE,
+    SESSION_HEAD,
+    SESSION_STATE,
+    UNIT_STATE,
+    CycleDurable,
+    SessionHead,
+    SessionState,
+    UnitState,
+)
 from dudzian_daemon.domain.market import SECOND_NS, Book, Candle, Input, OpenPrint, Quote
 from dudzian_daemon.domain.orders import Fill, OrderStatus
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange
@@ -26,7 +35,7 @@ from dudzian_daemon.kernel.subscription import QueuedSubscription
 from dudzian_daemon.trading.step import Core
 
 #: What the sink's queue must be subscribed to. The other topics repeat parts of `session.cycle_durable`.
-TOPICS: Final = (CYCLE_DURABLE, SESSION_STATE, UNIT_STATE)
+TOPICS: Final = (CYCLE_DURABLE, SESSION_STATE, SESSION_HEAD, UNIT_STATE)
 #: Wall time of a step; the operator's limit is the edge at 0.25.
 STEP_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -84,6 +93,7 @@ class Families:
         self.cycle_duration = plain(Histogram, "cycle_duration_seconds", "Wall time of the step behind a cycle.", buckets=STEP_BUCKETS)
         self.journal_commit = plain(Histogram, "journal_commit_seconds", "Wall time of a journal commit.", buckets=COMMIT_BUCKETS)
         self.journal_sequence = plain(Gauge, "journal_sequence", "Sequence of the newest durable cycle.")
+        self.journal_head_sequence = plain(Gauge, "journal_head_sequence", "Sequence of the newest signed head.")
         self.session_instant = plain(Gauge, "session_instant_seconds", "Event time of the newest durable cycle, seconds since 1970 UTC.")
         self.instrument_instant = labelled(Gauge, "instrument_instant_seconds", "Event time of an instrument's newest price.", "instrument")
         self.last_input_age = plain(Gauge, "last_input_age_seconds", "Process time since the newest durable cycle came (or since start).")
@@ -180,6 +190,8 @@ class MetricsSink:
             self._cycle(message)
         elif isinstance(message, SessionState):
             self._enter_state(self.families.session_state, message.state)
+        elif isinstance(message, SessionHead):
+            self.families.journal_head_sequence.set(message.sequence)
         elif isinstance(message, UnitState):
             self._enter_state(self.families.unit_state, message.state, message.name)
             self._count_up_to(self.families.unit_restarts.at(message.name), message.restarts)

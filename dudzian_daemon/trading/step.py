@@ -112,6 +112,11 @@ class Core:
             Funding: self._take_funding,
         }
 
+    @property
+    def recorded(self) -> bool:
+        """Whether every input so far is on record: none waits for the next cycle."""
+        return not self._inputs
+
     def export(self) -> CoreState:
         """Everything that what comes may depend on. Raises `TypeError` where a plugin's `State` is no data."""
         return CoreState(

@@ -42,6 +42,8 @@ def loaded(*arguments: object) -> tuple[int, set[str]]:
         ("cycles", "--help"),
         ("replay", "--help"),
         ("evidence", "--help"),
+        ("session", "--help"),
+        ("journal", "--help"),
     ],
     ids=" ".join,
 )

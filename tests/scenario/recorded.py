@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +30,7 @@ from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.testing.clock import ManualClock
 from dudzian_daemon.trading.driver import Driver
-from dudzian_daemon.trading.state import decode_state, encode_state
+from dudzian_daemon.trading.state import decode_state, encode_state, state_hash
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import end_window, read_window, window_ticks
 from tests.scenario.live_like import KEY, facts_of
@@ -47,11 +47,14 @@ def play(
     *,
     ticks: int | None = None,
     checkpoints: Collection[int] = (),
+    hashes: Collection[int] = (),
     restarts: Mapping[int, Prepared] = MappingProxyType({}),
+    before: Callable[[Tick], Iterable[Tick]] = lambda _tick: (),
 ) -> Path:
     """A session over the prepared window; its folder. It is left open after `ticks` ticks.
 
-    Checkpoints come after the ticks named, and so do restarts, from where on something else may be prepared.
+    Checkpoints and hashes of the state come after the ticks named, and so do restarts, from where on something else may be prepared.
+    `before` gives ticks that come before each.
     """
     clock = ManualClock(wall_ns=0)
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, KEY, clock=clock)
@@ -61,12 +64,17 @@ def play(
     with start_blocking_portal() as portal, exact_money():
         recorder, driver = JournalRecorder(journal, portal, clock), Driver(Core(prepared.spec))
         for number, tick in enumerate(_ticks(prepared, driver.core)):
+            for other in before(tick):
+                _record(recorder, driver.advance(other))
             recorder.store_rows(tick)
             _record(recorder, driver.advance(tick))
             for name, arguments in (commands or {}).get(number, ()):
                 _record(recorder, driver.command(f"{name}-{number}", name, arguments))
             if number in checkpoints:
                 journal.append_checkpoint(encode_state(driver.export()), "test")
+            if number in hashes and driver.core.recorded:
+                state = state_hash(encode_state(driver.export()))
+                journal.append_entry("state", {"sequence": driver.core.sequence, "hash": state}, {})
             if number in restarts:
                 driver = _restarted(journal, driver, restarts[number])
             if number == ticks:

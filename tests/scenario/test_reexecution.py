@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.app.backtest import run as backtest
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.reexecution.difference import CycleDifference
@@ -81,8 +82,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
     """Member `d` of all its cycles."""
-    (path,) = folder.glob("*.jsonl")
-    return cycles([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+    return cycles([json.loads(line) for path in segments(folder) for line in path.read_text(encoding="utf-8").splitlines()])
 
 
 def require_equal(report: ReplayReport, count: int) -> None:

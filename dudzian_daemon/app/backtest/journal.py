@@ -49,6 +49,8 @@ class JournalRecorder:
         now = self._clock.monotonic_ns()
         self._journal.append(record, wall={"started_ns": self._clock.wall_ns(), "duration_ns": now - self._before})
         self._before = now
+        if self._journal.segment_full:  # without a checkpoint: nobody resumes a backtest
+            self._journal.begin_segment()
         if self._journal.pending >= _LINES_TOGETHER:
             self._portal.call(self._journal.commit)
 

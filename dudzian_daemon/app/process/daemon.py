@@ -236,7 +236,7 @@ class Daemon:
         if not options.fresh:
             return recover(prepared, session, self._key, facts_of(prepared), accept_change=options.accept_change)
         try:
-            close_session(session, self._key)
+            close_session(session, self._key, self._clock)
         except (IntegrityError, ConfigError, IndexError) as error:
             sys.stderr.write(f"dudzian: session {session.log_id} stays as it is, it cannot be closed: {error}\n")
         return None

@@ -20,9 +20,12 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent
+from dudzian_daemon.adapters.head_file import FILE_NAME
+from dudzian_daemon.adapters.heads import encode_head, read_heads
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, OBJECTS_FOLDER
 from dudzian_daemon.adapters.journal_reader import entry_of
 from dudzian_daemon.adapters.log_report import Integrity, LogReport
+from dudzian_daemon.adapters.tape import TAPE_FOLDER
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.app.recorded_run import run_entry
 from dudzian_daemon.app.reexecution.recorded_log import RecordedLog
@@ -34,7 +37,7 @@ _README: Final = """# Evidence of session {log_id}
 
 | file | holds |
 |---|---|
-| `data/journal/` | the signed journal, and the objects its lines name: warm-up rows, plugin sources |
+| `data/journal/` | the signed journal with its heads, and what its lines name: warm-up rows, plugin sources, frames of inputs |
 | `config-N.json` | the trading configuration of run N, as the journal has it |
 | `report.json`, `report.txt` | what the session did, told from its records |
 | `seals.json` | what the verifier said where this was packed |
@@ -108,6 +111,10 @@ def pack(log: RecordedLog, terms: Terms, target: Path) -> EvidenceManifest:
     with _archive(target) as tar:
         for name, text in texts.items():
             manifest.files.append(_add(tar, root, name, io.BytesIO(text), len(text)))
+        heads = _heads(log, summary.lines)
+        if heads:
+            name = (JOURNAL_FOLDER / manifest.artifact / summary.log_id / FILE_NAME).as_posix()
+            manifest.files.append(_add(tar, root, name, io.BytesIO(heads), len(heads)))
         for name, path in _session_files(log, manifest.artifact, summary.log_id):
             with os_errors(path):
                 file, size = path.open("rb"), lengths.get(path, path.stat().st_size)
@@ -153,15 +160,25 @@ def _described(log: RecordedLog, seals: LogReport, summary: SessionSummary) -> t
     }
 
 
+def _heads(log: RecordedLog, lines: int) -> bytes:
+    """The session's heads up to the last line that is packed: later ones, of a daemon that writes on, would seem to miss the rest."""
+    path = log.folder / FILE_NAME
+    found = read_heads(path) if log.source.log_id is not None and path.is_file() and path.stat().st_size else []
+    return b"".join(encode_head(signed) for signed in found if signed.head.line <= lines)
+
+
 def _session_files(log: RecordedLog, artifact: str, log_id: str) -> Iterator[tuple[str, Path]]:
     """Name in the archive and place of the journal's files, of its objects, and of whatever else was written beside them for readers."""
     folder = (JOURNAL_FOLDER / artifact / log_id).as_posix()
     named = {path: f"{folder}/{path.name}" for path in log.source.files}
     if log.source.log_id is not None:
-        named |= {path: f"{folder}/{path.name}" for path in log.folder.iterdir() if path.is_file() and not path.name.startswith(".")}
+        beside = (path for path in log.folder.iterdir() if path.is_file() and not path.name.startswith(".") and path.name != FILE_NAME)
+        named |= {path: f"{folder}/{path.name}" for path in beside}
     if log.source.objects is not None:
         kept = (path for path in log.source.objects.iterdir() if not path.name.startswith("."))
         named |= {path: f"{folder}/{OBJECTS_FOLDER}/{path.name}" for path in kept}
+    if log.source.log_id is not None and (tape := log.folder / TAPE_FOLDER).is_dir():
+        named |= {path: f"{folder}/{TAPE_FOLDER}/{path.name}" for path in tape.iterdir() if not path.name.startswith(".")}
     for path, name in sorted(named.items()):
         if path.is_symlink() or not path.is_file():
             msg = f"expected a regular file at {path}, found something else; nothing was packed"

@@ -36,7 +36,7 @@ class RunReport(msgspec.Struct, kw_only=True):
 
 
 class ReplayReport(msgspec.Struct, kw_only=True):
-    """Schema `dudzian.replay/1`. `checkpoints` of the log hold the very state that was reached.
+    """Schema `dudzian.replay/1`. `checkpoints` of the log hold the very state that was reached, `states` its hash.
 
     `market_seconds` passed in the session, `seconds` of this machine while it was executed again.
     """
@@ -54,6 +54,7 @@ class ReplayReport(msgspec.Struct, kw_only=True):
     cycles: int = 0
     compared: int = 0
     checkpoints: int = 0
+    states: int = 0
     content_chain: str = ORIGIN
     books: str = ORIGIN
     market_seconds: float = 0.0

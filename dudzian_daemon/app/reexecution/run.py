@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.journal_reader import Entry
-from dudzian_daemon.adapters.journal_recovery import identity_of
+from dudzian_daemon.adapters.journal_recovery import identity_of, state_entry
 from dudzian_daemon.adapters.log_report import Integrity, LogReport
+from dudzian_daemon.adapters.tape import with_inputs
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.app.preparation import package_digest
 from dudzian_daemon.app.recorded_run import run_entry
@@ -24,6 +25,7 @@ from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Input
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.trading.content import ContentChain
 from dudzian_daemon.trading.spec import SessionSpec
+from dudzian_daemon.trading.state import state_hash
 
 
 class _Recorded(msgspec.Struct, frozen=True):
@@ -155,6 +157,8 @@ class _Comparison:
     def _first_difference(self, entry: Entry) -> CycleDifference | None:
         if entry.kind == "checkpoint":
             return self._compare_state(entry)
+        if entry.kind == "state":
+            return self._compare_hash(entry)
         parts = _cycles(entry)
         if parts and self._entered is not None and self._run is not None:
             self._run.verdict, self._run.reason = ReplayVerdict.NOT_RE_EXECUTED, "its rules are new, and no checkpoint opens it"
@@ -190,9 +194,21 @@ class _Comparison:
         self._run.verdict = ReplayVerdict.DIFFERS
         return state_difference(checkpoint.sequence, state.core.instant, entry.seal.line, recorded, reached, path)
 
+    def _compare_hash(self, entry: Entry) -> CycleDifference | None:
+        """Between two checkpoints the state has to be the one whose hash is on record."""
+        if self._executor is None or self._run is None or self._entered is not None:
+            return None
+        recorded, reached = state_entry(entry), state_hash(self._executor.state(()))
+        if reached == recorded.hash:
+            self._report.states += 1
+            return None
+        self._run.verdict = ReplayVerdict.DIFFERS
+        value = DifferingValue(path="state", recorded=recorded.hash, replayed=reached)
+        return CycleDifference(sequence=recorded.sequence, instant=self._instant, line=entry.seal.line, values=(value,), more=0)
+
     def _compare(self, part: bytes, line: int) -> CycleDifference | None:
         """Make the cycle of its inputs and compare its bytes, books hash included."""
-        recorded, run = _recorded(part, line), self._run
+        recorded, run = _recorded(with_inputs(part, self._log.folder), line), self._run
         if run is None:
             msg = f"session {self._report.log_id} line {line}: expected a `run` entry before the first cycle"
             raise IntegrityError(msg)

@@ -114,6 +114,7 @@ def _lines(report: ReplayReport) -> Iterator[str]:
         yield f"run {number:<10}{_run_text(run)}"
     pace = f"{report.market_seconds / 86_400:.1f} days in {report.seconds:.2f} s: {report.times_real_time:,.0f} times real time"
     states = f" and {report.checkpoints} checkpoint(s)" if report.checkpoints else ""
+    states += f" and {report.states} state hash(es)" if report.states else ""
     yield f"re-executed   {report.compared} of {report.cycles} cycles{states}, {pace}"
     if report.difference is not None:
         yield from _difference_lines(report.difference)

@@ -11,10 +11,10 @@ import anyio
 import msgspec
 import pytest
 
-from dudzian_daemon.adapters.checkpoints import CYCLES, Checkpoints
+from dudzian_daemon.adapters.checkpoints import CYCLES, HASHED_CYCLES, Checkpoints
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import LineSealer, encode, split
-from dudzian_daemon.adapters.journal_reader import Session, sessions
+from dudzian_daemon.adapters.journal_reader import Session, entries, sessions
 from dudzian_daemon.adapters.journal_recovery import SessionLog
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.log_report import LogReport
@@ -22,7 +22,7 @@ from dudzian_daemon.adapters.log_sources import Source
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.testing.clock import ManualClock
-from dudzian_daemon.trading.state import encode_state
+from dudzian_daemon.trading.state import encode_state, state_hash
 from tests.unit.adapters.journal_samples import KEY
 from tests.unit.trading.desk import BTC, Desk, Scripted, Seen, desk, enter, flat_hours, hour
 
@@ -150,12 +150,31 @@ def test_one_is_due_after_a_while_of_steps_or_many_cycles(tmp_path: Path) -> Non
     for stepped_ns in (299_000_000, 1_000_000):
         taking.stepped(stepped_ns)
         due.append(taking.due)
-    assert due == [False, False, True]
+    assert due == ["", "", "due"]
     assert anyio.run(taking.take, "due")
     due = [taking.due]
     played.core.sequence += CYCLES
-    assert [*due, taking.due] == [False, True]
+    assert [*due, taking.due] == ["", "due"]
     journal.abandon()
+
+
+def test_the_hash_of_the_state_goes_on_record_once_in_a_thousand_cycles(tmp_path: Path) -> None:
+    played = desk()
+    journal = SessionJournal.create(tmp_path, "demo", KEY, clock=ManualClock())
+    taking = Checkpoints(played.driver, journal)
+    hashes = []
+    for candle in flat_hours(6):
+        played.feed([candle])
+        before = journal.pending
+        taking.hash_state()
+        if journal.pending > before:
+            hashes.append((played.core.sequence, state_hash(encode_state(played.driver.export()))))
+        played.core.sequence += HASHED_CYCLES // 2 - 1 if played.core.sequence < 2 * HASHED_CYCLES else 0
+    journal.commit_now()
+    journal.abandon()
+    recorded = [msgspec.json.decode(entry.d) for entry in entries(journal.path) if entry.kind == "state"]
+    assert [(each["sequence"], each["hash"]) for each in recorded] == hashes
+    assert [sequence // HASHED_CYCLES for sequence, _ in hashes] == [1, 2]
 
 
 def test_nothing_is_sealed_where_the_core_was_stepped_meanwhile(tmp_path: Path) -> None:

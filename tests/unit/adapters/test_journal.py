@@ -8,27 +8,33 @@ import os
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 import pytest
 
-from dudzian_daemon.adapters import chained_log
+from dudzian_daemon.adapters import chained_log, files
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.journal import SessionJournal, private_folder
-from dudzian_daemon.adapters.journal_format import QUIET_GROUP
-from dudzian_daemon.adapters.journal_reader import entries, read_object
+from dudzian_daemon.adapters.journal_format import QUIET_GROUP, segments
+from dudzian_daemon.adapters.journal_reader import entries, latest_cycles, read_object
 from dudzian_daemon.adapters.log_sources import Source, find_logs
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, StorageError, StorageFull
+from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Quote
 from dudzian_daemon.domain.ports import Journal
+from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.testing.clock import ManualClock
-from tests.unit.adapters.journal_samples import KEY, OTHER_KEY, fill_cycle, quiet_cycle, small_session, write_session
+from dudzian_daemon.trading.content import INLINE_INPUTS, ContentChain
+from tests.unit.adapters.journal_samples import BTC, HOUR, KEY, OTHER_KEY, fill_cycle, quiet_cycle, small_session, write_session
 
 TERMS = Terms(key=lambda _: KEY)
 FAULTY_CHILD = """
 import sys
+from functools import partial
 from pathlib import Path
 import anyio
 from dudzian_daemon.adapters.journal import SessionJournal
@@ -123,6 +129,95 @@ async def test_nothing_is_released_before_its_sync(journal: SessionJournal, monk
     released = await journal.commit()
     assert seen == ["journal.write", "journal.fsync", "journal.release"]
     assert len(released) == 1
+
+
+def crowded_cycle(sequence: int) -> CycleRecord:
+    """More inputs than a line takes."""
+    quotes = tuple(Quote(sequence * HOUR + number, BTC, 100.0, 101.0, 1.0, 1.0) for number in range(INLINE_INPUTS + 1))
+    return msgspec.structs.replace(fill_cycle(sequence), inputs=quotes)
+
+
+async def test_a_frame_of_the_tape_is_durable_before_the_line_that_names_it(
+    journal: SessionJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    for module in (chained_log, files):
+        monkeypatch.setattr(module, "fault_point", seen.append)
+    journal.append(fill_cycle(1), wall={})
+    journal.append(crowded_cycle(2), wall={})
+    assert seen == []
+    await journal.commit()
+    tape = ["tape.write", "tape.fsync", "tape.rename", "tape.renamed"]
+    assert seen == [*tape, "journal.write", "journal.fsync", "journal.release"]
+    last = (await anyio.to_thread.run_sync(latest_cycles, journal.folder, 1))[0]
+    assert last.record.inputs == crowded_cycle(2).inputs
+    (frame,) = await anyio.to_thread.run_sync(lambda: list((journal.folder / "tape").iterdir()))
+    modes = await anyio.to_thread.run_sync(lambda: [stat.S_IMODE(path.stat().st_mode) for path in (frame, frame.parent)])
+    assert modes == [0o600, 0o700]
+
+
+@pytest.mark.parametrize("point", ["tape.write", "tape.fsync", "tape.rename", "tape.renamed"])
+async def test_a_disk_that_refuses_a_frame_refuses_its_line(journal: SessionJournal, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    def refuse(name: str, number: int = errno.ENOSPC) -> None:
+        if name == point:
+            raise OSError(number, os.strerror(number))
+
+    journal.append(crowded_cycle(1), wall={})
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "fault_point", refuse)
+        with pytest.raises(StorageFull):
+            await journal.commit()
+    assert journal.pending == 1
+    assert [each.record.sequence for each in await journal.commit()] == [1]
+    journal.append(crowded_cycle(2), wall={})
+    monkeypatch.setattr(files, "fault_point", partial(refuse, number=errno.EIO))
+    for _ in range(2):
+        with pytest.raises(StorageError, match="what its next line names cannot be written"):
+            await journal.commit()
+    assert await anyio.to_thread.run_sync(verdict, journal.path) == ("intact", "open", 1)
+
+
+async def test_a_segment_begins_with_the_checkpoint_that_finds_it_full(tmp_path: Path) -> None:
+    clock = ManualClock()
+    journal = await anyio.to_thread.run_sync(lambda: SessionJournal.create(tmp_path, "demo", KEY, clock=clock, segment_lines=4))
+    for sequence in range(1, 4):
+        journal.append(fill_cycle(sequence), wall={})
+    full = [journal.segment_full]
+    journal.append(quiet_cycle(4), wall={})  # what waits belongs into the old one
+    journal.append_checkpoint(b"{}", "segment")
+    full.append(journal.segment_full)
+    journal.append(fill_cycle(5), wall={})
+    assert [each.line for each in await journal.commit()] == [2, 3, 4, 5, 7]
+    clock.jump_wall(DAY_NS / SECOND_NS)
+    assert [*full, journal.segment_full] == [True, False, True]
+    journal.append_checkpoint(b"{}", "due")
+    await journal.close("stopped", {})
+    found = await anyio.to_thread.run_sync(segments, journal.folder)
+    assert [path.name for path in found] == [f"2024-01-0{day}-00000{number}.jsonl" for number, day in ((1, 1), (2, 1), (3, 2))]
+    kinds = await anyio.to_thread.run_sync(lambda: [[entry.kind for entry in entries(path)] for path in found])
+    assert kinds == [["genesis", "cycle", "cycle", "cycle", "cycle"], ["checkpoint", "cycle"], ["checkpoint", "stopped"]]
+    assert await anyio.to_thread.run_sync(lambda: {stat.S_IMODE(path.stat().st_mode) for path in found}) == {0o600}
+    resumed = await anyio.to_thread.run_sync(
+        lambda: SessionJournal.resume(found[-1], KEY, ContentChain(sequence=5), clock=clock, segment_lines=4)
+    )
+    full = [resumed.segment_full]
+    clock.jump_wall(DAY_NS / SECOND_NS)
+    assert [*full, resumed.segment_full] == [False, True]
+    resumed.begin_segment()
+    resumed.append_entry("run", {}, {})
+    await resumed.close("closed", {})
+    assert resumed.path.name == "2024-01-03-000004.jsonl"
+
+
+async def test_a_file_in_the_place_of_the_next_segment_is_never_written_over(tmp_path: Path) -> None:
+    journal = await anyio.to_thread.run_sync(lambda: SessionJournal.create(tmp_path, "demo", KEY, clock=ManualClock(), segment_lines=1))
+    precious = journal.folder / "2024-01-01-000002.jsonl"
+    await anyio.to_thread.run_sync(precious.write_bytes, b"precious")
+    journal.begin_segment()
+    journal.append(fill_cycle(1), wall={})
+    with pytest.raises(StorageError, match="where it goes on, found a file"):
+        await journal.commit()
+    assert await anyio.to_thread.run_sync(precious.read_bytes) == b"precious"
 
 
 async def test_commits_do_not_overlap_and_each_takes_all_that_waits(journal: SessionJournal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,13 @@ class MemoryJournal:
         self.flush_quiet()
         self._line(())
 
+    @property
+    def segment_full(self) -> bool:
+        return False
+
+    def begin_segment(self) -> None:
+        raise NotImplementedError
+
     def flush_quiet(self) -> None:
         if self._quiet:
             group, self._quiet = tuple(self._quiet), []

@@ -1,0 +1,101 @@
+"""Packs old segments of journals in place: `<segment>.jsonl` becomes `<segment>.jsonl.gz`, which is read, verified and replayed as before.
+
+A segment is packed when nothing will be written into it any more. The plain file goes only after the packed one was read back.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import date, timedelta
+from hashlib import file_digest, sha256
+from pathlib import Path
+from shutil import copyfileobj
+from typing import BinaryIO, Final
+
+import msgspec
+
+from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sha256_file, sync_folder
+from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, SEGMENT
+from dudzian_daemon.adapters.journal_reader import Session, read_tail, sessions
+from dudzian_daemon.domain.errors import IntegrityError
+from dudzian_daemon.kernel.faults import fault_point
+
+_LEVEL: Final = 6
+
+
+class Packed(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that was packed, or would be (`packed_bytes` None): its file before, and the sizes in bytes."""
+
+    log_id: str
+    segment: str
+    bytes: int
+    packed_bytes: int | None
+
+
+def archive(root: Path, today: date, older_than_days: int, *, dry_run: bool = False) -> Iterator[Packed]:
+    """Pack the segments of all sessions below the data folder `root` that were begun more than so many days before `today` (UTC)."""
+    places = root / JOURNAL_FOLDER
+    for artifact in sorted(path.name for path in places.iterdir() if path.is_dir()) if places.is_dir() else ():
+        for session in reversed(sessions(root, artifact)):
+            yield from archive_segments(session, today - timedelta(days=older_than_days), dry_run=dry_run)
+
+
+def archive_segments(session: Session, before: date, *, dry_run: bool = False) -> Iterator[Packed]:
+    """Pack the session's segments that were begun before a day (UTC); the last one only if the session is closed.
+
+    Raises `IntegrityError` for one that does not end with a whole line, or is not read back as it was.
+    """
+    files = session.segments if session.state != "unreadable" else []
+    for path in files if session.state == "closed" else files[:-1]:
+        if path.suffix == ".gz" or date.fromisoformat(path.name[:10]) >= before or not SEGMENT.fullmatch(path.name):
+            continue
+        size = path.stat().st_size
+        packed = None if dry_run else pack(path)
+        yield Packed(log_id=session.log_id, segment=path.name, bytes=size, packed_bytes=None if packed is None else packed.stat().st_size)
+
+
+def pack(path: Path) -> Path:
+    """The packed file in the place of `path`, durably; equal files give equal bytes. After a crash there is the one, or both."""
+    target = path.with_name(f"{path.name}.gz")
+    for each in (path, target):
+        require_regular_or_absent(each)
+    if (torn := read_tail(path).torn) > 0:
+        msg = f"log {path}: expected whole lines, found {torn} bytes after the last one; it is not packed"
+        raise IntegrityError(msg)
+    with os_errors(target):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _copy(path, file)
+                fault_point("archive.fsync")
+                os.fsync(file.fileno())
+            _require_equal(path, temporary)
+            temporary.chmod(PRIVATE_FILE)
+            fault_point("archive.rename")
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+        fault_point("archive.unlink")
+        path.unlink()
+        sync_folder(path.parent)
+    return target
+
+
+def _copy(path: Path, file: BinaryIO) -> None:
+    fault_point("archive.write")
+    with path.open("rb") as plain, gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as packed:
+        copyfileobj(plain, packed)
+
+
+def _require_equal(path: Path, packed: Path) -> None:
+    with gzip.open(packed, "rb") as file:
+        unpacked = file_digest(file, sha256).hexdigest()
+    if unpacked != sha256_file(path):
+        msg = f"log {path}: expected it packed as it is, found other bytes when it was read back; the plain file stays"
+        raise IntegrityError(msg)
