@@ -83,7 +83,7 @@ def test_the_prices_make_the_kind(given: dict[str, Any], kind: str) -> None:
 
 
 def test_two_prices_of_which_one_ends_the_other_and_a_time_at_which_both_end() -> None:
-    prices = {"limit_price": "2", "stop_price": "1", "stop_limit_price": "0.9"}
+    prices: dict[str, Any] = {"limit_price": "2", "stop_price": "1", "stop_limit_price": "0.9"}
     found = order_arguments("binance:BTC/USDT", "sell", "1", oco=True, expires="2024-01-01T01:00+01:00", **prices)
     told = {"link": "oco", "time_in_force": "gtd", "expires_at": "1704067200000000000"}
     assert found == {"instrument": "binance:BTC/USDT", "side": "sell", "quantity": "1"} | prices | told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_a_bracket_is_an_entry_and_its_exits() -> None:
 
 def test_an_oco_is_a_limit_order_and_a_stop_with_one_life() -> None:
     given = {"side": "sell", "link": "oco", "limit_price": "110", "stop_price": "90", "time_in_force": "gtd", "expires_at": "7"}
-    life = {"time_in_force": TimeInForce.GTD, "expires_at": 7}
+    life: dict[str, Any] = {"time_in_force": TimeInForce.GTD, "expires_at": 7}
     limit = OrderTerms(kind=OrderKind.LIMIT, limit_price=Decimal(110), **life)
     assert read_form(given).terms == (limit, OrderTerms(kind=OrderKind.STOP, stop_price=Decimal(90), **life))
     stop = OrderTerms(kind=OrderKind.STOP_LIMIT, stop_price=Decimal(90), limit_price=Decimal(89), **life)
