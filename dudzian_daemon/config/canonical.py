@@ -102,6 +102,11 @@ def from_canonical(data: bytes) -> CoreConfig:
     return msgspec.json.decode(data, type=CoreConfig)
 
 
+def plainly_spelled(config: CoreConfig) -> CoreConfig:
+    """The same configuration with its numbers spelled as in `canonical`: `0.1` for `0.10`, entries in their order."""
+    return from_canonical(msgspec.json.encode(_plain(config, {})))
+
+
 def _only(entries: Mapping[str, Entry], names: Collection[str]) -> dict[str, Entry]:
     return {name: entry for name, entry in entries.items() if name in names}
 
