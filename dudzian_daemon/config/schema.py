@@ -45,7 +45,7 @@ from dudzian_daemon.config.fields import (
     Version,
     about,
 )
-from dudzian_daemon.config.universe import Credential, InstrumentEntry
+from dudzian_daemon.config.universe import Credential, Funding, InstrumentEntry
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, FundingTerms, Instrument
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -565,7 +565,7 @@ class CoreConfig(Section, frozen=True, kw_only=True):
             lot_size=rules.lot_size,
             min_quantity=rules.min_quantity,
             min_notional=rules.min_notional,
-            funding=None if rules.funding is None else FundingTerms(rules.funding.interval_hours * HOUR_NS, rules.funding.rate),
+            funding=None if rules.funding is None else _funding_terms(rules.funding),
         )
 
     def universe(self, environment: str | None = None) -> tuple[Instrument, ...]:
@@ -573,3 +573,8 @@ class CoreConfig(Section, frozen=True, kw_only=True):
         chosen = self.environment(environment)
         wanted = chosen.instrument_universe or tuple(key for key, entry in self.instruments.items() if chosen.exchange in entry.venues)
         return tuple(self.instrument(symbol, chosen.exchange) for symbol in wanted)
+
+
+def _funding_terms(funding: Funding) -> FundingTerms:
+    rates = tuple((midnight_ns(each.valid_from) + each.hour * HOUR_NS, each.rate) for each in funding.rates)
+    return FundingTerms(funding.interval_hours * HOUR_NS, funding.rate, rates)
