@@ -46,6 +46,7 @@ NOT_TRADING: Final[Mapping[str, frozenset[str]]] = {
     "PaperTrading": frozenset({"ledger_directory", "ledger_retention_days", "ledger_fsync"}),
     "PaperOverride": frozenset({"ledger_directory", "ledger_retention_days", "ledger_fsync"}),
     "PresetEntry": frozenset({"description"}),
+    "FeeEntry": frozenset({"source"}),
     "Replay": frozenset({"speed"}),
     "Strategy": frozenset({"description"}),
     "RiskProfile": frozenset({"description", "data_quality"}),

@@ -131,6 +131,7 @@ class FeeEntry(Section, frozen=True, kw_only=True):
     valid_from: Annotated[date, about("first day, UTC")]
     maker: Annotated[FeeRate, about("fee of a resting order, share of its value; below 0: rebate")]
     taker: Annotated[FeeRate, about("fee of an order that takes, as a share of its value")]
+    source: Annotated[Text, about("where the rates are from, and when they were read")] = ""
 
 
 class PresetEntry(Section, frozen=True, kw_only=True):
