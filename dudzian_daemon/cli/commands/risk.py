@@ -21,6 +21,8 @@ EXAMPLES = """Examples:
 
   dudzian risk what-if BTC/USDT buy 0.5
 
+  dudzian risk sanity --environment paper_binance --profile balanced
+
   dudzian risk kill-switch on
 
   dudzian risk release-drawdown --profile balanced --operator jan --reason "reviewed, see ticket 12"
@@ -148,6 +150,28 @@ def state_unknown(
     refused = [change.rule for change in record.risk if change.change == "release_refused"]
     emit_text(f"state unknown {f'not lifted: {refused[0]}' if refused else state}, cycle {record.sequence}")
     raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def sanity(
+    profile: Annotated[str | None, typer.Option(help="Risk profile; default: the environment's.")] = None,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Environment; default: the configuration's.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Judge reference orders whose right answer is known: a tight stop, a wide one, a size too large. Exit 1 if the gate errs."""
+    from dudzian_daemon.app.risk_sanity import risk_sanity
+    from dudzian_daemon.config.load import load
+
+    known = load(config, env=os.environ).config
+    chosen = known.environment_id(environment)
+    found = risk_sanity(known, chosen, profile or known.environment(chosen).risk_profile)
+    if as_json:
+        emit_json(found)
+    else:
+        told = [f"  {'ok ' if each.ok else 'BAD'} {each.name:<15} expected {each.expected}; found {each.found}" for each in found.checks]
+        emit_text("\n".join([f"{found.risk_status:<5} profile {found.profile}, largest quantity {found.max_quantity}", *told]))
+    raise typer.Exit(0 if found.risk_status == "ok" else 1)
 
 
 def _require_switch(name: str, state: str) -> None:
