@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore
 from dudzian_daemon.config.schema import CoreConfig, Environment
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
-from dudzian_daemon.domain.market import Series
+from dudzian_daemon.domain.market import Funding, Instrument, Series
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
 
@@ -20,17 +20,27 @@ def replay_windows(config: CoreConfig, environment: str, core: Core, store: Deri
     def pair(symbol: str) -> str:
         return config.instrument(symbol, chosen.exchange).symbol
 
+    funding = funding_rates(core.spec.instruments)
     windows = [
-        Window(window.start_ns, window.end_ns, _of(needs, {pair(symbol) for symbol in window.instruments}, window.granularity))
+        Window(window.start_ns, window.end_ns, _of(needs, {pair(symbol) for symbol in window.instruments}, window.granularity), funding)
         for window in chosen.replay.windows
     ]
     if not windows:
-        return [_everything(needs, store, environment)]
+        return [_everything(needs, store, environment, funding)]
     played = [window for window in windows if window.series]
     if not played:
         msg = f"no replay window of environment {environment!r} has candles that its schedules take: {', '.join(_names(needs))}"
         raise ConfigError(msg)
     return played
+
+
+def funding_rates(instruments: Mapping[str, Instrument]) -> tuple[Funding, ...]:
+    """The recorded rates of the perpetuals among `instruments`, in order of time; those of a derived venue are its source's."""
+    rates = []
+    for key, instrument in instruments.items():
+        if instrument.funding is not None:
+            rates += [Funding(instant, key, float(rate)) for instant, rate in instrument.funding.rates]
+    return tuple(sorted(rates, key=lambda each: (each.instant, each.instrument)))
 
 
 def require_sound(windows: Iterable[Window], store: DerivedVenueStore) -> None:
@@ -81,14 +91,14 @@ def _of(needs: dict[Series, int], pairs: set[str], granularity: str | None) -> d
     }
 
 
-def _everything(needs: dict[Series, int], store: DerivedVenueStore, environment: str) -> Window:
+def _everything(needs: dict[Series, int], store: DerivedVenueStore, environment: str, funding: tuple[Funding, ...]) -> Window:
     ranges = [found for series in needs for found in store.ranges(series)]
     if not ranges:
         names = ", ".join(_names(needs))
         remedy = f"dudzian seed-paper-cache --environment {environment} --days 180"
         msg = f"environment {environment!r} has no candles of {names}; make some with: {remedy}"
         raise ConfigError(msg)
-    return Window(min(found.start for found in ranges), max(found.end for found in ranges), needs)
+    return Window(min(found.start for found in ranges), max(found.end for found in ranges), needs, funding)
 
 
 def _names(needs: Iterable[Series]) -> list[str]:

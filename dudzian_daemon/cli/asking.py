@@ -68,31 +68,6 @@ def traded(instrument: str, config: Path | None, data_dir: Path | None) -> str:
     return known.instrument(instrument, known.environment(None if status is None else status.environment).exchange).key
 
 
-def order_arguments(
-    instrument: str,
-    side: str,
-    quantity: str,
-    *,
-    time_in_force: str = "gtc",
-    post_only: bool = False,
-    reduce_only: bool = False,
-    **given: str | None,
-) -> dict[str, str]:
-    """The arguments of an `order_place`: what was given, and the kind of order that the prices make it."""
-    named = {name: text for name, text in given.items() if text is not None}
-    kinds = {(False, False): "market", (True, False): "limit", (False, True): "stop", (True, True): "stop_limit"}
-    flags = {"post_only": post_only, "reduce_only": reduce_only}
-    return {
-        "instrument": instrument,
-        "side": side,
-        "quantity": quantity,
-        "kind": kinds["limit_price" in named, "stop_price" in named],
-        "time_in_force": time_in_force,
-        **named,
-        **{name: "yes" for name, wanted in flags.items() if wanted},
-    }
-
-
 async def _answered(folder: Path, command_id: str, seconds: float) -> Reply | None:
     import anyio
     from anyio.to_thread import run_sync

@@ -46,6 +46,7 @@ NOT_TRADING: Final[Mapping[str, frozenset[str]]] = {
     "PaperTrading": frozenset({"ledger_directory", "ledger_retention_days", "ledger_fsync"}),
     "PaperOverride": frozenset({"ledger_directory", "ledger_retention_days", "ledger_fsync"}),
     "PresetEntry": frozenset({"description"}),
+    "FeeEntry": frozenset({"source"}),
     "Replay": frozenset({"speed"}),
     "Strategy": frozenset({"description"}),
     "RiskProfile": frozenset({"description", "data_quality"}),
@@ -100,6 +101,11 @@ def canonical_full(config: CoreConfig) -> bytes:
 def from_canonical(data: bytes) -> CoreConfig:
     """The configuration in `data`, with defaults for what `canonical` leaves out. Raises `msgspec.ValidationError`."""
     return msgspec.json.decode(data, type=CoreConfig)
+
+
+def plainly_spelled(config: CoreConfig) -> CoreConfig:
+    """The same configuration with its numbers spelled as in `canonical`: `0.1` for `0.10`, entries in their order."""
+    return from_canonical(msgspec.json.encode(_plain(config, {})))
 
 
 def _only(entries: Mapping[str, Entry], names: Collection[str]) -> dict[str, Entry]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dudzian_daemon.config.canonical import plainly_spelled
 from dudzian_daemon.config.check import ConfigErrors, check
 from dudzian_daemon.config.files import ConfigFile, Reader
 from dudzian_daemon.config.overlay import overlay_flags, overlay_variables
@@ -55,7 +56,8 @@ def load(path: Path | None = None, *, env: Mapping[str, str], cli: Mapping[str, 
     checked = check(document)
     if checked.config is None or problems:
         raise ConfigErrors(_in_reading_order(_with_first_of_each_key(problems, checked.problems), reader.names))
-    return LoadedConfig(checked.config, tuple(reader.files), checked.warnings, document)
+    config = plainly_spelled(checked.config)  # the digits of a limit are on record too: 0.10 here would be 0.1 there
+    return LoadedConfig(config, tuple(reader.files), checked.warnings, document)
 
 
 def _settle_input_paths(document: Document, folder: Path) -> None:

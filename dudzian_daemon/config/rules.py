@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address, ip_network
+from itertools import pairwise
 from typing import Any, Final
 
 from dudzian_daemon.config import lookup
@@ -136,6 +137,31 @@ def _leverages(
     yield Decimal(profile.get("max_leverage", 0)), ("risk_profiles", name, "max_leverage")
 
 
+def in_order(document: Document) -> Iterator[Problem]:
+    """What holds from a day on is listed oldest first, no day twice."""
+    lists: list[Path] = []
+    for preset, entry in document.entries("execution_presets"):
+        fees = entry.get("venue_fees")
+        lists += [("execution_presets", preset, "venue_fees", venue) for venue in (fees if isinstance(fees, dict) else ())]
+    for key in document.section("instruments"):
+        venues = [name for name, _ in document.entries("instruments", key, "venues")]
+        lists += [("instruments", key, "venues", venue, "funding", "rates") for venue in venues]
+    for path in lists:
+        periods = document.at(path)
+        begins = [_begin(period) for period in (periods if isinstance(periods, list) else ())]
+        for index, (before, now) in enumerate(pairwise(begins), start=1):
+            if before and now and before >= now:
+                yield document.problem((*path, index, "valid_from"), f"expected a time after {before}, found {now}; list the oldest first")
+
+
+def _begin(period: object) -> str:
+    """A text that sorts as the period's begin; empty for what is none: told elsewhere."""
+    if not isinstance(period, dict) or "valid_from" not in period:
+        return ""
+    hour = period.get("hour", 0)
+    return f"{period['valid_from']} {hour:02d}:00" if isinstance(hour, int) else ""
+
+
 def strategy_names(document: Document) -> Iterator[Problem]:
     """The operator's own orders are kept under a name that no strategy may have."""
     if BY_HAND in document.section("strategies"):
@@ -214,6 +240,7 @@ RULES: Final[tuple[Callable[[Document], Iterator[Problem]], ...]] = (
     addresses,
     backtest_profiles,
     margins,
+    in_order,
     strategy_names,
     instrument_keys,
     venues,

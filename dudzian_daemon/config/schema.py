@@ -45,7 +45,7 @@ from dudzian_daemon.config.fields import (
     Version,
     about,
 )
-from dudzian_daemon.config.universe import Credential, InstrumentEntry
+from dudzian_daemon.config.universe import Credential, Funding, InstrumentEntry
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, FundingTerms, Instrument
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -131,6 +131,7 @@ class FeeEntry(Section, frozen=True, kw_only=True):
     valid_from: Annotated[date, about("first day, UTC")]
     maker: Annotated[FeeRate, about("fee of a resting order, share of its value; below 0: rebate")]
     taker: Annotated[FeeRate, about("fee of an order that takes, as a share of its value")]
+    source: Annotated[Text, about("where the rates are from, and when they were read")] = ""
 
 
 class PresetEntry(Section, frozen=True, kw_only=True):
@@ -580,7 +581,7 @@ class CoreConfig(Section, frozen=True, kw_only=True):
             lot_size=rules.lot_size,
             min_quantity=rules.min_quantity,
             min_notional=rules.min_notional,
-            funding=None if rules.funding is None else FundingTerms(rules.funding.interval_hours * HOUR_NS, rules.funding.rate),
+            funding=None if rules.funding is None else _funding_terms(rules.funding),
         )
 
     def universe(self, environment: str | None = None) -> tuple[Instrument, ...]:
@@ -588,3 +589,8 @@ class CoreConfig(Section, frozen=True, kw_only=True):
         chosen = self.environment(environment)
         wanted = chosen.instrument_universe or tuple(key for key, entry in self.instruments.items() if chosen.exchange in entry.venues)
         return tuple(self.instrument(symbol, chosen.exchange) for symbol in wanted)
+
+
+def _funding_terms(funding: Funding) -> FundingTerms:
+    rates = tuple((midnight_ns(each.valid_from) + each.hour * HOUR_NS, each.rate) for each in funding.rates)
+    return FundingTerms(funding.interval_hours * HOUR_NS, funding.rate, rates)

@@ -11,11 +11,20 @@ from msgspec import Meta
 from dudzian_daemon.config.fields import Amount, Asset, Days, FeeRate, Granularity, Label, Name, Permission, Section, Step, Symbol, about
 
 
+class FundingRate(Section, frozen=True, kw_only=True):
+    """The rate that the venue applied from an hour on."""
+
+    valid_from: Annotated[datetime.date, about("first day, UTC")]
+    hour: Annotated[int, Meta(ge=0, le=23, description="hour of that day, UTC")] = 0
+    rate: Annotated[FeeRate, about("share of the position's value an interval; below 0 shorts pay")]
+
+
 class Funding(Section, frozen=True, kw_only=True):
     """What a perpetual costs its longs (or shorts, below 0) while it is held."""
 
     interval_hours: Annotated[int, Meta(ge=1, le=24, description="hours between two settlements, counted from midnight UTC")] = 8
     rate: Annotated[FeeRate, about("share of the position's value an interval, until the venue gives another")] = Decimal(0)
+    rates: Annotated[tuple[FundingRate, ...], about("recorded rates, oldest first, that a replay is given as they came")] = ()
 
 
 class VenueRules(Section, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ class ExecutionPreset(msgspec.Struct, frozen=True, kw_only=True):
     `quote_depth` times the size a quote displays can be had at its price. An order takes at most `open_volume_share` of
     the last closed bar's volume on an open print, and `bar_volume_share` of a bar's own volume inside it. What we took of
     a price level comes back over `memory_ns` in four parts. With `touch_fills` a bar that only touches a limit fills it.
+    `model` is the version of the rules that all this is applied by.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ExecutionPreset(msgspec.Struct, frozen=True, kw_only=True):
     bar_volume_share: Decimal = Decimal("0.1")
     memory_ns: int = 10_000_000_000
     touch_fills: bool = True
+    model: int = MODEL
 
     def rates(self, venue: str, instant: int) -> FeePeriod:
         """The fee rates of `venue` at `instant`."""

@@ -135,10 +135,11 @@ def unsound(leg: OrderLeg, instrument: Instrument) -> str | None:
         value: Decimal | None = getattr(leg.terms, name)
         if value is not None and (not value.is_finite() or value <= 0 or value % instrument.tick_size):
             return f"{name} {value} is no multiple above 0 of the tick {instrument.tick_size}"
-    return _incomplete(leg.terms)
+    return incomplete(leg.terms)
 
 
-def _incomplete(terms: OrderTerms) -> str | None:
+def incomplete(terms: OrderTerms) -> str | None:
+    """What does not fit together in the terms as one clause, None if they do."""
     kind, force = terms.kind, terms.time_in_force
     limited = kind in (OrderKind.LIMIT, OrderKind.STOP_LIMIT)
     if limited != (terms.limit_price is not None) and not (kind is OrderKind.TAKE_PROFIT and terms.limit_price is not None):

@@ -49,11 +49,13 @@ class Phase(IntEnum):
 class FundingTerms(msgspec.Struct, frozen=True):
     """A perpetual's funding: settled at UTC multiples of `interval_ns` at the venue's last `rate`, this one until data brings one.
 
-    A rate is a fraction of the position's value for one interval; above 0 longs pay.
+    A rate is a fraction of the position's value for one interval; above 0 longs pay. `rates` are recorded ones with the instant
+    (ns) each was applied from, oldest first, which a replay's feed brings as data.
     """
 
     interval_ns: int
     rate: Decimal
+    rates: tuple[tuple[int, Decimal], ...] = ()
 
 
 class Instrument(msgspec.Struct, frozen=True):

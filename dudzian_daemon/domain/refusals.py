@@ -42,7 +42,10 @@ MEANINGS: Final[Mapping[RefusalCode, Meaning]] = MappingProxyType(
         ),
         RefusalCode.NO_POSITION: Meaning("an exit without a position", "position / being closed"),
         RefusalCode.ALREADY_CLOSING: Meaning("open reducing orders cover the position already", "position / being closed"),
-        RefusalCode.REVERSAL: Meaning("an opening sell against a long position, or a buy against a short one: close first"),
+        RefusalCode.REVERSAL: Meaning(
+            "an opening sell against the strategy's long position, or a buy against its short one: close first; or (rule `open_order`) "
+            "against an open order of its own that may open the other side: cancel it, or order both as one `oco` group"
+        ),
         RefusalCode.SHORT_NOT_ALLOWED: Meaning("an opening sell without a position where `allow_short` is off"),
         RefusalCode.POSITION_LIMIT: Meaning("`max_position_pct` of equity, open orders counted", _NOTIONAL),
         RefusalCode.OPEN_POSITIONS: Meaning("`max_open_positions` instruments are held or being opened", "number allowed / held"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from dudzian_daemon.domain.fees import MODEL, ExecutionPreset, charged
+from dudzian_daemon.domain.fees import ExecutionPreset, charged
 from dudzian_daemon.domain.fills import LAST_PRICE
 from dudzian_daemon.domain.market import Book, Instrument, OpenPrint, Quote
 from dudzian_daemon.domain.orders import Fill, Match, Order, OrderResult, OrderStatus, OrderTerms
@@ -63,7 +63,7 @@ def filled(
         preset=preset.name,
         synthetic=instrument.synthetic,
         liquidity=trade.liquidity,
-        model=MODEL,
+        model=preset.model,
     )
 
 

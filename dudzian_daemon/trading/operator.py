@@ -13,17 +13,8 @@ import msgspec
 
 from dudzian_daemon.domain.market import Command
 from dudzian_daemon.domain.money import ZERO, units
-from dudzian_daemon.domain.orders import (
-    Link,
-    OrderGroup,
-    OrderKind,
-    OrderLeg,
-    OrderResult,
-    OrderTerms,
-    Side,
-    TimeInForce,
-    Verdict,
-)
+from dudzian_daemon.domain.order_form import read_form
+from dudzian_daemon.domain.orders import Link, OrderGroup, OrderLeg, OrderResult, Side, Verdict
 from dudzian_daemon.domain.records import RiskChange
 from dudzian_daemon.trading.controllers import TradingController
 from dudzian_daemon.trading.ledger import Ledger
@@ -107,13 +98,13 @@ class Operator:
         """The operator's record: who, and why; the journal signs it."""
         profile = command.arguments.get("profile", "")
         held = {schedule.profile for schedule, _ in self._controller.holdings()}
-        signed = all(command.arguments.get(name, "").strip() for name in ("operator", "reason"))
-        change = self._gate.release_drawdown(profile, command.instant, self._ledger.equity, flat=profile not in held, signed=signed)
-        return Effect(risk=[change])
+        signed, equity = _is_signed(command), self._ledger.equity
+        return Effect(risk=[self._gate.release_drawdown(profile, command.instant, equity, flat=profile not in held, signed=signed)])
 
     def _unknown(self, command: Command) -> Effect:
-        reason = "" if command.arguments.get("on") == "no" else command.arguments.get("reason") or "operator"
-        return Effect(risk=[self._gate.set_unknown(reason)])
+        if command.arguments.get("on") == "no":
+            return Effect(risk=[self._gate.release_unknown(signed=_is_signed(command))])
+        return Effect(risk=[self._gate.set_unknown(command.arguments.get("reason") or "operator")])
 
     def _market(self, command: Command) -> Effect:
         instrument, is_open = command.arguments.get("instrument", ""), command.arguments.get("open") != "no"
@@ -127,14 +118,22 @@ def manual_group(command: Command, spec: SessionSpec, ledger: Ledger) -> OrderGr
     arguments = command.arguments
     key = arguments.get("instrument", "")
     try:
-        side = Side(arguments.get("side", ""))
-        terms = _terms(arguments)
+        form = read_form(arguments)
         quantity = _quantity(arguments, key, spec, ledger)
-        exits = _exits(arguments, key, side, quantity)
     except (ValueError, InvalidOperation):
-        side, terms, quantity, exits = Side.BUY, OrderTerms(), _NO_NUMBER, ()
-    entry = OrderLeg(instrument=key, side=side, quantity=quantity, reduce_only=arguments.get("reduce_only") == "yes", terms=terms)
-    return _group(command, (entry, *exits), "bracket" if exits else "")
+        return _group(command, (OrderLeg(instrument=key, side=Side.BUY, quantity=_NO_NUMBER, reduce_only=False),), "")
+    first, *others = (
+        OrderLeg(instrument=key, side=form.side, quantity=quantity, reduce_only=form.reduce_only, terms=each) for each in form.terms
+    )
+    if form.link == "bracket":
+        other = Side.SELL if form.side is Side.BUY else Side.BUY
+        others = [msgspec.structs.replace(leg, side=other, reduce_only=True) for leg in others]
+    return _group(command, (first, *others), form.link)
+
+
+def _is_signed(command: Command) -> bool:
+    """Whether it names who and why: what the journal then signs."""
+    return all(command.arguments.get(name, "").strip() for name in ("operator", "reason"))
 
 
 def _group(command: Command, legs: tuple[OrderLeg, ...], link: Link) -> OrderGroup:
@@ -161,24 +160,6 @@ def _signal_id(command: Command) -> str:
     return f"{MANUAL}/{command.id}"
 
 
-def _terms(arguments: dict[str, str]) -> OrderTerms:
-    expires_at = arguments.get("expires_at")
-    return OrderTerms(
-        kind=OrderKind(arguments.get("kind", OrderKind.MARKET)),
-        limit_price=_price(arguments, "limit_price"),
-        stop_price=_price(arguments, "stop_price"),
-        trail=_price(arguments, "trail"),
-        time_in_force=TimeInForce(arguments.get("time_in_force", TimeInForce.GTC)),
-        expires_at=None if expires_at is None else int(expires_at),
-        post_only=arguments.get("post_only") == "yes",
-    )
-
-
-def _price(arguments: dict[str, str], name: str) -> Decimal | None:
-    text = arguments.get(name)
-    return None if text is None else Decimal(text)
-
-
 def _quantity(arguments: dict[str, str], key: str, spec: SessionSpec, ledger: Ledger) -> Decimal:
     """The quantity named, or what `value` (quote asset) buys at the last price, rounded down to the lot."""
     if "value" not in arguments:
@@ -187,15 +168,3 @@ def _quantity(arguments: dict[str, str], key: str, spec: SessionSpec, ledger: Le
     if mark is None or mark.price <= 0 or instrument is None or not 0 <= value <= Decimal(10**15):
         return _NO_NUMBER if not 0 <= value <= Decimal(10**15) else ZERO
     return units(value, mark.price, instrument.lot_size)
-
-
-def _exits(arguments: dict[str, str], key: str, side: Side, quantity: Decimal) -> tuple[OrderLeg, ...]:
-    """The exits of a bracket: a limit order that takes the profit, a stop that ends the loss."""
-    profit, loss = _price(arguments, "take_profit"), _price(arguments, "stop_loss")
-    terms = []
-    if profit is not None:
-        terms.append(OrderTerms(kind=OrderKind.LIMIT, limit_price=profit))
-    if loss is not None:
-        terms.append(OrderTerms(kind=OrderKind.STOP, stop_price=loss))
-    other = Side.SELL if side is Side.BUY else Side.BUY
-    return tuple(OrderLeg(instrument=key, side=other, quantity=quantity, reduce_only=True, terms=each) for each in terms)

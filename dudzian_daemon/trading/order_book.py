@@ -29,41 +29,42 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class OwnConsumption:
-    """What was taken at price levels, by instrument; forgotten once it has come back."""
+    """What was taken at price levels, by instrument; forgotten after the longest memory (ns) that anybody has."""
 
     def __init__(self, memory_ns: int) -> None:
-        self._memory_ns = memory_ns
+        self.longest_ns = memory_ns
         self.taken: dict[str, list[Taken]] = {}
 
     def remember(self, instrument: str, taken: Taken) -> None:
         """A fill took this."""
-        if self._memory_ns:
+        if self.longest_ns:
             self.taken.setdefault(instrument, []).append(taken)
 
-    def left(self, instrument: str, side: Side, levels: list[Level], instant: int) -> list[Level]:
-        """`levels` less what is still missing of them at `instant`."""
+    def left(self, instrument: str, side: Side, levels: list[Level], instant: int, memory_ns: int) -> list[Level]:
+        """`levels` less what is still missing of them at `instant`, if what was taken comes back over `memory_ns`."""
         if instrument not in self.taken:
             return levels
         self._forget(instrument, instant)
         missing = {level.price: ZERO for level in levels}
         for taken in self.taken.get(instrument, ()):
             if taken.side is side and taken.price in missing:
-                missing[taken.price] += self._missing(taken, instant)
+                missing[taken.price] += _missing(taken, instant, memory_ns)
         return [_less(level, missing[level.price]) for level in levels]
-
-    def _missing(self, taken: Taken, instant: int) -> Decimal:
-        left = self._memory_ns - max(instant - taken.instant, 0)
-        return taken.quantity * -(-left * PARTS // self._memory_ns) * PART
 
     def _forget(self, instrument: str, instant: int) -> None:
         kept = self.taken[instrument]
-        if instant - kept[0].instant < self._memory_ns:  # they are in order of time
+        if instant - kept[0].instant < self.longest_ns:  # they are in order of time
             return
-        kept = [taken for taken in kept if instant - taken.instant < self._memory_ns]
+        kept = [taken for taken in kept if instant - taken.instant < self.longest_ns]
         if kept:
             self.taken[instrument] = kept
         else:
             del self.taken[instrument]
+
+
+def _missing(taken: Taken, instant: int, memory_ns: int) -> Decimal:
+    left = memory_ns - max(instant - taken.instant, 0)
+    return ZERO if left <= 0 else taken.quantity * -(-left * PARTS // memory_ns) * PART
 
 
 def _less(level: Level, missing: Decimal) -> Level:

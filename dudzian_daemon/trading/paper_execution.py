@@ -43,6 +43,7 @@ from dudzian_daemon.trading.matching import (
     meet_levels,
 )
 from dudzian_daemon.trading.order_book import OwnConsumption, Taken
+from dudzian_daemon.trading.pinned_presets import PinnedPresets
 from dudzian_daemon.trading.resting_orders import Bracket, RestingOrders
 
 #: What the simulator can match against.
@@ -57,8 +58,13 @@ class Bars(msgspec.Struct):
 
 
 class VenueMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """Open orders in their order, linked groups, what we took out of the market, and bars, all by instrument or group."""
+    """Open orders in their order, linked groups, what we took out of the market, and bars, all by instrument or group.
 
+    `preset` is what new positions fill by, `pinned` by `strategy instrument` what those fill by that were opened under another.
+    """
+
+    preset: ExecutionPreset
+    pinned: dict[str, ExecutionPreset]
     orders: dict[str, tuple[Order, ...]]
     brackets: dict[str, Bracket]
     taken: dict[str, tuple[Taken, ...]]
@@ -73,7 +79,7 @@ class PaperTradingExecutionService:
 
     def __init__(self, instruments: Mapping[str, Instrument], preset: ExecutionPreset, position: Callable[[str, str], Decimal]) -> None:
         self._instruments = instruments
-        self._preset = preset
+        self._presets = PinnedPresets(preset)
         self._position = position
         self._book = RestingOrders()
         self._own = OwnConsumption(preset.memory_ns)
@@ -97,6 +103,8 @@ class PaperTradingExecutionService:
     def export(self) -> VenueMemory:
         """All of it, to be restored."""
         return VenueMemory(
+            preset=self._presets.preset,
+            pinned=dict(self._presets.pinned),
             orders={instrument: tuple(orders.values()) for instrument, orders in self._book.orders.items()},
             brackets={group: msgspec.structs.replace(bracket) for group, bracket in self._book.brackets.items()},
             taken={instrument: tuple(taken) for instrument, taken in self._own.taken.items()},
@@ -104,7 +112,9 @@ class PaperTradingExecutionService:
         )
 
     def restore(self, memory: VenueMemory) -> None:
-        """Be as the venue was that said so."""
+        """Be as the venue was that said so, but for its preset: that of new positions is this one's."""
+        self._presets.restore(memory.pinned)
+        self._own.longest_ns = self._presets.longest_memory_ns
         self._book.orders = {instrument: {order.id: order for order in orders} for instrument, orders in memory.orders.items()}
         self._book.brackets = {group: msgspec.structs.replace(bracket) for group, bracket in memory.brackets.items()}
         self._own.taken = {instrument: list(taken) for instrument, taken in memory.taken.items()}
@@ -120,6 +130,7 @@ class PaperTradingExecutionService:
             if fault is not None:
                 msg = f"{leg.instrument}: {fault}; the gate refuses such a leg"
                 raise ValueError(msg)
+        self._unpin(approved)
         orders = [self._order(approved, leg, number, instant) for number, leg in enumerate(approved.legs)]
         for order in orders:
             self._book.put(order)
@@ -166,9 +177,17 @@ class PaperTradingExecutionService:
 
     def liquidate(self, order: Order, price: Decimal, instant: int, *, inside_bar: bool) -> Iterator[Match]:
         """The venue itself closes a position through this order: at once and as a whole, at `price` and slippage."""
-        paid = taker_price(price, order.side, self._preset, self._instruments[order.instrument].tick_size)
+        preset = self._presets.of(order.strategy, order.instrument)
+        paid = taker_price(price, order.side, preset, self._instruments[order.instrument].tick_size)
         trade = Trade(order.left, price, paid, Liquidity.TAKER)
         yield from self._trade(Met(order, (trade,)), Origin("liquidation", instant, inside_bar))
+
+    def _unpin(self, approved: ApprovedGroup) -> None:
+        """What is flat and has no order begins anew, under the session's preset."""
+        strategy = approved.group.strategy
+        for instrument in [leg.instrument for leg in approved.legs if self._presets.pinned]:
+            if not self._position(strategy, instrument) and all(order.strategy != strategy for order in self._book.of(instrument)):
+                self._presets.release(strategy, instrument)
 
     def _expired(self, orders: list[Order], instant: int) -> list[Match]:
         ended: list[Match] = []
@@ -182,18 +201,20 @@ class PaperTradingExecutionService:
     def _match_levels(self, price: OpenPrint | Quote | Book) -> Iterator[Match]:
         bars = self._bars_after(price)
         rules = self._instruments.get(price.instrument)
-        sides: dict[Side, Displayed] = {}  # the same for every order of a side until one of them takes something
+        sides: dict[tuple[Side, str], Displayed] = {}  # the same for every order of a side and preset until one takes something
         yield from self._expired(self._book.of(price.instrument), price.instant)
         for order in self._book.of(price.instrument):
             now = self._book.find(order)
             if now is None or rules is None or order.dormant or not _is_active(now, price):
                 continue
-            side = sides.get(now.side) or sides.setdefault(now.side, self._displayed(price, now.side, bars, rules.lot_size))
+            preset = self._presets.of(now.strategy, now.instrument)
+            key = (now.side, "" if preset is self._presets.preset else now.strategy)
+            side = sides.get(key) or sides.setdefault(key, self._displayed(price, now.side, preset, bars, rules.lot_size))
             if is_idle(now, side):
                 continue
-            met = meet_levels(now, side, self._book.open_quantity(now), self._preset, rules.tick_size, rules.lot_size)
+            met = meet_levels(now, side, self._book.open_quantity(now), preset, rules.tick_size, rules.lot_size)
             if met.trades:
-                del sides[now.side]
+                sides.clear()
             yield from self._trade(met, origin_of(price))
 
     def _match_bar(self, candle: Candle) -> Iterator[Match]:
@@ -229,7 +250,7 @@ class PaperTradingExecutionService:
         return bars
 
     def _in_bar(self, order: Order, bar: Bar, bars: Bars, *, fresh: bool) -> Iterator[Match]:
-        rules, preset = self._instruments[order.instrument], self._preset
+        rules, preset = self._instruments[order.instrument], self._presets.of(order.strategy, order.instrument)
         budget = bar_budget(bar, preset.bar_volume_share, bars.taken, rules.lot_size)
         wanted = self._book.open_quantity(order)
         if is_stop(order):
@@ -238,15 +259,15 @@ class PaperTradingExecutionService:
             met = meet_bar_limit(order, bar, budget, wanted, preset, rules.tick_size)
         yield from self._trade(met, Origin("candle", bar.seen, inside_bar=True))
 
-    def _displayed(self, price: OpenPrint | Quote | Book, side: Side, bars: Bars, lot: Decimal) -> Displayed:
+    def _displayed(self, price: OpenPrint | Quote | Book, side: Side, preset: ExecutionPreset, bars: Bars, lot: Decimal) -> Displayed:
         """What a taker of `side` meets, less what we took: of a print what earlier orders took of it, of a level what is not back yet."""
         if isinstance(price, OpenPrint):
             # Before the first bar has closed nothing is known that could bound a print.
-            share = volume(bars.volume or 0.0) * self._preset.open_volume_share
+            share = volume(bars.volume or 0.0) * preset.open_volume_share
             levels = left = one_level(price.price, None if bars.volume is None else max(share - bars.taken, ZERO))
         else:
-            levels = book_levels(price, side) if isinstance(price, Book) else quote_levels(price, side, self._preset.quote_depth)
-            left = self._own.left(price.instrument, side, levels, price.instant)
+            levels = book_levels(price, side) if isinstance(price, Book) else quote_levels(price, side, preset.quote_depth)
+            left = self._own.left(price.instrument, side, levels, price.instant, preset.memory_ns)
         best = levels[0].price if levels else None
         return Displayed(best, tuple(level for level in left if level.quantity is None or level.quantity >= lot))
 
@@ -255,6 +276,7 @@ class PaperTradingExecutionService:
     def _trade(self, met: Met, origin: Origin) -> Iterator[Match]:
         """The order's new state and its fills; the last one tells the shortfall, and the end of the order if it comes to one."""
         order, quantities = met.order, [trade.quantity for trade in met.trades]
+        preset = self._presets.of(order.strategy, order.instrument)
         self._book.put(order)
         if order.terms.time_in_force is TimeInForce.FOK and sum(quantities, ZERO) > self._reducible(order):
             yield from self._book.end(order, "reduce_only")
@@ -264,7 +286,7 @@ class PaperTradingExecutionService:
             if quantity <= 0:
                 yield from self._book.end(order, "reduce_only")
                 return
-            order, fill = filled(order, trade, quantity, origin, self._instruments[order.instrument], self._preset)
+            order, fill = filled(order, trade, quantity, origin, self._instruments[order.instrument], preset)
             self._book.put(order)
             shortfall = met.shortfall or None if number == len(met.trades) else None
             yield Match(
@@ -308,7 +330,7 @@ class PaperTradingExecutionService:
             quantity=leg.quantity,
             reduce_only=leg.reduce_only,
             accepted_at=instant,
-            active_at=instant + group.held_ns + self._preset.latency_ns,
+            active_at=instant + group.held_ns + self._presets.of(group.strategy, leg.instrument).latency_ns,
             terms=leg.terms,
             link=group.link,
             dormant=group.link == "bracket" and number > 0,

@@ -235,6 +235,8 @@ class ThresholdRiskEngine(RiskStates):
         position = self._ledger.position(group.strategy, leg.instrument)
         if position and (leg.side is Side.BUY) == (position < 0):
             return refusal(RefusalCode.REVERSAL)
+        if self.reservations.opposes_own(group, leg):  # the two could net to flat under an order that reduces one of them
+            return refusal(RefusalCode.REVERSAL, rule="open_order")
         if leg.side is Side.SELL and not self._allow_short:
             return refusal(RefusalCode.SHORT_NOT_ALLOWED)
         return self.pre_trade.stale(group, leg) or self.pre_trade.unprotected(leg, self._profiles[group.profile])

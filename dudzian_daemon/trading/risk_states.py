@@ -91,9 +91,17 @@ class RiskStates:
         return self._for_all("kill_switch", "kill_switch")
 
     def set_unknown(self, reason: str) -> RiskChange:
-        """With a reason: no opening order passes until it is withdrawn by an empty one; reductions and cancels do."""
+        """No opening order passes until an operator says that the state is known again; reductions and cancels do."""
         self.unknown = reason
-        return self._for_all("state_unknown", reason or "state_unknown")
+        return self._for_all("state_unknown", reason)
+
+    def release_unknown(self, *, signed: bool) -> RiskChange:
+        """The state is known again, on an operator's record; what is missing is the rule of the change `release_refused`."""
+        missing = "not_unknown" if not self.unknown else "" if signed else "unsigned"
+        if missing:
+            return self._for_all("release_refused", missing)
+        reason, self.unknown = self.unknown, ""
+        return self._for_all("released", reason)
 
     def set_market(self, instrument: str, *, is_open: bool, instant: int) -> RiskChange:
         """No order at all passes for an instrument whose market is closed."""

@@ -7,13 +7,13 @@ from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 
-from dudzian_daemon.domain.market import Candle, Gap, Input, OpenPrint, Phase, Series, Tick
+from dudzian_daemon.domain.market import Candle, Funding, Gap, Input, OpenPrint, Phase, Series, Tick
 
 Keyed = tuple[int, int, str, str, Input]
 
 
-def candle_ticks(rows: Mapping[Series, Sequence[Candle]]) -> Iterator[Tick]:
-    """The candles as the core must see them.
+def candle_ticks(rows: Mapping[Series, Sequence[Candle]], funding: Iterable[Funding] = ()) -> Iterator[Tick]:
+    """The candles as the core must see them, and the `funding` rates of perpetuals as they came (in order of time).
 
     The finest series of an instrument executes: each of its candles becomes two inputs, the open print at the bar's start
     and the close at the bar's end; a coarser candle only the close. Where a finer series begins later, the coarser one executes
@@ -27,7 +27,8 @@ def candle_ticks(rows: Mapping[Series, Sequence[Candle]]) -> Iterator[Tick]:
         executes_until[series] = finer_begins.get(series.instrument)
         finer_begins[series.instrument] = min(begins, finer_begins.get(series.instrument, begins))
     streams = [_inputs(series, candles, executes_until.get(series)) for series, candles in rows.items()]
-    for (instant, phase), keyed in groupby(merge(*streams, key=itemgetter(0, 1, 2, 3)), key=itemgetter(0, 1)):
+    told: Iterable[Keyed] = ((each.instant, Phase.REVISION, each.instrument, "", each) for each in funding)
+    for (instant, phase), keyed in groupby(merge(told, *streams, key=itemgetter(0, 1, 2, 3)), key=itemgetter(0, 1)):
         yield Tick(instant, Phase(phase), tuple(item[4] for item in keyed))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.domain.market import Candle, Gap, Phase, Series, Tick, WarmUp, WindowEnd
+from dudzian_daemon.domain.market import Candle, Funding, Gap, Phase, Series, Tick, WarmUp, WindowEnd
 from dudzian_daemon.domain.ports import CandleStore
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.trading.driver import Driver
@@ -21,11 +21,15 @@ Digest = Callable[[Sequence[Candle]], str]
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Candles with `start` <= start of bar and end of bar <= `end` (ns) of each series, after `warm_up` candles of it."""
+    """Candles with `start` <= start of bar and end of bar <= `end` (ns) of each series, after `warm_up` candles of it.
+
+    `funding` are the recorded rates of its perpetuals, oldest first; of those up to `start` the last of each is told at `start`.
+    """
 
     start: int
     end: int
     series: Mapping[Series, int]
+    funding: tuple[Funding, ...] = ()
 
 
 class WindowRows(msgspec.Struct, frozen=True):
@@ -49,7 +53,7 @@ def read_window(store: CandleStore, window: Window) -> WindowRows:
 def window_ticks(window: Window, found: WindowRows, previous_end: int | None, digest: Digest) -> Iterator[Tick]:
     """The tick that opens the window, with the hole since `previous_end` and the warm-ups, then its candles."""
     yield _opening(window, found.history, previous_end, digest)
-    yield from candle_ticks(found.rows)
+    yield from candle_ticks(found.rows, [each for each in window.funding if window.start < each.instant <= window.end])
 
 
 def end_window(driver: Driver, end: WindowEnd) -> Iterator[CycleRecord]:
@@ -64,10 +68,12 @@ def _opening(window: Window, history: Mapping[Series, Sequence[Candle]], previou
         if previous_end is not None
         else []
     )
+    in_force = {each.instrument: each.rate for each in window.funding if each.instant <= window.start}
+    rates = [Funding(window.start, instrument, rate) for instrument, rate in sorted(in_force.items())]
     digests = {series: digest(rows) for series, rows in history.items()}
     warm_ups = [
         WarmUp(window.start, series.instrument, series.granularity, rows[0].end - series.step_ns, window.start, len(rows), digests[series])
         for series, rows in sorted(history.items())
         if rows
     ]
-    return Tick(window.start, Phase.REVISION, (*gaps, *warm_ups), {digests[series]: rows for series, rows in history.items()})
+    return Tick(window.start, Phase.REVISION, (*gaps, *warm_ups, *rates), {digests[series]: rows for series, rows in history.items()})

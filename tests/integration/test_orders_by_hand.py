@@ -87,3 +87,53 @@ def test_orders_by_hand_end_to_end(tmp_path: Path) -> None:
         if verdict["profile"] == "manual"
     ]
     assert recorded == [None, "duplicate_order", "position_limit", "unknown_order", "kill_switch"]
+
+
+def test_every_kind_of_order_from_the_command_line(tmp_path: Path) -> None:
+    """The replay is so slow that the last price stays the first one: BTC at 11,417.89."""
+    config = open_config(tmp_path, share="0.5")
+    where, both = ("--data-dir", tmp_path / "data"), ("--data-dir", tmp_path / "data", "--config", config)
+
+    def place(*arguments: object) -> list[tuple[str, str, str, str]]:
+        done = dudzian(tmp_path, "order", "place", "BTC/USDT", *arguments, *both, "--json")
+        assert (done.code, done.err) == (0, ""), done.out
+        results = json.loads(done.out)["results"]
+        return [(each["order_id"], each["status"], each["side"], each["terms"]["kind"]) for each in results]
+
+    with daemon(tmp_path, "--config", config, "--speed", 1, "--no-ui") as child:
+        child.err.wait_for('"state":"running"')
+        bracket = place("buy", "0.01", "--limit", 11_000, "--take-profit", 12_000, "--stop-loss", 10_800, "--post-only")
+        pair = place("buy", "0.02", "--oco", "--limit", 11_000, "--stop", 12_000, "--stop-limit", 12_010)
+        assert [told[1:] for told in (*bracket, *pair)] == [
+            ("accepted", "buy", "limit"),
+            ("accepted", "sell", "limit"),
+            ("accepted", "sell", "stop"),
+            ("accepted", "buy", "limit"),
+            ("accepted", "buy", "stop_limit"),
+        ]
+        alone = {
+            "take_profit": ("--kind", "take-profit", "--stop", 11_000),
+            "trailing_stop": ("--trail", 50),
+            "limit": ("--limit", 11_000, "--expires", "2099-01-01"),
+            "stop": ("--stop", 12_000),
+        }
+        assert {kind: place("buy", "0.03", *prices)[0][1:] for kind, prices in alone.items()} == {
+            kind: ("accepted", "buy", kind) for kind in alone
+        }
+        nothing = dudzian(tmp_path, "order", "place", "BTC/USDT", "sell", "0.01", "--reduce-only", "--trail", "50", *both)
+        assert (nothing.code, "no_position" in nothing.out) == (1, True)
+        assert dudzian(tmp_path, "order", "cancel", pair[0][0], *where).code == 0
+
+        who = ("--operator", "jan", "--reason", "compared by hand", *where)
+        assert dudzian(tmp_path, "risk", "state-unknown", "on", *who).out.startswith("state unknown on, cycle ")
+        assert "state_unknown" in dudzian(tmp_path, "order", "place", "BTC/USDT", "buy", "0.01", *both).out
+        assert dudzian(tmp_path, "risk", "state-unknown", "off", *who).out.startswith("state unknown off, cycle ")
+        again = dudzian(tmp_path, "risk", "state-unknown", "off", *who)
+        assert (again.code, again.out.startswith("state unknown not lifted: not_unknown")) == (1, True)
+        child.send(signal.SIGTERM)
+        assert child.end().code == 0
+    assert (
+        sum("compared by hand" in json.dumps(line["d"]["inputs"]) for line in journal_lines(tmp_path / "data") if "inputs" in line["d"])
+        == 3
+    )
+    assert dudzian(tmp_path, "replay", "--verify", *both).code == 0

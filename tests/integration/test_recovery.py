@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,39 @@ def test_another_configuration_needs_to_be_accepted(tmp_path: Path) -> None:
     told = cycles(journal_lines(tmp_path / "data"))
     assert [cycle["sequence"] for cycle in told] == list(range(1, len(told) + 1))
     assert {verdict.integrity for verdict in verdicts(tmp_path)} == {"intact"}
+
+
+def _move(held: dict[tuple[str, str], Decimal], fill: dict[str, Any]) -> None:
+    quantity = Decimal(fill["quantity"]) * (1 if fill["side"] == "buy" else -1)
+    key = (fill["strategy"], fill["instrument"])
+    held[key] = held.get(key, Decimal(0)) + quantity
+
+
+def test_a_position_fills_by_the_preset_it_was_opened_under_until_it_is_flat(tmp_path: Path) -> None:
+    stopped(tmp_path)
+    changed(tmp_path, "paper_trading: {allow_short: true, ", "paper_trading: {preset: pessimistic, allow_short: true, ")
+    assert run(tmp_path, "--accept-change").last_line == LAST_LINE
+    lines = journal_lines(tmp_path / "data")
+    since = max(number for number, line in enumerate(lines) if line["d"]["kind"] == "run")
+    held: dict[tuple[str, str], Decimal] = {}
+    before, after = cycles(lines[:since]), cycles(lines[since:])
+    for fill in [each for cycle in before for each in cycle["fills"]]:
+        assert fill["preset"] == "candle_default"
+        _move(held, fill)
+    changed_states = {each["order_id"]: each for cycle in before for each in cycle["results"]}
+    waiting = {(each["strategy"], each["instrument"]) for each in changed_states.values() if each["status"] == "accepted"}
+    kept = waiting | {key for key, quantity in held.items() if quantity}
+    presets: dict[tuple[str, str], list[str]] = {}
+    for fill in [each for cycle in after for each in cycle["fills"]]:
+        key = (fill["strategy"], fill["instrument"])
+        expected = "candle_default" if key in kept else "pessimistic"
+        assert fill["preset"] == expected, fill
+        presets.setdefault(key, []).append(expected)
+        _move(held, fill)
+        if not held[key]:
+            kept.discard(key)
+    assert {name for each in presets.values() for name in each} == {"candle_default", "pessimistic"}
+    assert dudzian(tmp_path, "replay", "--verify", "--data-dir", tmp_path / "data", "--config", tmp_path / "config" / "core.yaml").code == 0
 
 
 def test_what_decides_no_trade_needs_no_acceptance(tmp_path: Path, content: str) -> None:

@@ -117,6 +117,27 @@ def test_a_bracket_by_hand_ends_with_one_of_its_exits() -> None:
     assert made.core.gate.reservations.open == {}
 
 
+def test_an_oco_by_hand_exits_a_position_at_one_of_its_two_prices() -> None:
+    made = session()
+    place(made)
+    print_at(made, 100.0)
+    record = place(made, "sell", link="oco", limit_price="105", stop_price="95", stop_limit_price="94", reduce_only="yes")
+    assert [(each.side, each.terms.kind) for each in record.results if each.terms] == [("sell", "limit"), ("sell", "stop_limit")]
+    assert made.core.gate.reserved_reducing("manual", BTC.key) == 10  # the larger of the two, not both
+    (done,) = print_at(made, 106.0)
+    assert [(each.status, each.code) for each in done.results] == [(OrderStatus.FILLED, None), (OrderStatus.CANCELLED, "oco")]
+    assert held(made) == 0
+    assert made.core.gate.reservations.open == {}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"link": "bracket"}, {"link": "oco", "stop_price": "95"}, {"expires_at": "9" * 30, "time_in_force": "gtd"}]
+)
+def test_what_cannot_be_read_as_an_order_is_refused_on_the_record(wrong: dict[str, str]) -> None:
+    (verdict,) = place(session(), **wrong).verdicts
+    assert (verdict.outcome, verdict.code) == (Outcome.REFUSED, RefusalCode.INVALID_ORDER)
+
+
 # -- halted ------------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +145,7 @@ def test_a_bracket_by_hand_ends_with_one_of_its_exits() -> None:
     ("command", "on", "off"),
     [
         ("kill_switch", {"on": "yes"}, {"on": "no"}),
-        ("state_unknown", {"reason": "self_check"}, {"on": "no"}),
+        ("state_unknown", {"reason": "self_check"}, {"on": "no", "operator": "jan", "reason": "seen"}),
     ],
 )
 def test_what_is_halted_stays_halted_until_an_operator_lifts_it(command: str, on: dict[str, Any], off: dict[str, Any]) -> None:
@@ -136,6 +157,22 @@ def test_what_is_halted_stays_halted_until_an_operator_lifts_it(command: str, on
     (lifted,) = made.command(command, **off).risk
     assert lifted.state == "active"
     assert place(made).verdicts[0].outcome is Outcome.APPROVED
+
+
+def test_what_is_unknown_is_known_again_only_on_a_record_that_says_who_and_why() -> None:
+    made = session()
+    signed: dict[str, Any] = {"on": "no", "operator": "jan", "reason": "books compared"}
+    assert [change.rule for change in made.command("state_unknown", **signed).risk] == ["not_unknown"]
+    made.command("state_unknown", reason="self_check")
+    for missing in ({"operator": " "}, {"reason": ""}):
+        (change,) = made.command("state_unknown", **signed | missing).risk
+        assert (change.change, change.rule, change.state) == ("release_refused", "unsigned", "halted")
+    assert place(made).verdicts[0].code is RefusalCode.STATE_UNKNOWN
+    record = made.command("state_unknown", **signed)
+    (change,), command = record.risk, record.inputs[-1]
+    assert (change.change, change.rule, change.state) == ("released", "self_check", "active")
+    assert isinstance(command, Command)
+    assert (command.arguments["operator"], command.arguments["reason"]) == ("jan", "books compared")
 
 
 def test_a_resting_order_that_opens_is_not_taken_by_the_kill_switch_but_no_new_one_comes() -> None:

@@ -231,7 +231,7 @@ def operator(random: Random, closes: dict[str, float]) -> Action:
         ("kill_switch", {"on": "yes"}),
         *[("kill_switch", {"on": "no"})] * 4,
         ("state_unknown", {"on": "yes"}),
-        *[("state_unknown", {"on": "no"})] * 4,
+        *[("state_unknown", {"on": "no", "operator": "jan", "reason": "seen"})] * 4,
         ("market", {"instrument": key, "open": "no"}),
         *[("market", {"instrument": key, "open": "yes"})] * 4,
         ("release_drawdown", {"profile": "balanced", "operator": "me", "reason": "test"}),

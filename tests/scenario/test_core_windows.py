@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from dudzian_daemon.domain.market import HOUR_NS, Candle, Command, Gap, Phase, Series, Tick, WarmUp
+import msgspec
+
+from dudzian_daemon.app.replay_windows import funding_rates
+from dudzian_daemon.domain.market import HOUR_NS, Candle, Command, Funding, FundingTerms, Gap, Phase, Series, Tick, WarmUp
 from dudzian_daemon.domain.orders import OrderStatus, Side
 from dudzian_daemon.services.feed import ReplayFeed
-from dudzian_daemon.testing.market import START_NS
+from dudzian_daemon.testing.market import START_NS, schedule, spec
 from dudzian_daemon.trading.windows import Window
 from tests.plugins.lively import lively
-from tests.unit.trading.desk import BTC, BTC_1H, Desk, Scripted, desk, enter, hour
+from tests.unit.trading.desk import BTC, BTC_1H, WIDE, Desk, Scripted, desk, enter, hour
 
 HISTORY = lively(BTC_1H, 400, start=START_NS - 100 * HOUR_NS)
 #: Candles before a window that the strategy wants to have seen.
@@ -28,9 +31,9 @@ class Memory:
         return [candle for candle in HISTORY if start + HOUR_NS <= candle.end <= end]
 
 
-async def replay(session: Desk, *spans: tuple[int, int]) -> None:
+async def replay(session: Desk, *spans: tuple[int, int], funding: tuple[Funding, ...] = ()) -> None:
     """Play windows of hours as the session task does."""
-    windows = [Window(hour(start), hour(end), {BTC_1H: WARM_UP}) for start, end in spans]
+    windows = [Window(hour(start), hour(end), {BTC_1H: WARM_UP}, funding) for start, end in spans]
     feed = ReplayFeed(Memory(), windows, lambda rows: f"{len(rows)} rows to {rows[-1].end}")
     async for item in feed.items():
         if isinstance(item, Tick):
@@ -92,3 +95,17 @@ async def test_the_account_and_the_sequence_go_on_over_the_hole() -> None:
     assert order == sorted(set(order))
     realised = sum((book.realised for book in session.core.ledger.books.values()), Decimal(0))
     assert session.core.ledger.equity == 10_000 + realised - session.core.ledger.fees
+
+
+RATES = ((hour(-30), Decimal("0.5")), (hour(-2), Decimal("0.0002")), (hour(8), Decimal("-0.0001")), (hour(99), Decimal("0.9")))
+PERP = msgspec.structs.replace(BTC, funding=FundingTerms(8 * HOUR_NS, Decimal(0), RATES))
+
+
+async def test_a_perpetual_is_charged_the_recorded_rates_as_they_came() -> None:
+    script = Scripted({hour(1): [enter(target=0.5)]})
+    session = Desk(spec({"told": script}, [schedule("told", [PERP])], [PERP], profiles={"balanced": WIDE}))
+    await replay(session, (0, 18), funding=funding_rates(session.core.spec.instruments))
+    told = [(item.instant, item.rate) for record in session.records for item in record.inputs if isinstance(item, Funding)]
+    assert told == [(hour(0), 0.0002), (hour(8), -0.0001)]  # the last one before the window, and those in it
+    paid = [(entry.instant, entry.reference) for record in session.records for entry in record.entries if entry.kind == "funding"]
+    assert paid == [(hour(8), "rate -0.0001"), (hour(16), "rate -0.0001")]

@@ -19,6 +19,12 @@ EXAMPLES = """Examples:
 
   dudzian order place BTC/USDT buy 0.01 --limit 42000 --take-profit 46000 --stop-loss 40000
 
+  dudzian order place BTC/USDT sell 0.01 --reduce-only --oco --limit 46000 --stop 40000 --stop-limit 39900
+
+  dudzian order place BTC/USDT sell 0.01 --reduce-only --trail 500
+
+  dudzian order place BTC/USDT buy 0.01 --limit 42000 --post-only --expires 2026-11-27T12:00Z
+
   dudzian order close BTC/USDT
 """
 
@@ -37,11 +43,20 @@ def place(
     quantity: Annotated[str, typer.Argument(help="In what is traded; with --value a 0 will do.")],
     value: Annotated[str | None, typer.Option(help="Instead of the quantity: what to spend, in the quote asset.")] = None,
     asset: Annotated[str | None, typer.Option(help="What it is paid in; refused where that is not the quote asset.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="market, limit, stop, stop-limit, take-profit or trailing-stop; default: what the prices make it.")
+    ] = None,
     limit: Annotated[str | None, typer.Option(help="Limit price.")] = None,
-    stop: Annotated[str | None, typer.Option(help="Stop price; with --limit a stop-limit order.")] = None,
+    stop: Annotated[str | None, typer.Option(help="Stop price, or what triggers a take-profit; with --limit a stop-limit order.")] = None,
+    trail: Annotated[str | None, typer.Option(help="Distance in price that a trailing stop keeps; --stop is where it starts.")] = None,
+    oco: Annotated[
+        bool, typer.Option("--oco", help="Two orders, at --limit and at --stop; the first that fills cancels the other.")
+    ] = False,
+    stop_limit: Annotated[str | None, typer.Option(help="With --oco: limit price of its stop.")] = None,
     take_profit: Annotated[str | None, typer.Option(help="Limit price of an exit that goes with the order.")] = None,
     stop_loss: Annotated[str | None, typer.Option(help="Stop price of an exit that goes with the order.")] = None,
-    time_in_force: Annotated[str, typer.Option(help="gtc, ioc or fok.")] = "gtc",
+    time_in_force: Annotated[str | None, typer.Option(help="gtc, ioc, fok or gtd; default gtc, with --expires gtd.")] = None,
+    expires: Annotated[str | None, typer.Option(help="When a gtd order ends, in the session's time: 2026-11-27T12:00Z.")] = None,
     post_only: Annotated[bool, typer.Option("--post-only", help="Refuse to take.")] = False,
     reduce_only: Annotated[bool, typer.Option("--reduce-only", help="Only shrink a position.")] = False,
     client_id: Annotated[str | None, typer.Option(help="Of orders with one id, one passes.")] = None,
@@ -50,8 +65,9 @@ def place(
     timeout: Timeout = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Exit 0 if the gate lets it pass, 1 if it refuses it, 2 if no daemon runs."""
-    from dudzian_daemon.cli.asking import order_arguments, traded
+    """Exit 0 if the gate lets it pass, 1 if it refuses it, 2 if the order makes no sense or no daemon runs."""
+    from dudzian_daemon.cli.asking import traded
+    from dudzian_daemon.cli.order_arguments import order_arguments
 
     arguments = order_arguments(
         traded(instrument, config, data_dir),
@@ -59,12 +75,17 @@ def place(
         quantity,
         value=value,
         asset=asset,
+        kind=kind,
         limit_price=limit,
         stop_price=stop,
+        trail=trail,
+        oco=oco,
+        stop_limit_price=stop_limit,
         take_profit=take_profit,
         stop_loss=stop_loss,
         client_id=client_id,
         time_in_force=time_in_force,
+        expires=expires,
         post_only=post_only,
         reduce_only=reduce_only,
     )

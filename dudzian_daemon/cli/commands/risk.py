@@ -21,9 +21,13 @@ EXAMPLES = """Examples:
 
   dudzian risk what-if BTC/USDT buy 0.5
 
+  dudzian risk sanity --environment paper_binance --profile balanced
+
   dudzian risk kill-switch on
 
   dudzian risk release-drawdown --profile balanced --operator jan --reason "reviewed, see ticket 12"
+
+  dudzian risk state-unknown off --operator jan --reason "books compared by hand, see ticket 13"
 """
 
 app = typer.Typer(no_args_is_help=True)
@@ -82,7 +86,8 @@ def what_if(
     """What the gate of the running daemon would say to an order by hand; nothing is ordered. Exit 0 if it would pass, else 1."""
     import msgspec
 
-    from dudzian_daemon.cli.asking import ask, order_arguments, traded
+    from dudzian_daemon.cli.asking import ask, traded
+    from dudzian_daemon.cli.order_arguments import order_arguments
     from dudzian_daemon.domain.orders import Verdict
 
     key = traded(instrument, config, data_dir)
@@ -104,9 +109,7 @@ def kill_switch(
     """On: no new order that opens passes until it is off again; cancels and reductions do."""
     from dudzian_daemon.cli.asking import recorded
 
-    if state not in ("on", "off"):
-        msg = f"kill-switch: expected on or off, found {state!r}"
-        raise ConfigError(msg)
+    _require_switch("kill-switch", state)
     record = recorded("kill_switch", {"on": "yes" if state == "on" else "no"}, data_dir, timeout)
     emit_text(f"kill switch {state}, cycle {record.sequence}")
 
@@ -128,6 +131,53 @@ def release_drawdown(
     rules = ", ".join(change.rule for change in record.risk)
     emit_text(f"cycle {record.sequence}: {profile} {'released' if released else f'not released: {rules}'}")
     raise typer.Exit(0 if released else 1)
+
+
+@app.command("state-unknown")
+def state_unknown(
+    state: Annotated[str, typer.Argument(help="on or off.")],
+    operator: Annotated[str, typer.Option(help="Who says so; on the signed record.")],
+    reason: Annotated[str, typer.Option(help="Why; on the signed record.")],
+    data_dir: DataDir = None,
+    timeout: Timeout = 10.0,
+) -> None:
+    """On: no new order that opens passes, since the books may be wrong. Off: they are known again; exit 1 if they were not unknown."""
+    from dudzian_daemon.cli.asking import recorded
+
+    _require_switch("state-unknown", state)
+    arguments = {"on": "yes" if state == "on" else "no", "operator": operator, "reason": reason}
+    record = recorded("state_unknown", arguments, data_dir, timeout)
+    refused = [change.rule for change in record.risk if change.change == "release_refused"]
+    emit_text(f"state unknown {f'not lifted: {refused[0]}' if refused else state}, cycle {record.sequence}")
+    raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def sanity(
+    profile: Annotated[str | None, typer.Option(help="Risk profile; default: the environment's.")] = None,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Environment; default: the configuration's.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Judge reference orders whose right answer is known: a tight stop, a wide one, a size too large. Exit 1 if the gate errs."""
+    from dudzian_daemon.app.risk_sanity import risk_sanity
+    from dudzian_daemon.config.load import load
+
+    known = load(config, env=os.environ).config
+    chosen = known.environment_id(environment)
+    found = risk_sanity(known, chosen, profile or known.environment(chosen).risk_profile)
+    if as_json:
+        emit_json(found)
+    else:
+        told = [f"  {'ok ' if each.ok else 'BAD'} {each.name:<15} expected {each.expected}; found {each.found}" for each in found.checks]
+        emit_text("\n".join([f"{found.risk_status:<5} profile {found.profile}, largest quantity {found.max_quantity}", *told]))
+    raise typer.Exit(0 if found.risk_status == "ok" else 1)
+
+
+def _require_switch(name: str, state: str) -> None:
+    if state not in ("on", "off"):
+        msg = f"{name}: expected on or off, found {state!r}"
+        raise ConfigError(msg)
 
 
 def _explained(verdict: Verdict) -> Iterator[str]:

@@ -27,7 +27,20 @@ def written(tmp_path: Path, old: str, new: str) -> CoreConfig:
 
 def test_the_shipped_file_lists_the_presets_of_a_configuration_that_lists_none() -> None:
     listed = load(ROOT / "config" / "core.yaml", env={}).config.execution_presets
-    assert {name: msgspec.structs.replace(entry, description="") for name, entry in listed.items()} == shipped_presets()
+    plain = {name: msgspec.structs.replace(entry, description="") for name, entry in listed.items() if not entry.venue_fees}
+    assert plain == shipped_presets()
+
+
+def test_published_fees_are_charged_by_venue() -> None:
+    config = load(ROOT / "config" / "core.yaml", env={"DUDZIAN__PAPER_TRADING__PRESET": "published_fees"}).config
+    entry = config.preset("published_fees")
+    assert all("read 20" in row.source for rows in entry.venue_fees.values() for row in rows)
+    made = execution_preset(config.paper("demo"), entry)
+    assert [made.rates(venue, 1).taker for venue in ("binance", "kraken", "elsewhere")] == [
+        Decimal("0.001"),
+        Decimal("0.0026"),
+        Decimal("0.0006"),
+    ]
 
 
 def test_a_preset_nobody_knows_is_refused_with_those_that_are_known(tmp_path: Path) -> None:

@@ -108,3 +108,11 @@ def test_every_field_that_is_left_out_exists() -> None:
         required = {field.name for field in msgspec.structs.fields(struct) if field.required}
         assert left_out <= set(struct.__struct_fields__)
         assert not left_out & required, f"{name} could not be read back"
+
+
+def test_a_loaded_number_is_spelled_as_the_record_spells_it(replaced: Replaced) -> None:
+    """A verdict's limit has its digits, and a re-execution makes the limit of the record."""
+    loaded = load(replaced("taker_fee: 0.0006", "taker_fee: 0.00060"), env={}).config
+    read_back = from_canonical(canonical(loaded, "demo"))
+    assert [str(each.paper("demo").taker_fee) for each in (loaded, read_back)] == ["0.0006", "0.0006"]
+    assert list(loaded.execution_presets) != sorted(loaded.execution_presets)  # entries stay in the order of the file

@@ -222,6 +222,14 @@ def test_a_removed_credentials_environment_is_named(folder: Path, problems: Prob
             "expected XRP_USDT as the key of XRP/USDT",
         ),
         (
+            "instruments.yaml",
+            'min_quantity: "0.00005", min_notional: "0.5"',
+            'min_quantity: "0.00005", min_notional: "0.5", '
+            "funding: {rates: [{valid_from: 2024-01-02, rate: 0}, {valid_from: 2024-01-01, rate: 0}]}",
+            "instruments.BTC_USDT.venues.kraken.funding.rates[1].valid_from",
+            "expected a time after 2024-01-02 00:00, found 2024-01-01 00:00; list the oldest first",
+        ),
+        (
             "credentials/binance_paper.yaml",
             "[read, trade]",
             "[read, trade, withdraw]",

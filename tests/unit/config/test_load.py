@@ -98,7 +98,7 @@ def test_variables_find_keys_in_any_case_and_write_assets_in_capitals(folder: Pa
     }
     config = load(folder / "core.yaml", env=env).config
     assert str(config.instrument("BTCUSDT", "binance").tick_size) == "0.1"
-    assert {asset: str(amount) for asset, amount in (config.paper().initial_balances or {}).items()} == {"USDT": "10000", "PLN": "12.50"}
+    assert {asset: str(amount) for asset, amount in (config.paper().initial_balances or {}).items()} == {"USDT": "10000", "PLN": "12.5"}
     assert config.environment_id("q") == "binance_paper"
 
 

@@ -12,7 +12,7 @@ from dudzian_daemon.app.session_spec import limits as limits_of
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import bundled
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS
-from dudzian_daemon.domain.orders import ApprovedGroup, Outcome, RefusalCode, Refused, Side, Verdict
+from dudzian_daemon.domain.orders import ApprovedGroup, OrderGroup, OrderLeg, Outcome, RefusalCode, Refused, Side, Verdict
 from dudzian_daemon.domain.risk import TradingState
 from dudzian_daemon.testing.market import START_NS, instrument, limits
 from tests.unit.trading.desk import BTC, ETH
@@ -208,6 +208,31 @@ def test_reductions_take_no_more_than_the_strategy_holds_and_is_not_closing() ->
     assert told(account.sell("1", strategy="c"))[:2] == (Outcome.REFUSED, RefusalCode.NO_POSITION)
     account.gate.release("g1.0")
     assert account.sell("4").outcome is Outcome.APPROVED
+
+
+def straddle(**fields: Any) -> OrderGroup:
+    """A buy and an opening sell of one instrument in one group."""
+    legs = tuple(OrderLeg(instrument=BTC.key, side=side, quantity=Decimal(1), reduce_only=False) for side in Side)
+    usual: dict[str, Any] = {"id": "g", "signal_id": "g", "strategy": "a", "schedule": "a", "profile": "balanced", "instant": START_NS}
+    return OrderGroup(legs=legs, **usual | fields)
+
+
+def test_a_strategy_opens_one_side_at_a_time_so_that_no_reduction_outlives_what_it_reduces() -> None:
+    """Else a buy fills, its closing is reserved, and an older opening sell nets the position to flat under it."""
+    account = Account(OPEN, allow_short=True)
+    account.buy("1")
+    assert told(account.judge(Side.SELL, (BTC, "1")).verdict)[:3] == (Outcome.REFUSED, RefusalCode.REVERSAL, "open_order")
+    assert account.judge(Side.SELL, (BTC, "1"), strategy="b").verdict.outcome is Outcome.APPROVED
+    assert account.judge(Side.SELL, (ETH, "1")).verdict.outcome is Outcome.APPROVED
+    account.gate.release("g1.0")
+    assert account.judge(Side.SELL, (BTC, "1")).verdict.outcome is Outcome.APPROVED
+
+
+def test_both_sides_at_once_are_for_legs_of_which_the_first_fill_ends_the_others() -> None:
+    account = Account(OPEN, allow_short=True)
+    assert told(account.gate.judge(straddle()).verdict)[:3] == (Outcome.REFUSED, RefusalCode.REVERSAL, "open_order")
+    assert account.gate.judge(straddle(link="oco")).verdict.outcome is Outcome.APPROVED
+    assert account.gate.judge(straddle(id="h", signal_id="h", link="oco")).verdict.code is RefusalCode.REVERSAL
 
 
 def test_closings_free_nothing_for_entries_before_they_are_filled() -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
+from dudzian_daemon.domain.fees import MODEL
 from dudzian_daemon.domain.money import exact_money
-from dudzian_daemon.testing.market import candles, limits, schedule, spec
+from dudzian_daemon.domain.orders import Side, Signal
+from dudzian_daemon.testing.market import candles, limits, preset, schedule, spec
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.spec import SessionSpec
 from dudzian_daemon.trading.state import SessionState
 from dudzian_daemon.trading.state_change import adapted, homeless
 from dudzian_daemon.trading.step import Core
-from tests.unit.trading.desk import BTC, BTC_1H, ETH, ETH_1H, WIDE, Desk, Scripted, enter, flat_hours, hour
+from tests.unit.trading.desk import BTC, BTC_1H, ETH, ETH_1H, WIDE, Desk, Scripted, enter, flat_hours, hour, leave
 
 
 def made(*strategies: str, instruments: Any = (BTC, ETH), granularity: str = "1h", **changes: Any) -> SessionSpec:
@@ -75,3 +79,48 @@ def test_a_profile_that_is_new_measures_its_losses_from_now() -> None:
     assert core.ledger.equity < Decimal(9_600)
     assert core.gate.states["other"].start_of_day_equity == core.ledger.equity
     assert core.gate.states["balanced"].peak_equity >= Decimal(9_990)
+
+
+# -- presets -----------------------------------------------------------------------------------------------------------
+
+
+DEARER = preset(name="dearer", slippage_bps=Decimal(50), memory_ns=0, latency_ns=1)
+
+
+def under_another_preset(*script: tuple[int, Signal]) -> Desk:
+    """What `played` left goes on under dearer fills; the kill switch is off."""
+    session = msgspec.structs.replace(made("told"), preset=DEARER, strategies={"told": Scripted({at: [said] for at, said in script})})
+    desk = Desk(session)
+    with exact_money():
+        adapted(desk.driver, played(), ())
+    desk.command("kill_switch", on="no")
+    return desk
+
+
+def test_what_is_held_or_ordered_fills_by_the_preset_it_was_opened_under_until_it_is_flat() -> None:
+    desk = under_another_preset((hour(4), leave()), (hour(6), enter(target=0.1)))
+    desk.feed(flat_hours(8, 100.0, start=hour(3)))
+    assert [(fill.side, fill.preset, fill.slippage) for fill in desk.fills] == [
+        (Side.SELL, "candle_default", Decimal("0.05")),
+        (Side.BUY, "dearer", Decimal("0.50")),
+    ]
+    desk.feed(flat_hours(2, 10.0, start=hour(12), series=ETH_1H))
+    assert [(fill.instrument, fill.preset) for fill in desk.fills[2:]] == [(ETH.key, "candle_default")]
+
+
+def test_what_is_pinned_stays_so_over_the_next_change_and_a_restart() -> None:
+    desk = under_another_preset()
+    state = desk.driver.export()
+    assert set(state.core.venue.pinned) == {f"told {BTC.key}", f"told {ETH.key}"}
+    again = msgspec.json.decode(msgspec.json.encode(state), type=SessionState)
+    third = told(again, msgspec.structs.replace(made("told"), preset=preset(name="third")))
+    assert {each.name for each in third.execution.export().pinned.values()} == {"candle_default"}
+    back = told(again, made("told"))
+    assert back.execution.export().pinned == {}
+
+
+def test_a_position_whose_model_of_fills_this_version_has_not_is_named() -> None:
+    state = played()
+    venue = msgspec.structs.replace(state.core.venue, preset=preset(model=MODEL + 1))
+    newer = msgspec.structs.replace(state, core=msgspec.structs.replace(state.core, venue=venue))
+    assert homeless(newer, made("told")) == [f"told {BTC.key}", f"told {ETH.key}"]
