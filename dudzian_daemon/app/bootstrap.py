@@ -146,7 +146,7 @@ def assemble(
         return self_check.inspect(record)
 
     session.inspect = inspect
-    self_check.halt = partial(session.command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
+    self_check.halt = partial(session.own_command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
     log_refusals(bus)
     auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
     status = StatusSink(

@@ -133,6 +133,22 @@ async def test_a_command_is_answered_only_when_it_is_durable() -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_ids_of_the_daemons_own_commands_are_made_of_the_cycle_so_no_later_run_gives_one_again() -> None:
+    stage = Stage(8, busy(8), speed=HOUR_A_SECOND)
+    stage.session.opening = [("kill_switch", {"on": "yes"}), ("kill_switch", {"on": "no"})]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stage.session.run)
+        await stage.until("running")
+        for on in ("yes", "no"):
+            tasks.start_soon(stage.session.own_command, "budget", "kill_switch", {"on": on})
+            await stage.clock.advance(2.0)
+        tasks.cancel_scope.cancel()
+    given = [(item.id, record.sequence) for record in stage.journal.durable for item in record.inputs if isinstance(item, Command)]
+    assert [command_id for command_id, _ in given[:2]] == ["opening-1", "opening-2"]
+    assert [command_id for command_id, _ in given[2:]] == [f"budget-{sequence}" for _, sequence in given[2:]]
+    assert len(set(given)) == 4
+
+
 async def test_a_full_disk_freezes_core_and_commands_until_there_is_space() -> None:
     stage = Stage(12, busy(12), speed=HOUR_A_SECOND)
     async with anyio.create_task_group() as tasks:
