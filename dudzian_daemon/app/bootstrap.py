@@ -21,9 +21,8 @@ from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.files import ensure_dir
 from dudzian_daemon.adapters.journal import SessionJournal
-from dudzian_daemon.adapters.journal_format import encode, genesis, split
-from dudzian_daemon.adapters.journal_reader import Session as JournalSession
-from dudzian_daemon.adapters.journal_reader import is_begun, latest_cycles, read_tail
+from dudzian_daemon.adapters.journal_format import encode, genesis
+from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
@@ -51,7 +50,6 @@ from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import Status, StatusSink, status_path, unit_lines
 from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
-from dudzian_daemon.trading.content import ORIGIN, ContentChain
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.state import encode_state
 from dudzian_daemon.trading.step import Core
@@ -249,18 +247,6 @@ def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered:
         journal.append_checkpoint(encode_state(recovered.driver.export()), "change")
     journal.commit_now()
     return journal
-
-
-def close_session(session: JournalSession, key: SigningKey) -> None:
-    """End a session that shall not go on. Raises `IntegrityError` when its journal cannot be written on."""
-    last = latest_cycles(session.folder, 1)
-    sequence = last[0].record.sequence if last else 0
-    line = read_tail(session.segments[-1]).line
-    chain = ContentChain(link=ORIGIN if line is None else split(line).s.content, sequence=sequence)
-    journal = SessionJournal.resume(session.segments[-1], key, chain)
-    journal.append_entry("closed", {"reason": "fresh", "sequence": sequence}, {})
-    journal.commit_now()
-    journal.abandon()
 
 
 def facts_of(prepared: Prepared) -> dict[str, Any]:

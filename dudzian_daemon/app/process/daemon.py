@@ -18,7 +18,8 @@ from rich.console import Console
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
-from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, close_session, facts_of
+from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, facts_of
+from dudzian_daemon.app.left_sessions import close_session
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.commands import Commands
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
@@ -236,8 +237,8 @@ class Daemon:
         if not options.fresh:
             return recover(prepared, session, self._key, facts_of(prepared), accept_change=options.accept_change)
         try:
-            close_session(session, self._key)
-        except (IntegrityError, ConfigError, IndexError) as error:
+            close_session(session, self._key, reason="fresh")
+        except (IntegrityError, ConfigError) as error:
             sys.stderr.write(f"dudzian: session {session.log_id} stays as it is, it cannot be closed: {error}\n")
         return None
 
