@@ -29,10 +29,11 @@ def crashed(home: Path) -> Path:
     return journal_file(home / "data")
 
 
-def held(lines: list[dict[str, Any]]) -> dict[str, str]:
-    """Quantity by instrument, folded from all cycles."""
-    books = {change["instrument"]: change["quantity"] for cycle in cycles(lines) for change in cycle["positions"]}
-    return {instrument: quantity for instrument, quantity in books.items() if float(quantity)}
+def held(lines: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """Quantity by strategy and instrument, folded from all cycles."""
+    changes = [change for cycle in cycles(lines) for change in cycle["positions"]]
+    books = {(change["strategy"], change["instrument"]): change["quantity"] for change in changes}
+    return {key: quantity for key, quantity in books.items() if float(quantity)}
 
 
 def test_nothing_to_list_and_nothing_to_close(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_a_session_that_nobody_runs_is_closed_once_with_what_it_holds(tmp_path: 
     document = json.loads(ended.out)
     assert document == rehearsed | {"closed": True}
     lines = journal_lines(tmp_path / "data")
-    assert {each["instrument"]: each["quantity"] for each in document["positions"]} == held(lines)
+    assert {(each["strategy"], each["instrument"]): each["quantity"] for each in document["positions"]} == held(lines)
     last = lines[-1]["d"]
     assert last == {"kind": "closed", "reason": "operator", "sequence": cycles(lines)[-1]["sequence"], "torn_bytes": 12}
     assert [line["state"] for line in listed(tmp_path)] == ["closed"]

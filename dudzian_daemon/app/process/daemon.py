@@ -19,6 +19,8 @@ from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, facts_of
+from dudzian_daemon.app.change_consent import consented
+from dudzian_daemon.app.change_consent import forget as forget_consent
 from dudzian_daemon.app.left_sessions import close_session
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.commands import Commands
@@ -29,13 +31,13 @@ from dudzian_daemon.app.process.quarantine import QuarantineRecorded, opening_co
 from dudzian_daemon.app.process.signals import StopRequested, StopSignals
 from dudzian_daemon.app.process.strategy_guard import StrategyGuard, guard_of
 from dudzian_daemon.app.process.tokens import held_tokens, tell_refusal
-from dudzian_daemon.app.recovery import Recovered, recover, resumable
+from dudzian_daemon.app.recovery import PendingChange, Recovered, recover, resumable
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
-from dudzian_daemon.kernel.clock import Clock, SystemClock
+from dudzian_daemon.kernel.clock import Clock, SystemClock, iso_utc
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
@@ -163,6 +165,7 @@ class Daemon:
             self._readiness,
             console,
         )
+        forget_consent(self._prepared.data_folder)
         assembly.session.opening = opening
         assembly.status.status.metrics_port = port
         if assembly.silent_schedules:
@@ -235,12 +238,21 @@ class Daemon:
         if session is None:
             return None
         if not options.fresh:
-            return recover(prepared, session, self._key, facts_of(prepared), accept_change=options.accept_change)
+            return recover(prepared, session, self._key, facts_of(prepared), self._accepts)
         try:
             close_session(session, self._key, reason="fresh")
         except (IntegrityError, ConfigError) as error:
             sys.stderr.write(f"dudzian: session {session.log_id} stays as it is, it cannot be closed: {error}\n")
         return None
+
+    def _accepts(self, change: PendingChange) -> bool:
+        """Whether the operator agrees to the change: now, or beforehand. Raises `ConfigError` for a consent to something else."""
+        if self._options.accept_change:
+            return True
+        consent = consented(self._prepared.data_folder, change, self._key, self._clock)
+        if consent is not None:
+            self._log.info("change_accepted", action="go_on", session=change.log_id, accepted_at=iso_utc(consent.at))
+        return consent is not None
 
     def _announce(self, assembly: Assembly, port: int | None, recovered: Recovered | None) -> None:
         if port is not None:

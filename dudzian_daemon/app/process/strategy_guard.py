@@ -45,7 +45,7 @@ _EXIT: Final = 1
 class StrategyGuard:
     """The watchdog over the plugins' calls, and the service that has who is over budget quarantined by `command`, which steps one in.
 
-    Make it in the loop's thread. `command` makes its id of an origin. `end_process` is told what does not come back, in the watchdog's thread.
+    Make it in the loop's thread. `command` makes its id of an origin; `end_process` is told of a hang, in the watchdog's thread.
     """
 
     name = "strategy_guard"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dudzian_daemon.cli.keys import writers_key
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.domain.errors import ConfigError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from dudzian_daemon.adapters.journal_reader import Session
     from dudzian_daemon.adapters.keychain import SigningKey
     from dudzian_daemon.app.left_sessions import HeldPosition, SessionLine
-    from dudzian_daemon.config.schema import CoreConfig
 
 EXAMPLES = """Examples:
 
@@ -93,7 +93,7 @@ def close(
         _tell({"closed": False, "artifact": artifact, "log_id": None}, f"{artifact}: no session that is not closed", as_json=as_json)
         raise typer.Exit(1)
     if running_pid(folder) is None:
-        _close_left(folder, session, _key(known), dry_run=dry_run, as_json=as_json)
+        _close_left(folder, session, writers_key(known), dry_run=dry_run, as_json=as_json)
     else:
         _require_of_daemon(folder, session, artifact)
         _close_running(folder, session, timeout, dry_run=dry_run, as_json=as_json)
@@ -140,19 +140,6 @@ def _require_of_daemon(folder: Path, session: Session, artifact: str) -> None:
     if running != session.log_id:
         msg = f"the daemon on {folder} runs session {running or '(still starting)'}, not {session.log_id} of {artifact}; stop it first"
         raise ConfigError(msg)
-
-
-def _key(known: CoreConfig) -> SigningKey:
-    """The key that the daemon signs with. Raises `ConfigError` where there is none: none is ever made here."""
-    from dudzian_daemon.adapters.keychain import find_signing_key
-
-    settings = known.risk.decision_log
-    path = None if settings.signing_key_path is None else Path(settings.signing_key_path)
-    key = find_signing_key(settings.signing_key_id, env=os.environ, key_file=path)
-    if key is None:
-        msg = f"expected the signing key {settings.signing_key_id!r} that the session was written with, found none on this machine"
-        raise ConfigError(msg)
-    return key
 
 
 def _running(folder: Path) -> str:
