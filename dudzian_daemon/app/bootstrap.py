@@ -48,7 +48,7 @@ from dudzian_daemon.sinks.projections import DecisionLog
 from dudzian_daemon.sinks.reports import ReportSink
 from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
-from dudzian_daemon.sinks.status import Status, StatusSink, status_path, unit_lines
+from dudzian_daemon.sinks.status import LeftBooks, Status, StatusSink, status_path, unit_lines
 from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.state import encode_state
@@ -139,11 +139,6 @@ def assemble(
     )
     risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)
 
-    def inspect(record: CycleRecord) -> bool:
-        risk_state.look(record)
-        return self_check.inspect(record)
-
-    session.inspect = inspect
     self_check.halt = partial(session.own_command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
     log_refusals(bus)
     auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
@@ -162,8 +157,19 @@ def assemble(
         status_path(prepared.data_folder),
         clock,
         lambda status: complete(status, units, bus, readiness()),
-        core.ledger.state().positions,
+        LeftBooks(
+            positions=core.ledger.state().positions,
+            prices={instrument: price for instrument, (price, _) in core.ledger.export().last.items()},
+            orders=core.execution.open_orders,
+        ),
     )
+
+    def inspect(record: CycleRecord) -> bool:
+        risk_state.look(record)
+        status.look(record, core.execution.open_orders)
+        return self_check.inspect(record)
+
+    session.inspect = inspect
     report = ReportSink(follow("report"), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
     files = ledger_files(prepared, key)
     sinks: list[Sink] = [
