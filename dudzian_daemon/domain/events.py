@@ -28,6 +28,7 @@ UNIT_STATE: Final = "daemon.unit"
 CYCLE_DURABLE: Final = "session.cycle_durable"
 LEDGER_ENTRY: Final = "ledger.entry"
 SELF_CHECK: Final = "session.self_check"
+CLOCK_JUMP: Final = "session.clock_jump"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,13 @@ class SelfCheckFailed(msgspec.Struct, frozen=True, kw_only=True):
     file: str
 
 
+class ClockJump(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.clock_jump`: the machine's wall clock was set, by `jump_ns` (negative: back); `at` is wall time (ns) from now on."""
+
+    at: int
+    jump_ns: int
+
+
 class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """`daemon.unit`: a named part of the daemon changed its state."""
 
@@ -107,6 +115,7 @@ Message = (
     | SessionState
     | SessionRecovered
     | SelfCheckFailed
+    | ClockJump
     | LedgerEntry
     | UnitState
     | Candle

@@ -164,6 +164,11 @@ class Session:
         await self._until_durable(sequence)
         return sequence
 
+    def record_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
+        """Put an entry that is no cycle into the journal, where it stands between the cycles; it is made durable with the next commit."""
+        self._journal.append_entry(kind, d, w)
+        self._appended.set()
+
     async def close_book(self, ending: Ending) -> None:
         """Record why the session stops and, if wanted, close its positions on the last prices. Before the first input there is no when."""
         self.stop_feeding()

@@ -37,10 +37,11 @@ from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
-from dudzian_daemon.kernel.clock import Clock, SystemClock, iso_utc
+from dudzian_daemon.kernel.clock import Anchored, SystemClock, iso_utc
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
+from dudzian_daemon.services.clock_watch import ClockWatch
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.sinks.metrics import new_registry
 
@@ -77,7 +78,7 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
         expire_commands(prepared.data_folder)
         _phase("logs", signals)
         _configure_logs(prepared, options)
-        return anyio.run(Daemon(prepared, options, key, SystemClock(), signals, out, env).run)
+        return anyio.run(Daemon(prepared, options, key, Anchored(SystemClock()), signals, out, env).run)
     finally:
         logs.close()
         lock.release()
@@ -91,7 +92,7 @@ class Daemon:
         prepared: Prepared,
         options: RunOptions,
         key: SigningKey,
-        clock: Clock,
+        clock: Anchored,
         signals: StopSignals,
         out: TextIO,
         env: Mapping[str, str],
@@ -132,6 +133,7 @@ class Daemon:
         async with supervisor:
             self._host(supervisor, end, server, assembly)
             supervisor.add(guard, stage="feed")
+            supervisor.add(ClockWatch(self._clock, self._bus, assembly.session.record_entry), stage="feed")
             reason = await supervisor.stop_requested()
             self._log.info("stopping", action="stop", reason=reason)
             report = await supervisor.stop()
