@@ -137,6 +137,8 @@ def assemble(
         store_rows=store_rows,
         observe_commit=metrics.observe_commit,
     )
+    if recovered is not None:
+        session.stepped_before(recovered.rerun_ns)
     risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)
 
     self_check.halt = partial(session.own_command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})

@@ -24,6 +24,7 @@ from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.trading.content import ContentChain
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.recorded import recorded_ticks
@@ -46,7 +47,8 @@ class PendingChange(msgspec.Struct, frozen=True, kw_only=True):
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     """A session that can go on: its driver after the last recorded input, its content chain, and how that was found.
 
-    `change` is what differs in configuration and code from the run before, empty where nothing does.
+    `rerun` cycles were run again, which took `rerun_ns`; `change` is what differs in configuration and code from the run before,
+    empty where nothing does.
     """
 
     session: Session
@@ -55,6 +57,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     chain: ContentChain
     checkpoint_line: int
     rerun: int
+    rerun_ns: int
     bad_checkpoints: int
     torn_bytes: int
     change: dict[str, Any]
@@ -85,7 +88,7 @@ def pending_change(session: Session, key: SigningKey, facts: dict[str, Any]) -> 
 
 
 def recover(
-    prepared: Prepared, session: Session, key: SigningKey, facts: dict[str, Any], accepts: Callable[[PendingChange], bool]
+    prepared: Prepared, session: Session, key: SigningKey, facts: dict[str, Any], accepts: Callable[[PendingChange], bool], clock: Clock
 ) -> Recovered:
     """Bring the session to where its journal ends; `facts` are those of this run. Reads only, and blocks.
 
@@ -103,6 +106,7 @@ def recover(
     spec = prepared.spec if before is None else recorded_spec(session.log_id, run_entry(session.log_id, before.d), session.folder)
     checkpoint, driver = _restored(log, spec)
     chain = ContentChain(link=checkpoint.content, sequence=checkpoint.sequence, books=checkpoint.books)
+    began = clock.monotonic_ns()
     rerun = _run_again(log.entries_after(checkpoint), driver, chain, session.folder)
     return Recovered(
         session=session,
@@ -111,6 +115,7 @@ def recover(
         chain=chain,
         checkpoint_line=checkpoint.line,
         rerun=rerun,
+        rerun_ns=clock.monotonic_ns() - began,
         bad_checkpoints=log.bad,
         torn_bytes=log.torn_bytes,
         change=change,

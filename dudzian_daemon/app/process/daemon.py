@@ -240,7 +240,7 @@ class Daemon:
         if session is None:
             return None
         if not options.fresh:
-            return recover(prepared, session, self._key, facts_of(prepared), self._accepts)
+            return recover(prepared, session, self._key, facts_of(prepared), self._accepts, self._clock)
         try:
             close_session(session, self._key, reason="fresh")
         except (IntegrityError, ConfigError) as error:
