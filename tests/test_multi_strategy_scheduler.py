@@ -294,7 +294,7 @@ def test_a_blocking_strategy_ends_the_process_and_the_restart_quarantines_it(tmp
     first = told[len(recorded)]  # before anything that could call it again
     assert first["strategies"] == [{"strategy": "bad_block", "change": "quarantined", "reason": "blocking"}]
     (command,) = [item for item in first["inputs"] if item[0] == "command"]
-    assert command[2:] == ["opening-1", "quarantine", {"strategy": "bad_block", "reason": "blocking"}]
+    assert command[2:] == [f"opening-{first['sequence']}", "quarantine", {"strategy": "bad_block", "reason": "blocking"}]
     assert not any("block_1h" in cycle["due"] for cycle in told)
     assert sum("alt_trend_1h" in cycle["due"] for cycle in told) == 29 * 24
     assert {verdict.integrity for verdict in verdicts(tmp_path)} == {"intact"}

@@ -28,6 +28,9 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 #: What reading a damaged `.gz` raises.
 DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error)
 
+#: Above every sequence.
+NEWEST: Final = 2**63
+
 _BLOCK: Final = 64 * 1024
 _LONGEST_GENESIS: Final = 4096
 _decode_cycle: Final = msgspec.json.Decoder(CycleRecord).decode
@@ -241,17 +244,21 @@ def sessions(root: Path, artifact: str) -> list[Session]:
     return sorted(found, key=lambda session: (session.born, session.log_id), reverse=True)
 
 
-def latest_cycles(folder: Path, count: int, *, quiet: bool = True, seen: Callable[[Entry], None] | None = None) -> list[Cycle]:
-    """The last `count` cycles of a session folder, oldest first, read from the end; without `quiet`, of those with an event.
+def latest_cycles(
+    folder: Path, count: int, *, quiet: bool = True, through: int | None = None, seen: Callable[[Entry], None] | None = None
+) -> list[Cycle]:
+    """The last `count` cycles of a session folder up to sequence `through`, oldest first, read from the end.
 
-    `seen` is told of every entry that is read.
+    Without `quiet`, of those with an event; `seen` is told of every entry that is read.
     """
+    last = NEWEST if through is None else through
     found: deque[Cycle] = deque()
     for path in reversed(segments(folder)) if count else ():
         for entry in _entries_backwards(path):
             if seen is not None:
                 seen(entry)
-            found.extendleft(cycle for cycle in reversed(entry.cycles()) if quiet or not cycle.record.quiet)
+            ours = (cycle for cycle in reversed(entry.cycles()) if cycle.record.sequence <= last)
+            found.extendleft(cycle for cycle in ours if quiet or not cycle.record.quiet)
             if len(found) >= count:
                 return list(found)[-count:]
     return list(found)

@@ -115,6 +115,11 @@ class SessionLog:
             found = entry
         return None if identity else found
 
+    def newest_run(self) -> Entry | None:
+        """The newest `run` entry: the run that the session was left by."""
+        found = next(self._backwards(_RUN), None)
+        return None if found is None else entry_of(found[0], "of the run", found[2])
+
     def _lines_after(self, checkpoint: Checkpoint) -> Iterator[tuple[Path, bytes]]:
         for path in self.files[self.files.index(checkpoint.path) :]:
             with open_log(path) as stream, unpacking(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dudzian_daemon.adapters.files import ensure_dir, os_errors
@@ -11,14 +12,15 @@ from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.clock import SystemClock
 
 _PATIENCE_NS = 20_000_000
+_PID_PATIENCE_NS = 500_000_000
 _OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class InstanceLock:
     """One daemon per data folder: held until `release` or the end of the process, however it ends."""
 
-    def __init__(self, descriptor: int, path: Path) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptors: Sequence[int], path: Path) -> None:
+        self._descriptors = descriptors
         self.path = path
 
     @classmethod
@@ -29,17 +31,21 @@ class InstanceLock:
         with os_errors(path):
             descriptor = os.open(path, _OPEN, 0o640)
         if not _take(descriptor):
-            holder = _read_pid(descriptor)
+            holder = _holder(descriptor)
             os.close(descriptor)
-            msg = f"a daemon (pid {holder}) runs on {data_folder}; stop it with: dudzian stop, or choose another --data-dir"
-            raise ConfigError(msg)
+            raise _taken(data_folder, f"pid {holder}")
+        folder = _hold_folder(path.parent)
+        if folder is None:
+            os.close(descriptor)
+            raise _taken(data_folder, "which one is not known: its lock file was removed")
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
-        return cls(descriptor, path)
+        return cls([descriptor, *folder], path)
 
     def release(self) -> None:
         """Give the lock back; the file stays, since removing it would race with the next holder."""
-        os.close(self._descriptor)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
 
 def lock_path(data_folder: Path) -> Path:
@@ -48,19 +54,42 @@ def lock_path(data_folder: Path) -> Path:
 
 
 def running_pid(data_folder: Path) -> int | None:
-    """Pid of the daemon that holds the lock of `data_folder`, None if nobody does."""
+    """Pid of the daemon that holds the lock of `data_folder`, None if nobody does; 0 where its lock file was removed."""
     path = lock_path(data_folder)
     with os_errors(path):
         if not path.is_file():
-            return None
+            return _pid_without_file(path.parent)
         descriptor = os.open(path, os.O_RDWR)
     try:
         if _try_lock(descriptor):
-            return None
+            return _pid_without_file(path.parent)
         pid = _read_pid(descriptor)
         return int(pid) if pid.isdecimal() else 0
     finally:
         os.close(descriptor)
+
+
+def _pid_without_file(folder: Path) -> int | None:
+    held = _hold_folder(folder) if folder.is_dir() else []
+    for descriptor in held or ():
+        os.close(descriptor)
+    return 0 if held is None else None
+
+
+def _taken(data_folder: Path, holder: str) -> ConfigError:
+    return ConfigError(f"a daemon ({holder}) runs on {data_folder}; stop it with: dudzian stop, or choose another --data-dir")
+
+
+def _holder(descriptor: int) -> str:
+    """The pid in the lock file, once its holder has put it there: until then it names nobody, or one that was killed."""
+    import psutil
+
+    clock = SystemClock()
+    deadline = clock.monotonic_ns() + _PID_PATIENCE_NS
+    while True:
+        pid = _read_pid(descriptor)
+        if (pid.isdecimal() and psutil.pid_exists(int(pid))) or clock.monotonic_ns() > deadline:
+            return pid or "unknown"
 
 
 def _take(descriptor: int) -> bool:
@@ -94,6 +123,10 @@ if sys.platform == "win32":
             os.lseek(descriptor, 0, os.SEEK_SET)
         return True
 
+    def _hold_folder(_folder: Path) -> list[int] | None:
+        """Nothing more: an open lock file cannot be removed there."""
+        return []
+
 else:
     import fcntl
 
@@ -103,3 +136,11 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _hold_folder(folder: Path) -> list[int] | None:
+        """The lock of the folder itself, which outlives a lock file that somebody removes; None if another process has it."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if _take(descriptor):
+            return [descriptor]
+        os.close(descriptor)
+        return None

@@ -38,15 +38,21 @@ def difference(before: bytes, now: bytes) -> dict[str, Any]:
 
 def refused(change: Mapping[str, Any], log_id: str) -> ConfigError:
     """What the operator is told who has not accepted the change."""
-    told = [f"{name}: {_text(pair[0])} -> {_text(pair[1])}" for name, pair in change.get("config", {}).items()]
-    told += [f"plugin of {name}: {_text(pair[0])} -> {_text(pair[1])}" for name, pair in change.get("plugins", {}).items()]
-    if "package" in change:
-        told.append(f"package: {change['package'][0]} -> {change['package'][1]}")
-    more = f"; and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    lines = told(change)
+    more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
     return ConfigError(
-        f"session {log_id} ran under another configuration or code ({'; '.join(told[:_NAMED])}{more}); "
-        "go on with what is new by --accept-change, or begin a new session with --fresh"
+        f"session {log_id} ran under another configuration or code ({'; '.join(lines[:_NAMED])}{more}); "
+        "go on with what is new by --accept-change, or beforehand by: dudzian accept-change; or begin a new session with --fresh"
     )
+
+
+def told(change: Mapping[str, Any]) -> list[str]:
+    """The difference for people, a line for each key, plugin and the package."""
+    lines = [f"{name}: {_text(pair[0])} -> {_text(pair[1])}" for name, pair in change.get("config", {}).items()]
+    lines += [f"plugin of {name}: {_text(pair[0])} -> {_text(pair[1])}" for name, pair in change.get("plugins", {}).items()]
+    if "package" in change:
+        lines.append(f"package: {change['package'][0]} -> {change['package'][1]}")
+    return lines
 
 
 def changed_strategies(change: Mapping[str, Any]) -> set[str]:

@@ -22,9 +22,8 @@ from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.files import ensure_dir
 from dudzian_daemon.adapters.head_file import HeadFile, HeadKeeper
 from dudzian_daemon.adapters.journal import SessionJournal
-from dudzian_daemon.adapters.journal_format import encode, genesis, split
-from dudzian_daemon.adapters.journal_reader import Session as JournalSession
-from dudzian_daemon.adapters.journal_reader import is_begun, latest_cycles, read_tail
+from dudzian_daemon.adapters.journal_format import encode, genesis
+from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
@@ -51,9 +50,8 @@ from dudzian_daemon.sinks.projections import DecisionLog
 from dudzian_daemon.sinks.reports import ReportSink
 from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
-from dudzian_daemon.sinks.status import Status, StatusSink, status_path, unit_lines
+from dudzian_daemon.sinks.status import LeftBooks, Status, StatusSink, status_path, unit_lines
 from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
-from dudzian_daemon.trading.content import ORIGIN, ContentChain
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.state import encode_state
 from dudzian_daemon.trading.step import Core
@@ -145,14 +143,11 @@ def assemble(
     session.let_through = tape_budget(driver, journal, budget_bytes).offer
     publish_head = partial(bus.publish, events.SESSION_HEAD)
     session.keep_head = HeadKeeper(HeadFile(journal.folder, key), journal.head, publish_head, clock).keep
+    if recovered is not None:
+        session.stepped_before(recovered.rerun_ns)
     risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)
 
-    def inspect(record: CycleRecord) -> bool:
-        risk_state.look(record)
-        return self_check.inspect(record)
-
-    session.inspect = inspect
-    self_check.halt = partial(session.command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
+    self_check.halt = partial(session.own_command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
     log_refusals(bus)
     auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
     status = StatusSink(
@@ -170,8 +165,19 @@ def assemble(
         status_path(prepared.data_folder),
         clock,
         lambda status: complete(status, units, bus, readiness()),
-        core.ledger.state().positions,
+        LeftBooks(
+            positions=core.ledger.state().positions,
+            prices={instrument: price for instrument, (price, _) in core.ledger.export().last.items()},
+            orders=core.execution.open_orders,
+        ),
     )
+
+    def inspect(record: CycleRecord) -> bool:
+        risk_state.look(record)
+        status.look(record, core.execution.open_orders)
+        return self_check.inspect(record)
+
+    session.inspect = inspect
     report = ReportSink(follow("report"), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
     files = ledger_files(prepared, key)
     sinks: list[Sink] = [
@@ -257,19 +263,6 @@ def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered:
         journal.append_checkpoint(encode_state(recovered.driver.export()), "change")
     journal.commit_now()
     return journal
-
-
-def close_session(session: JournalSession, key: SigningKey, clock: Clock) -> None:
-    """End a session that shall not go on. Raises `IntegrityError` when its journal cannot be written on."""
-    last = latest_cycles(session.folder, 1)
-    sequence = last[0].record.sequence if last else 0
-    line = read_tail(session.segments[-1]).line
-    chain = ContentChain(link=ORIGIN if line is None else split(line).s.content, sequence=sequence)
-    journal = SessionJournal.resume(session.segments[-1], key, chain, clock=clock)
-    journal.append_entry("closed", {"reason": "fresh", "sequence": sequence}, {})
-    journal.commit_now()
-    HeadFile(session.folder, key).write(journal.head())
-    journal.abandon()
 
 
 def facts_of(prepared: Prepared) -> dict[str, Any]:

@@ -6,7 +6,7 @@ recorded. Nothing is taken from anywhere but the journal; a session that nobody 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.trading.content import ContentChain
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.recorded import recorded_ticks
@@ -34,10 +35,21 @@ from dudzian_daemon.trading.step import Core
 _decode_rows: Final = msgspec.json.Decoder(list[Candle]).decode
 
 
+class PendingChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start would change: hashes of configuration and code before and now, and the raw hash of the newest `run` entry."""
+
+    log_id: str
+    run: str
+    before: str
+    now: str
+    difference: dict[str, Any]
+
+
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     """A session that can go on: its driver after the last recorded input, its content chain, and how that was found.
 
-    `change` is what differs in configuration and code from the run before, empty where nothing does.
+    `rerun` cycles were run again, which took `rerun_ns`; `change` is what differs in configuration and code from the run before,
+    empty where nothing does.
     """
 
     session: Session
@@ -46,6 +58,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     chain: ContentChain
     checkpoint_line: int
     rerun: int
+    rerun_ns: int
     bad_checkpoints: int
     torn_bytes: int
     change: dict[str, Any]
@@ -68,24 +81,33 @@ def resumable(data_folder: Path, artifact: str) -> Session | None:
     return newest if newest is not None and newest.state != "closed" else None
 
 
-def recover(prepared: Prepared, session: Session, key: SigningKey, facts: dict[str, Any], *, accept_change: bool) -> Recovered:
+def pending_change(session: Session, key: SigningKey, facts: dict[str, Any]) -> PendingChange | None:
+    """What a start with these facts would find changed in configuration and code, None if nothing. Raises `IntegrityError`."""
+    log = _log(session, key)
+    before = _other_run(log, identity_of(encode(facts)))
+    return None if before is None else _pending(log, before, encode(facts))
+
+
+def recover(
+    prepared: Prepared, session: Session, key: SigningKey, facts: dict[str, Any], accepts: Callable[[PendingChange], bool], clock: Clock
+) -> Recovered:
     """Bring the session to where its journal ends; `facts` are those of this run. Reads only, and blocks.
 
     Raises `ConfigError` with the difference for a configuration or code that is another and not accepted, `IntegrityError` for a
     journal that is not what was written, or whose inputs give something else today.
     """
-    if session.state == "unreadable":
-        msg = f"session {session.log_id} cannot be read; run: dudzian verify-decision-log {session.folder}, or begin a new one with --fresh"
-        raise IntegrityError(msg)
-    log = SessionLog(session, key)
-    now = encode(facts)
-    before = _other_run(log, identity_of(now))
-    change = {} if before is None else difference(before.d, now)
-    if before is not None and not accept_change:
-        raise refused(change, session.log_id)
+    log = _log(session, key)
+    before = _other_run(log, identity_of(encode(facts)))
+    change: dict[str, Any] = {}
+    if before is not None:
+        pending = _pending(log, before, encode(facts))
+        change = pending.difference
+        if not accepts(pending):
+            raise refused(change, session.log_id)
     spec = prepared.spec if before is None else recorded_spec(session.log_id, run_entry(session.log_id, before.d), session.folder)
     checkpoint, driver = _restored(log, spec)
     chain = ContentChain(link=checkpoint.content, sequence=checkpoint.sequence, books=checkpoint.books)
+    began = clock.monotonic_ns()
     rerun = _run_again(log.entries_after(checkpoint), driver, chain, session.folder)
     return Recovered(
         session=session,
@@ -94,9 +116,28 @@ def recover(prepared: Prepared, session: Session, key: SigningKey, facts: dict[s
         chain=chain,
         checkpoint_line=checkpoint.line,
         rerun=rerun,
+        rerun_ns=clock.monotonic_ns() - began,
         bad_checkpoints=log.bad,
         torn_bytes=log.torn_bytes,
         change=change,
+    )
+
+
+def _log(session: Session, key: SigningKey) -> SessionLog:
+    if session.state == "unreadable":
+        msg = f"session {session.log_id} cannot be read; run: dudzian verify-decision-log {session.folder}, or begin a new one with --fresh"
+        raise IntegrityError(msg)
+    return SessionLog(session, key)
+
+
+def _pending(log: SessionLog, before: Entry, now: bytes) -> PendingChange:
+    newest = log.newest_run()
+    return PendingChange(
+        log_id=log.session.log_id,
+        run=before.line_hash if newest is None else newest.line_hash,
+        before=identity_of(before.d),
+        now=identity_of(now),
+        difference=difference(before.d, now),
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dudzian_daemon.services.inbox import Reply
 
 _POLL_SECONDS: Final = 0.02
+_ENDING_POLL_SECONDS: Final = 0.05
 
 
 def ask(name: str, arguments: Mapping[str, str], data_dir: Path | None, timeout: float) -> Reply:
@@ -66,6 +67,27 @@ def traded(instrument: str, config: Path | None, data_dir: Path | None) -> str:
     known = load(config, env=os.environ).config
     status = read_status(resolve(data_dir, os.environ))
     return known.instrument(instrument, known.environment(None if status is None else status.environment).exchange).key
+
+
+def ended_within(folder: Path, seconds: float) -> bool:
+    """Whether the daemon gives back the lock of the data folder within `seconds`."""
+    import anyio
+
+    return anyio.run(_ended, folder, seconds)
+
+
+async def _ended(folder: Path, seconds: float) -> bool:
+    from anyio.to_thread import run_sync
+
+    from dudzian_daemon.adapters.platform import running_pid
+    from dudzian_daemon.kernel.clock import SystemClock
+
+    clock = SystemClock()
+    for _ in range(int(seconds / _ENDING_POLL_SECONDS)):
+        if await run_sync(running_pid, folder) is None:
+            return True
+        await clock.sleep(_ENDING_POLL_SECONDS)
+    return await run_sync(running_pid, folder) is None
 
 
 async def _answered(folder: Path, command_id: str, seconds: float) -> Reply | None:

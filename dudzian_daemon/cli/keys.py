@@ -14,6 +14,7 @@ from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.keychain import SigningKey
+    from dudzian_daemon.config.schema import CoreConfig
 
 #: Exit code of every command that proves seals and has no key for it.
 KEY_MISSING: Final = 3
@@ -51,6 +52,19 @@ def daemons_key(key_id: str, config: Path | None) -> SigningKey | None:
 
     configured = load(config, env=os.environ).config.risk.decision_log.signing_key_path
     return find_signing_key(key_id, env=os.environ, key_file=Path(configured) if configured else None)
+
+
+def writers_key(known: CoreConfig) -> SigningKey:
+    """The key that the daemon writes with under this configuration. Raises `ConfigError` where there is none."""
+    from dudzian_daemon.adapters.keychain import find_signing_key
+
+    settings = known.risk.decision_log
+    path = None if settings.signing_key_path is None else Path(settings.signing_key_path)
+    key = find_signing_key(settings.signing_key_id, env=os.environ, key_file=path)
+    if key is None:
+        msg = f"expected the signing key {settings.signing_key_id!r} that the session was written with, found none on this machine"
+        raise ConfigError(msg)
+    return key
 
 
 def _missing(text: str) -> typer.Exit:

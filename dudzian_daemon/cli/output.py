@@ -17,6 +17,11 @@ def emit_json(document: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
+def emit_line(document: Any) -> None:
+    """Write one JSON document as one line to stdout: for a stream of them."""
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+
+
 def emit_text(text: str) -> None:
     """Write text and a newline to stdout."""
     sys.stdout.write(text + "\n")

@@ -31,6 +31,7 @@ CYCLE_DURABLE: Final = "session.cycle_durable"
 LEDGER_ENTRY: Final = "ledger.entry"
 SELF_CHECK: Final = "session.self_check"
 SESSION_HEAD: Final = "session.head"
+CLOCK_JUMP: Final = "session.clock_jump"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +111,13 @@ class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
     signed: str
 
 
+class ClockJump(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.clock_jump`: the machine's wall clock was set, by `jump_ns` (negative: back); `at` is wall time (ns) from now on."""
+
+    at: int
+    jump_ns: int
+
+
 class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """`daemon.unit`: a named part of the daemon changed its state."""
 
@@ -126,6 +134,7 @@ Message = (
     | SessionRecovered
     | SelfCheckFailed
     | SessionHead
+    | ClockJump
     | LedgerEntry
     | UnitState
     | Candle

@@ -55,9 +55,9 @@ class SystemClock:
 
 
 class Anchored:
-    """A wall clock that cannot jump by itself: the wall at the anchor plus the monotonic time since.
+    """A `Clock` whose wall time cannot jump by itself: the wall at the anchor plus the monotonic time since.
 
-    `check` compares it with the real wall clock, so that a jump becomes something one can record.
+    `check` compares it with the real wall clock, so that a jump becomes something one can record; one task may call it.
     """
 
     def __init__(self, clock: Clock, *, tolerance_ns: int = SECOND_NS) -> None:
@@ -68,6 +68,18 @@ class Anchored:
     def wall_ns(self) -> int:
         """Nanoseconds since 1970-01-01 UTC; falls only in a `check` that returned a negative jump."""
         return self._clock.monotonic_ns() + self._offset_ns
+
+    def monotonic_ns(self) -> int:
+        """As the clock below it."""
+        return self._clock.monotonic_ns()
+
+    async def sleep(self, seconds: float) -> None:
+        """As the clock below it."""
+        await self._clock.sleep(seconds)
+
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        """As the clock below it."""
+        await self._clock.sleep_until(monotonic_ns)
 
     def check(self) -> int | None:
         """If the wall clock went away by more than the tolerance, anchor anew and return by how many nanoseconds, else None."""

@@ -116,6 +116,10 @@ class Session:
             self._in_order.set()
         self.data_ended = False
 
+    def stepped_before(self, duration_ns: int) -> None:
+        """What had to be run again at the start counts for the next checkpoint: lives too short for one of their own need it most."""
+        self._checkpoints.stepped(duration_ns)
+
     async def run(self) -> None:
         """Feed the core until the data ends or `end` is called; lines are committed beside it."""
         async with anyio.create_task_group() as tasks:
@@ -142,21 +146,37 @@ class Session:
 
     async def command(self, command_id: str, name: str, arguments: dict[str, str]) -> int:
         """Step a command in and wait until its line is durable; returns its sequence. While the disk is full it waits before."""
+        return await self._command(lambda: command_id, name, arguments)
+
+    async def own_command(self, origin: str, name: str, arguments: dict[str, str]) -> int:
+        """As `command`, for one that the daemon gives itself: its id is unique in the session, restarts included."""
+        return await self._command(partial(self._own_id, origin), name, arguments)
+
+    async def _command(self, command_id: Callable[[], str], name: str, arguments: dict[str, str]) -> int:
         await self._in_order.wait()
         while self._frozen:
             await self._next_release()
         now = self._pace.now()
         if self._upcoming is None or now >= self._upcoming:  # an input that is late keeps its place: just after the last one
             now = 0
-        sequence = self._step(partial(self._driver.command, command_id, name, arguments, now=now))
+        sequence = self._step(partial(self._driver.command, command_id(), name, arguments, now=now))
         await self._until_durable(sequence)
         return sequence
+
+    def _own_id(self, origin: str) -> str:
+        """Every command is a cycle of its own, so no two of them are given before the same one, in whichever run."""
+        return f"{origin}-{self._driver.core.sequence + 1}"
 
     async def settled(self) -> int:
         """Wait until all that the core has done so far is durable; returns its sequence."""
         sequence = self._driver.core.sequence
         await self._until_durable(sequence)
         return sequence
+
+    def record_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
+        """Put an entry that is no cycle into the journal, where it stands between the cycles; it is made durable with the next commit."""
+        self._journal.append_entry(kind, d, w)
+        self._appended.set()
 
     async def close_book(self, ending: Ending) -> None:
         """Record why the session stops and, if wanted, close its positions on the last prices. Before the first input there is no when."""
@@ -243,7 +263,7 @@ class Session:
         commands, self.opening = self.opening, ()
         for number, (name, arguments) in enumerate(commands, start=1):
             now = instant - len(commands) + number
-            self._step(partial(self._driver.command, f"opening-{number}", name, arguments, now=now))
+            self._step(partial(self._driver.command, self._own_id("opening"), name, arguments, now=now))
 
     async def _end_window(self, window: WindowEnd) -> None:
         self._upcoming = self._release_at = None
@@ -287,7 +307,7 @@ class Session:
             self._appended.set()
         if not all(sound for _, sound in inspected):
             arguments = {"on": "yes", "reason": "self_check"}
-            self._step(partial(self._driver.command, f"self_check-{records[-1].sequence}", "kill_switch", arguments))
+            self._step(partial(self._driver.command, self._own_id("self_check"), "kill_switch", arguments))
         self._checkpoints.hash_state()
         return self._driver.core.sequence
 

@@ -117,15 +117,14 @@ class Reservations:
         other = self._at.get((instrument, Side.SELL if side is Side.BUY else Side.BUY), {})
         return (each for each in other.values() if each.group_id != group_id and not each.dormant)
 
-    def _mine(self, strategy: str, instrument: str) -> Iterable[Reservation]:
-        return self._of.get((strategy, instrument), {}).values()
-
     def opposes_own(self, group: OrderGroup, leg: OrderLeg) -> bool:
         """True if an open order of the strategy may open the other side; of the group itself only where its first fill ends the others."""
         own = group.id if group.link == "oco" else ""
-        return any(
-            each.strategy == group.strategy and each.side is not leg.side and each.group_id != own for each in self.opening(leg.instrument)
-        )
+        mine = self._mine(group.strategy, leg.instrument)
+        return any(not each.reduce_only and each.side is not leg.side and each.group_id != own for each in mine)
+
+    def _mine(self, strategy: str, instrument: str) -> Iterable[Reservation]:
+        return self._of.get((strategy, instrument), {}).values()
 
     def _wake_exits(self, entry: Order, quantity: Decimal) -> None:
         for order_id, each in list(self._of[entry.strategy, entry.instrument].items()):

@@ -24,6 +24,7 @@ from dudzian_daemon.adapters.log_report import LogReport
 from dudzian_daemon.adapters.log_sources import find_logs
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.config.places import bundled
+from dudzian_daemon.kernel.clock import SystemClock
 
 #: How long a child may keep a test waiting before the test fails and says what the child has said.
 PATIENCE_S = 60.0
@@ -51,6 +52,8 @@ class Lines:
 
     def __init__(self, stream: IO[str] | None) -> None:
         self.seen: list[str] = []
+        self._came: list[int] = []
+        self._clock = SystemClock()
         self._stream = StringIO() if stream is None else stream
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._thread = Thread(target=self._read, daemon=True)
@@ -69,9 +72,15 @@ class Lines:
         self._thread.join(PATIENCE_S)
         return "".join(self.seen)
 
+    def seconds_between(self, first: str, second: str) -> float | None:
+        """Between the arrivals of these two lines, None where one of them did not come."""
+        came = dict(zip(self.seen, self._came, strict=False))
+        return (came[second] - came[first]) / 1e9 if {first, second} <= came.keys() else None
+
     def _read(self) -> None:
         with self._stream:
             for line in self._stream:
+                self._came.append(self._clock.monotonic_ns())
                 self.seen.append(line)
                 self._queue.put(line)
         self._queue.put(None)

@@ -112,7 +112,7 @@ def test_a_strategy_whose_calls_are_slow_is_quarantined_by_a_recorded_command(tm
     found = cycles(journal_lines(tmp_path / "data"))
     (record,) = [cycle for cycle in found if cycle["strategies"]]
     (command,) = [item for item in record["inputs"] if item[0] == "command"]
-    assert command[2:] == ["budget-1", "quarantine", {"strategy": "slow", "reason": "budget"}]
+    assert command[2:] == [f"budget-{record['sequence']}", "quarantine", {"strategy": "slow", "reason": "budget"}]
     assert record["strategies"] == [{"strategy": "slow", "change": "quarantined", "reason": "budget"}]
     ran = [cycle["sequence"] for cycle in found if "slow_1h" in cycle["due"]]
     assert 2 < len(ran) < 24 and max(ran) < record["sequence"]

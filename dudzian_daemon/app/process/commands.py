@@ -11,7 +11,7 @@ from dudzian_daemon.services.inbox import CommandFile, Reply
 from dudzian_daemon.trading.operator import OPERATOR_COMMANDS
 from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED
 
-KNOWN: Final = tuple(sorted({"close_positions", "resume", "stop", "suspend", *OPERATOR_COMMANDS, *QUERIES}))
+KNOWN: Final = tuple(sorted({"close_positions", "resume", "session_close", "stop", "suspend", *OPERATOR_COMMANDS, *QUERIES}))
 
 
 class Commands:
@@ -23,9 +23,10 @@ class Commands:
 
     async def obey(self, command_id: str, command: CommandFile) -> Reply:
         """The reply, once what was done is durable."""
-        if command.name == "stop":
+        if command.name in ("stop", "session_close"):
             keep = command.arguments.get("close_positions", "yes") != "yes"
-            self._end.ask("stop command", by_operator=True, keep_positions=keep)
+            closes = command.name == "session_close"
+            self._end.ask(f"{command.name} command", by_operator=True, keep_positions=keep, closes=closes)
             await self._end.recorded.wait()
             return Reply(command_id, accepted=True, detail="stopping", sequence=self._assembly.core.sequence)
         refusal = self._refusal(command)

@@ -18,7 +18,10 @@ from rich.console import Console
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
-from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, close_session, facts_of
+from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, facts_of
+from dudzian_daemon.app.change_consent import consented
+from dudzian_daemon.app.change_consent import forget as forget_consent
+from dudzian_daemon.app.left_sessions import close_session
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.commands import Commands
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
@@ -28,16 +31,17 @@ from dudzian_daemon.app.process.quarantine import QuarantineRecorded, opening_co
 from dudzian_daemon.app.process.signals import StopRequested, StopSignals
 from dudzian_daemon.app.process.strategy_guard import StrategyGuard, guard_of
 from dudzian_daemon.app.process.tokens import held_tokens, tell_refusal
-from dudzian_daemon.app.recovery import Recovered, recover, resumable
+from dudzian_daemon.app.recovery import PendingChange, Recovered, recover, resumable
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
-from dudzian_daemon.kernel.clock import Clock, SystemClock
+from dudzian_daemon.kernel.clock import Anchored, SystemClock, iso_utc
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
+from dudzian_daemon.services.clock_watch import ClockWatch
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.sinks.metrics import new_registry
 
@@ -74,7 +78,7 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
         expire_commands(prepared.data_folder)
         _phase("logs", signals)
         _configure_logs(prepared, options)
-        return anyio.run(Daemon(prepared, options, key, SystemClock(), signals, out, env).run)
+        return anyio.run(Daemon(prepared, options, key, Anchored(SystemClock()), signals, out, env).run)
     finally:
         logs.close()
         lock.release()
@@ -88,7 +92,7 @@ class Daemon:
         prepared: Prepared,
         options: RunOptions,
         key: SigningKey,
-        clock: Clock,
+        clock: Anchored,
         signals: StopSignals,
         out: TextIO,
         env: Mapping[str, str],
@@ -129,6 +133,7 @@ class Daemon:
         async with supervisor:
             self._host(supervisor, end, server, assembly)
             supervisor.add(guard, stage="feed")
+            supervisor.add(ClockWatch(self._clock, self._bus, assembly.session.record_entry), stage="feed")
             reason = await supervisor.stop_requested()
             self._log.info("stopping", action="stop", reason=reason)
             report = await supervisor.stop()
@@ -162,6 +167,7 @@ class Daemon:
             self._readiness,
             console,
         )
+        forget_consent(self._prepared.data_folder)
         assembly.session.opening = opening
         assembly.status.status.metrics_port = port
         if assembly.silent_schedules:
@@ -234,12 +240,21 @@ class Daemon:
         if session is None:
             return None
         if not options.fresh:
-            return recover(prepared, session, self._key, facts_of(prepared), accept_change=options.accept_change)
+            return recover(prepared, session, self._key, facts_of(prepared), self._accepts, self._clock)
         try:
-            close_session(session, self._key, self._clock)
-        except (IntegrityError, ConfigError, IndexError) as error:
+            close_session(session, self._key, self._clock, reason="fresh")
+        except (IntegrityError, ConfigError) as error:
             sys.stderr.write(f"dudzian: session {session.log_id} stays as it is, it cannot be closed: {error}\n")
         return None
+
+    def _accepts(self, change: PendingChange) -> bool:
+        """Whether the operator agrees to the change: now, or beforehand. Raises `ConfigError` for a consent to something else."""
+        if self._options.accept_change:
+            return True
+        consent = consented(self._prepared.data_folder, change, self._key, self._clock)
+        if consent is not None:
+            self._log.info("change_accepted", action="go_on", session=change.log_id, accepted_at=iso_utc(consent.at))
+        return consent is not None
 
     def _announce(self, assembly: Assembly, port: int | None, recovered: Recovered | None) -> None:
         if port is not None:

@@ -51,16 +51,16 @@ class SessionEnd:
         self._prepared = prepared
         self._supervisor = supervisor
         self._by_operator = False
-        self._keep_positions = False
+        self._keep_positions = self._closes = False
         self._signals = 0
         #: Set once the journal says why the session stops.
         self.recorded = anyio.Event()
         self._log = logs.logger("daemon")
 
-    def ask(self, reason: str, *, by_operator: bool, keep_positions: bool = False) -> None:
-        """Ask for the stop; who asked first decides what becomes of positions and session."""
+    def ask(self, reason: str, *, by_operator: bool, keep_positions: bool = False, closes: bool = False) -> None:
+        """Ask for the stop; who asked first decides what becomes of positions and session, which is closed in any case if it `closes`."""
         if not self._supervisor.reason:
-            self._by_operator, self._keep_positions = by_operator, keep_positions
+            self._by_operator, self._keep_positions, self._closes = by_operator, keep_positions, closes
         self._supervisor.request_stop(reason)
 
     def on_signal(self, request: StopRequest) -> None:
@@ -94,7 +94,7 @@ class SessionEnd:
             return Ending("closed", "end_of_data", close_positions=False)
         wanted, keep = self._prepared.config.shutdown.close_positions, self._keep_positions
         return Ending(
-            "closed" if self._by_operator and not keep else "stopped",
+            "closed" if self._closes or (self._by_operator and not keep) else "stopped",
             "operator" if self._by_operator else "service",
             close_positions=not keep and (wanted == "always" or (wanted == "operator" and self._by_operator)),
         )

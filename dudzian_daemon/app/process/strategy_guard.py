@@ -45,7 +45,7 @@ _EXIT: Final = 1
 class StrategyGuard:
     """The watchdog over the plugins' calls, and the service that has who is over budget quarantined by `command`, which steps one in.
 
-    Make it in the loop's thread. `end_process` is told what does not come back, in the watchdog's thread.
+    Make it in the loop's thread. `command` makes its id of an origin; `end_process` is told of a hang, in the watchdog's thread.
     """
 
     name = "strategy_guard"
@@ -67,7 +67,6 @@ class StrategyGuard:
         self._unheard = 0
         self._over: deque[str] = deque()
         self._wanted = anyio.Event()
-        self._commands = 0
         self._log = logs.logger("watchdog")
         #: Enter it in the thread that steps the core.
         self.watchdog = Watchdog(
@@ -82,9 +81,8 @@ class StrategyGuard:
             while self._over:
                 strategy = self._over.popleft()
                 if self._strategies.inactive.get(strategy) != QUARANTINED:
-                    self._commands += 1
                     arguments = {"strategy": strategy, "reason": OVER_BUDGET}
-                    await self._command(f"budget-{self._commands}", "quarantine", arguments)
+                    await self._command("budget", "quarantine", arguments)
 
     # -- in the watchdog's thread ----------------------------------------------------------------------------------
 
@@ -200,7 +198,7 @@ def guard_of(prepared: Prepared, assembly: Assembly, clock: Clock, signals: Stop
     strategies, views = assembly.core.strategies, [sink for sink in assembly.sinks if isinstance(sink, ConsoleView)]
     last = LastWords(strategies, assembly.journal, prepared.data_folder, clock, signals, views)
     limits = prepared.config.runtime.watchdog
-    return StrategyGuard(strategies, assembly.session.command, limits, clock, signals, last.end_process)
+    return StrategyGuard(strategies, assembly.session.own_command, limits, clock, signals, last.end_process)
 
 
 def running(strategies: StrategyHost) -> Call | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,10 +65,11 @@ def command(
     whole = summary or since is not None or until is not None
     window = _window(since, until, DEFAULT_LIMIT if limit is None and not whole else limit, by)
     loaded = load(config, env=os.environ)
-    folder = _session_folder(resolve(data_dir, os.environ), loaded.config.artifact_name(environment), session)
+    root = resolve(data_dir, os.environ)
+    folder = _session_folder(root, loaded.config.artifact_name(environment), session)
     _require_lines(folder)
-    chain = ChainCheck()
-    cycles = _stored(folder, window, chain.take, eventful=eventful)
+    chain, through = ChainCheck(), _durable(root, folder)
+    cycles = _stored(folder, window, chain.take, through, eventful=eventful)
     if summary:
         _show_summary({"log_id": folder.name, **summarize_cycles(map(_event, cycles), window)}, as_json=as_json)
     else:
@@ -97,6 +99,17 @@ def _session_folder(data_folder: Path, artifact: str, wanted: str | None) -> Pat
         msg = f"no session {f'{wanted} ' if wanted else ''}of {artifact} below {data_folder}; known: {known}; start one with: dudzian run"
         raise ConfigError(msg)
     return chosen[0].folder
+
+
+def _durable(root: Path, folder: Path) -> int | None:
+    """The last cycle that the daemon has said is durable, while one writes this session: what lies behind it may not last."""
+    from dudzian_daemon.adapters.platform import running_pid
+    from dudzian_daemon.sinks.status import read_status
+
+    if running_pid(root) is None:
+        return None
+    status = read_status(root)
+    return status.sequence if status is not None and status.log_id == folder.name else None
 
 
 def _require_lines(folder: Path) -> None:
@@ -141,13 +154,14 @@ def _event(cycle: Cycle) -> ControllerCycle:
         raise IntegrityError(msg) from None
 
 
-def _stored(folder: Path, window: Window, seen: Callable[[Entry], None], *, eventful: bool) -> Iterable[Cycle]:
-    """Cycles among which those of the window are, oldest first; as little is read as the window allows."""
+def _stored(folder: Path, window: Window, seen: Callable[[Entry], None], through: int | None, *, eventful: bool) -> Iterable[Cycle]:
+    """Cycles up to sequence `through` among which those of the window are, oldest first; as little is read as the window allows."""
     from dudzian_daemon.adapters.journal_reader import latest_cycles
 
     if window.limit is not None and window.since is None and window.until is None:
-        return latest_cycles(folder, window.limit, quiet=not eventful, seen=seen)
-    return (cycle for cycle in _forwards(folder, window, seen) if not (eventful and cycle.record.quiet))
+        return latest_cycles(folder, window.limit, quiet=not eventful, through=through, seen=seen)
+    durable = takewhile(lambda cycle: through is None or cycle.record.sequence <= through, _forwards(folder, window, seen))
+    return (cycle for cycle in durable if not (eventful and cycle.record.quiet))
 
 
 def _forwards(folder: Path, window: Window, seen: Callable[[Entry], None]) -> Iterator[Cycle]:

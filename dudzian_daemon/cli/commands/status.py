@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text
-from dudzian_daemon.domain.errors import ConfigError, Retryable
+from dudzian_daemon.cli.snapshots import snapshot
 
 if TYPE_CHECKING:
     from dudzian_daemon.sinks.status import Status
@@ -30,18 +30,9 @@ def command(
 ) -> None:
     """Exit 0 if a daemon runs there, 1 if not (the last snapshot is shown all the same)."""
     from dudzian_daemon.adapters.data_folder import resolve
-    from dudzian_daemon.adapters.platform import running_pid
-    from dudzian_daemon.sinks.status import read_status
 
     folder = resolve(data_dir, os.environ)
-    pid = running_pid(folder)
-    status = read_status(folder)
-    if pid is not None and (status is None or status.pid != pid):
-        msg = f"the daemon (pid {pid}) on {folder} is starting and has no snapshot yet; ask again in a second"
-        raise Retryable(msg)
-    if status is None:
-        msg = f"no daemon has run on {folder} yet; start one with: dudzian run"
-        raise ConfigError(msg)
+    status, pid = snapshot(folder)
     if as_json:
         emit_json({"running": pid is not None, **msgspec.to_builtins(status)})
     else:

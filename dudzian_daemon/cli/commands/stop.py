@@ -18,8 +18,6 @@ EXAMPLES = """Examples:
   dudzian stop --keep-positions       keep the book for the next run
 """
 
-_POLL_SECONDS = 0.05
-
 
 def command(
     data_dir: Annotated[Path | None, typer.Option(help="Data folder of the daemon.", envvar="DUDZIAN_DATA_DIR")] = None,
@@ -28,10 +26,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Exit 0 once the daemon has ended, 1 if it has not within the time, 2 if none runs."""
-    import anyio
-
     from dudzian_daemon.adapters.data_folder import resolve
     from dudzian_daemon.adapters.platform import running_pid
+    from dudzian_daemon.cli.asking import ended_within
     from dudzian_daemon.services.inbox import CommandFile, read_reply, send
 
     folder = resolve(data_dir, os.environ)
@@ -40,25 +37,10 @@ def command(
         msg = f"no daemon runs on {folder}"
         raise ConfigError(msg)
     command_id = send(folder, CommandFile("stop", {"close_positions": "no" if keep_positions else "yes"}))
-    ended = anyio.run(_wait, folder, timeout)
+    ended = ended_within(folder, timeout)
     reply = read_reply(folder, command_id)
     if as_json:
         emit_json({"pid": pid, "ended": ended, "command": command_id, "reply": reply})
     else:
         emit_text(f"daemon (pid {pid}) {'has ended' if ended else f'has not ended within {timeout:g} s; look at: dudzian status'}")
     raise typer.Exit(0 if ended else 1)
-
-
-async def _wait(folder: Path, seconds: float) -> bool:
-    """Whether the lock of the data folder was given back within `seconds`."""
-    from anyio.to_thread import run_sync
-
-    from dudzian_daemon.adapters.platform import running_pid
-    from dudzian_daemon.kernel.clock import SystemClock
-
-    clock = SystemClock()
-    for _ in range(int(seconds / _POLL_SECONDS)):
-        if await run_sync(running_pid, folder) is None:
-            return True
-        await clock.sleep(_POLL_SECONDS)
-    return await run_sync(running_pid, folder) is None

@@ -26,6 +26,7 @@ class MemoryJournal:
         self.last_entry: tuple[str, dict[str, Any]] | None = None
         self.most_pending = 0
         self.checkpoints: list[tuple[str, bytes]] = []
+        self.entries: list[tuple[str, dict[str, Any]]] = []
         self._clock = clock
         self._durable_lines = 0
         self._quiet: list[CycleRecord] = []
@@ -53,6 +54,7 @@ class MemoryJournal:
 
     def append_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
         self.flush_quiet()
+        self.entries.append((kind, w))
         self._line(())
 
     def append_checkpoint(self, state: bytes, reason: str) -> None:

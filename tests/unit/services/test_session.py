@@ -6,11 +6,13 @@ import anyio
 import msgspec
 import pytest
 
+from dudzian_daemon.adapters.checkpoints import STEP_NS
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import StorageError, StorageFull
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Command
 from dudzian_daemon.services.session import FULL_DISK_RETRY_SECONDS, MAX_LINES_AHEAD, QUIET_SECONDS
 from dudzian_daemon.testing.market import START_NS
+from dudzian_daemon.trading.state import decode_state
 from tests.unit.services.stage import HOUR_A_SECOND, OPERATOR, SERVICE, Stage, busy
 from tests.unit.trading.desk import enter, hour
 
@@ -131,6 +133,31 @@ async def test_a_command_is_answered_only_when_it_is_durable() -> None:
         assert answers == [2]
         assert stage.journal.durable_sequence >= 2
         tasks.cancel_scope.cancel()
+
+
+async def test_ids_of_the_daemons_own_commands_are_made_of_the_cycle_so_no_later_run_gives_one_again() -> None:
+    stage = Stage(8, busy(8), speed=HOUR_A_SECOND)
+    stage.session.opening = [("kill_switch", {"on": "yes"}), ("kill_switch", {"on": "no"})]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stage.session.run)
+        await stage.until("running")
+        for on in ("yes", "no"):
+            tasks.start_soon(stage.session.own_command, "budget", "kill_switch", {"on": on})
+            await stage.clock.advance(2.0)
+        tasks.cancel_scope.cancel()
+    given = [(item.id, record.sequence) for record in stage.journal.durable for item in record.inputs if isinstance(item, Command)]
+    assert [command_id for command_id, _ in given[:2]] == ["opening-1", "opening-2"]
+    assert [command_id for command_id, _ in given[2:]] == [f"budget-{sequence}" for _, sequence in given[2:]]
+    assert len(set(given)) == 4
+
+
+async def test_what_was_run_again_at_the_start_counts_for_the_first_checkpoint() -> None:
+    """Else lives that are too short for a checkpoint of their own would have more and more to run again."""
+    stage = Stage(8, busy(8))
+    stage.session.stepped_before(STEP_NS)
+    await stage.play()
+    assert [reason for reason, _ in stage.journal.checkpoints] == ["due", "stop"]
+    assert decode_state(stage.journal.checkpoints[0][1]).core.sequence <= 2
 
 
 async def test_a_full_disk_freezes_core_and_commands_until_there_is_space() -> None:

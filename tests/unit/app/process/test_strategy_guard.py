@@ -186,7 +186,7 @@ async def test_who_is_over_budget_is_quarantined_once_its_call_is_back(daemon: D
         assert daemon.commands == []  # 19 s of its 20 in a minute were seen to go by
         daemon.call()
         await daemon.look(guard, 4.0)
-        assert daemon.commands == [("budget-1", "quarantine", {"strategy": "told", "reason": "budget"})]
+        assert daemon.commands == [("budget", "quarantine", {"strategy": "told", "reason": "budget"})]
         daemon.strategies.set_inactive("told", "quarantined", "budget")
         for _ in range(12):
             daemon.call()
