@@ -18,8 +18,9 @@ import anyio
 import anyio.to_thread
 
 from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder
-from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, split
+from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, encode, key_change, split
 from dudzian_daemon.adapters.journal_reader import read_tail
+from dudzian_daemon.adapters.key_change import key_at_end
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.errors import IntegrityError, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
@@ -69,9 +70,10 @@ class ChainedLog:
 
     @classmethod
     def resume(cls, path: Path, key: SigningKey | None, *, faults: str = "journal", sync: bool = True) -> ChainedLog:
-        """Go on after the last line of an existing file, which must carry the seal of `key`.
+        """Go on after the last line of an existing file, which must carry the seal of `key`, or of one of its ring.
 
-        A torn tail, what a crash left of a write, is cut off. Raises `IntegrityError` when the last line is not ours.
+        A torn tail, what a crash left of a write, is cut off; a change of key is appended where one is due. Raises `IntegrityError`
+        when the last line is not ours, `ConfigError` when its key is missing.
         """
         require_regular_or_absent(path)
         tail = read_tail(path)
@@ -79,7 +81,11 @@ class ChainedLog:
         with os_errors(path):
             descriptor = os.open(path, _FLAGS)
             os.truncate(descriptor, tail.length)
-        return cls(path, sealer, descriptor, length=tail.length, faults=faults, sync=sync)
+        log = cls(path, sealer, descriptor, length=tail.length, faults=faults, sync=sync)
+        if key is not None and sealer.key_id != key.id:
+            log.append(encode(key_change(key.id)), b"{}", split(tail.line or b"").s.content)
+            sealer.hand_over(key)
+        return log
 
     @property
     def log_id(self) -> str:
@@ -219,7 +225,8 @@ def _sealer_after(path: Path, line: bytes | None, key: SigningKey | None) -> Lin
     except ValueError:
         parts = None
     if parts is not None and LOG_ID.fullmatch(parts.s.log):
-        sealer = LineSealer(parts.s.log, key, line=parts.s.line - 1, previous=parts.s.prev)
+        sealed_by = key if key is None or not parts.s.key else key_at_end(path, parts.s.key, key)
+        sealer = LineSealer(parts.s.log, sealed_by, line=parts.s.line - 1, previous=parts.s.prev)
         if sealer.seal(bytes(parts.d), bytes(parts.w), parts.s.content) == line + b"\n":
             return sealer
     signer = f"sealed by key {key.id}" if key else "of an unsigned log"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +22,15 @@ from dudzian_daemon.trading.content import ORIGIN
 CHANGED: Final = ("results", "fills", "positions", "risk", "cash")
 
 
+_changed: Final = itemgetter(*CHANGED)
+
+
+class _Cycles(msgspec.Struct, gc=False):
+    cycles: list[msgspec.Raw]
+
+
 class _Quiet(msgspec.Struct, gc=False):
-    cycles: list[msgspec.Raw] = []
+    d: _Cycles
 
 
 _decode_quiet: Final = msgspec.json.Decoder(_Quiet).decode
@@ -80,22 +88,24 @@ class EntryChecks:
         cycles, w = fields.d.get("cycles"), fields.w
         if not isinstance(cycles, list) or not 2 <= len(cycles) <= QUIET_GROUP or not isinstance(w, list) or len(w) != len(cycles):
             raise Mismatch(f"2 to {QUIET_GROUP} cycles with as many wall members", "something else")
-        for cycle, raw in zip(cycles, _decode_quiet(d_bytes(text, w)).cycles, strict=True):
-            self._cycle(cycle, raw)
+        for cycle, raw in zip(cycles, _decode_quiet(text).d.cycles, strict=True):
+            self._cycle(cycle, bytes(raw))
 
-    def _cycle(self, d: Any, raw: bytes | msgspec.Raw) -> None:
+    def _cycle(self, d: Any, raw: bytes) -> None:
         report = self._report
         due = (report.last_sequence or 0) + 1
         sequence = d.get("sequence") if isinstance(d, dict) else None
         if type(sequence) is not int or sequence != due:
             raise Mismatch(f"cycle {due}", f"cycle {sequence}")
-        books = sha256(self._books)
-        books.update(encode([d.get(name) for name in CHANGED]))
+        try:
+            changed = _changed(d)
+        except LookupError:
+            raise Mismatch(f"a cycle with the members {', '.join(CHANGED)}", "one without") from None
+        books = sha256(self._books + encode(changed))
         if d.get("books") != books.hexdigest():
             raise Mismatch(f"books hash {books.hexdigest()}", d.get("books"))
         self._books = books.digest()
-        content = sha256(self._content)
-        content.update(raw)
+        content = sha256(self._content + raw)
         self._content, self.link = content.digest(), content.hexdigest()
         report.cycles += 1
         report.last_sequence = sequence

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterable
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -121,20 +120,6 @@ def read_heads(path: Path) -> list[SignedHead]:
         msg = f"head file {path}: expected at least one head, found none"
         raise ConfigError(msg)
     return found
-
-
-def unfit_heads(
-    heads: Iterable[SignedHead], key: Callable[[str], SigningKey | None], public_key: HeadVerifier | None
-) -> tuple[list[SignedHead], list[str]]:
-    """Heads whose signature does not fit, and ids of keys that others would need and that are not at hand."""
-    unfit, missing = [], dict[str, None]()
-    for signed in heads:
-        by = public_key if signed.alg == ED25519 else key(signed.key)
-        if by is None or (signed.alg == ED25519 and by.id != signed.key):
-            missing[signed.key] = None
-        elif not verify_head(signed, by):
-            unfit.append(signed)
-    return unfit, list(missing)
 
 
 # -- Ed25519 keys ------------------------------------------------------------------------------------------------------

@@ -104,6 +104,12 @@ def find_other_key(
     return _from_keychain(key_id)
 
 
+def find_key(key_id: str, configured: str, *, env: Mapping[str, str], key_file: Path | None = None) -> SigningKey | None:
+    """The key `key_id` where a daemon whose key is `configured` would find it; None if it is nowhere."""
+    find = find_signing_key if key_id == configured else find_other_key
+    return find(key_id, env=env, key_file=key_file)
+
+
 def ring_variable(key_id: str) -> str:
     """Name of the environment variable that holds the key `key_id` of a ring."""
     return f"{KEY_VARIABLES[0]}_{re.sub('[^A-Z0-9]', '_', key_id.upper())}"

@@ -18,6 +18,7 @@ from dudzian_daemon.trading.content import ORIGIN
 
 #: What a seal ends with: in a signed log the MAC, `,"mac":"`, 64 digits, `"}}`; in an unsigned one only `}}`.
 _MAC_END: Final = re.compile(rb',"mac":"[0-9a-f]{64}"\}\}')
+_MAC_NAME: Final = ',"mac":"'
 _MAC_BYTES: Final = 75
 _UNSIGNED_END: Final = b"}}"
 _LINK_BYTES: Final = 64
@@ -94,7 +95,8 @@ class LineProof:
         """The lines that follow are sealed by this key."""
         self.key_id = key_id
         self._mac = Hmac(key.secret) if key is not None and self._signed else None
-        self._seal_end = f'","key":{encode(key_id).decode()},"alg":"{ALGORITHM if self._signed else UNSIGNED}"'
+        algorithm = f'{ALGORITHM}"{_MAC_NAME}' if self._signed else f'{UNSIGNED}"'
+        self._seal_end = f'","key":{encode(key_id).decode()},"alg":"{algorithm}'
 
     def prove(self, lines: list[bytes]) -> Proven:
         """The next lines, given without newlines, up to the first that is not what is due. Raises `Mismatch` if that is the first."""
@@ -114,15 +116,17 @@ class LineProof:
     def _fitting(self, lines: list[bytes]) -> Proven:
         """Lines whose seals and MACs fit, not yet whether they are spelled canonically. Every microsecond here counts."""
         number, previous, head, seal_end = self.line, self.previous, self._seal_head, self._seal_end
-        ending, end_bytes = self._ending, _MAC_BYTES if self._signed else len(_UNSIGNED_END)
-        link_end = end_bytes + len(seal_end)
+        mac = None if self._mac is None else self._mac.hexdigest
+        end_bytes = _MAC_BYTES if self._signed else len(_UNSIGNED_END)
+        link_end = end_bytes + len(seal_end) - (len(_MAC_NAME) if self._signed else 0)
         link_begin = link_end + _LINK_BYTES
         proven = Proven([], [], [], [])
         texts, contents, hashes = proven.texts, proven.contents, proven.hashes
         for line in lines:
             number += 1
             content = line[-link_begin:-link_end].decode("latin-1")
-            seal = f'{head}{number},"prev":"{previous}","content":"{content}{seal_end}{ending(line[:-end_bytes], line)}'.encode("latin-1")
+            sealed = mac(line[:-end_bytes]) + '"}}' if mac else self._claimed_end(line)
+            seal = f'{head}{number},"prev":"{previous}","content":"{content}{seal_end}{sealed}'.encode("latin-1")
             if not line.endswith(seal):
                 break
             previous = sha256(line).hexdigest()
@@ -131,14 +135,12 @@ class LineProof:
             hashes.append(previous)
         return proven
 
-    def _ending(self, body: bytes, line: bytes) -> str:
-        """How a line ends after the member `alg` of its seal."""
-        if self._mac is not None:
-            return f',"mac":"{self._mac.hexdigest(body)}"}}}}'
+    def _claimed_end(self, line: bytes) -> str:
+        """How a line ends that has no MAC, or one that cannot be proven."""
         if not self._signed:
             return _UNSIGNED_END.decode()
         end = line[-_MAC_BYTES:]
-        return end.decode("latin-1") if _MAC_END.fullmatch(end) else ""
+        return end[len(_MAC_NAME) :].decode("latin-1") if _MAC_END.fullmatch(end) else ""
 
     def _name_difference(self, line: bytes) -> NoReturn:
         """Raise what is wrong with a line that is not the one due, the plainest reason first."""
@@ -165,7 +167,8 @@ class LineProof:
             canonical = encode(decode(line))
         except (ValueError, RecursionError):
             return True  # not JSON of one spelling at all: members of a line were found in it, so its numbers or text are odd
-        return canonical.endswith(self._ending(canonical[:-_MAC_BYTES], canonical).encode())
+        body, end = canonical[:-_MAC_BYTES], canonical[-_MAC_BYTES:]
+        return self._mac is None or end == f'{_MAC_NAME}{self._mac.hexdigest(body)}"}}}}'.encode()
 
 
 def _spelled_lines(texts: list[bytes]) -> list[Fields]:

@@ -66,7 +66,8 @@ class SeenHead(msgspec.Struct, frozen=True, kw_only=True):
 class LogReport(msgspec.Struct, kw_only=True):
     """Both verdicts on one log, with what was counted up to the first bad entry. `reason` explains a log not judged.
 
-    `lacking` is what a head was seen of and the log does not have. `key_id` is the log's last key, `key_ids` are all it had.
+    `lacking` is what a head was seen of and the log does not have. `key_id` is the log's last key, `key_ids` are all it had; `by_head`:
+    one was missing, and what it sealed was proven by the chain of hashes up to a head.
     """
 
     log: str
@@ -75,6 +76,7 @@ class LogReport(msgspec.Struct, kw_only=True):
     proof: str = NO_HEAD
     head: SeenHead | None = None
     lacking: Finding | None = None
+    by_head: bool = False
     log_id: str = ""
     artifact: str = ""
     projection: bool = False

@@ -26,7 +26,7 @@ from dudzian_daemon.adapters.log_sources import Source, holds_log
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.trading.content import ORIGIN
 
-_BLOCK: Final = 256 * 1024
+_BLOCK: Final = 64 * 1024
 _PAUSES: Final = 10
 
 
@@ -248,6 +248,7 @@ class _Judge:
         self._keyless = "" if key else key_id
         if key is None and self._heads.last_line <= self._entries:
             raise _NotJudged(Integrity.KEY_MISSING, shown(key_id))
+        self._report.by_head |= key is None
         self._report.key_id = key_id
         self._report.key_ids.append(key_id)
         if self._proof is not None:
