@@ -20,7 +20,7 @@ import anyio.to_thread
 from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder
 from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, encode, key_change, split
 from dudzian_daemon.adapters.journal_reader import read_tail
-from dudzian_daemon.adapters.key_change import key_at_end
+from dudzian_daemon.adapters.key_change import keys_at_end
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.errors import IntegrityError, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
@@ -52,6 +52,8 @@ class ChainedLog:
         self._appended: list[bytes] = []
         self._unwritten: list[bytes] = []
         self._fault: str | None = None
+        #: The key to hand over to before the next line, and the content link until then.
+        self._heir: tuple[SigningKey, str] | None = None
         self._turn = anyio.Lock()
         self._writer = Lock()
 
@@ -72,7 +74,7 @@ class ChainedLog:
     def resume(cls, path: Path, key: SigningKey | None, *, faults: str = "journal", sync: bool = True) -> ChainedLog:
         """Go on after the last line of an existing file, which must carry the seal of `key`, or of one of its ring.
 
-        A torn tail, what a crash left of a write, is cut off; a change of key is appended where one is due. Raises `IntegrityError`
+        A torn tail, what a crash left of a write, is cut off; a change of key comes before what is appended first. Raises `IntegrityError`
         when the last line is not ours, `ConfigError` when its key is missing.
         """
         require_regular_or_absent(path)
@@ -83,8 +85,7 @@ class ChainedLog:
             os.truncate(descriptor, tail.length)
         log = cls(path, sealer, descriptor, length=tail.length, faults=faults, sync=sync)
         if key is not None and sealer.key_id != key.id:
-            log.append(encode(key_change(key.id)), b"{}", split(tail.line or b"").s.content)
-            sealer.hand_over(key)
+            log._heir = (key, split(tail.line or b"").s.content)
         return log
 
     @property
@@ -109,6 +110,10 @@ class ChainedLog:
 
     def append(self, d: bytes, w: bytes, content: str = ORIGIN) -> None:
         """Seal the next line in memory. `d` and `w` are canonical JSON; a projection has no content link."""
+        if self._heir is not None:
+            (key, link), self._heir = self._heir, None
+            self._appended.append(self._sealer.seal(encode(key_change(key.id)), b"{}", link))
+            self._sealer.hand_over(key)
         self._appended.append(self._sealer.seal(d, w, content))
 
     async def commit(self) -> None:
@@ -225,9 +230,10 @@ def _sealer_after(path: Path, line: bytes | None, key: SigningKey | None) -> Lin
     except ValueError:
         parts = None
     if parts is not None and LOG_ID.fullmatch(parts.s.log):
-        sealed_by = key if key is None or not parts.s.key else key_at_end(path, parts.s.key, key)
-        sealer = LineSealer(parts.s.log, sealed_by, line=parts.s.line - 1, previous=parts.s.prev)
+        keys = keys_at_end(path, parts, key) if key is not None and parts.s.key else None
+        sealer = LineSealer(parts.s.log, keys.sealed_by if keys else key, line=parts.s.line - 1, previous=parts.s.prev)
         if sealer.seal(bytes(parts.d), bytes(parts.w), parts.s.content) == line + b"\n":
+            sealer.hand_over(keys.in_force if keys else key)
             return sealer
     signer = f"sealed by key {key.id}" if key else "of an unsigned log"
     msg = f"log {path}: expected a last line {signer}, found one that is not; run: dudzian verify-decision-log {path}"

@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
-from dudzian_daemon.adapters.journal_format import KEY_CHANGE, MAX_LINE_BYTES, LineSealer, encode, line_hash
+from dudzian_daemon.adapters.journal_format import KEY_CHANGE, MAX_LINE_BYTES, LineSealer, encode, line_hash, split
 from dudzian_daemon.adapters.journal_reader import Entry, Session, entry_of, lines_backwards, read_tail
-from dudzian_daemon.adapters.key_change import key_at_end, new_key_of
+from dudzian_daemon.adapters.key_change import keys_at_end, new_key_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.trading.content import ORIGIN
@@ -66,7 +66,16 @@ class SessionLog:
         self._key = key
         tail = read_tail(self.files[-1]).line
         if key is not None and tail is not None:
-            key_at_end(self.files[-1], entry_of(self.files[-1], "at its end", tail).seal.key or key.id, key)
+            self._require_keys(tail, key)
+
+    def _require_keys(self, tail: bytes, key: SigningKey) -> None:
+        """Before anything is run again: the key may go on with the log, and those that it takes are at hand."""
+        try:
+            last = split(tail)
+        except ValueError:  # which is found where the line is read
+            return
+        if last.s.key:
+            keys_at_end(self.files[-1], last, key)
 
     def checkpoints(self) -> Iterator[Checkpoint]:
         """Good checkpoints, the newest first; the last one is the beginning of the session."""

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
-from dudzian_daemon.adapters.journal_format import KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, segments, split
+from dudzian_daemon.adapters.journal_format import KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, Line, segments, split
 from dudzian_daemon.adapters.journal_reader import open_log
 from dudzian_daemon.adapters.keychain import SigningKey, ring_variable
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
@@ -22,31 +22,55 @@ _CHANGE: Final = b'{"d":{"kind":"%b",' % KEY_CHANGE.encode()
 
 class _Change(msgspec.Struct):
     key: str
+    kind: str = ""
 
 
-def key_at_end(path: Path, last_key: str, key: SigningKey) -> SigningKey:
-    """The key that sealed the last line of the log to which `path` belongs: `key`, or the one of its ring that hands over to it.
+class EndKeys(msgspec.Struct, frozen=True):
+    """The key that sealed a log's last line, and the one that seals next unless the log is handed over to another."""
 
-    Raises `ConfigError` when that one is nowhere or `key` may not follow it, `IntegrityError` when the log had left it before.
+    sealed_by: SigningKey
+    in_force: SigningKey
+
+
+def keys_at_end(path: Path, last: Line, key: SigningKey) -> EndKeys:
+    """Those of the log to which `path` belongs and whose last line is `last`: `key`, or keys of its ring that `key` may follow.
+
+    Raises `ConfigError` when one is nowhere or `key` may not follow, `IntegrityError` when the log had left its last key before.
     """
-    if last_key == key.id:
-        return key
+    in_force = _named_by(last) or last.s.key
+    if in_force != key.id:
+        _require_heir(path, in_force, key)
+    return EndKeys(_found(path, last.s.key, key), _found(path, in_force, key))
+
+
+def _found(path: Path, key_id: str, key: SigningKey) -> SigningKey:
+    found = key.of(key_id)
+    if found is None:
+        where = f"the file {key_id}.key beside the key file or in the keys' folder, the variable {ring_variable(key_id)} or the keychain"
+        msg = f"log {path}: expected its key {key_id}, to hand over to {key.id}, found it nowhere; put it into {where}"
+        raise ConfigError(msg)
+    return found
+
+
+def _require_heir(path: Path, in_force: str, key: SigningKey) -> None:
+    """`key` may follow the key in force if that is the log's last one, and the log never had `key`."""
     used = _keys_of(segments(path.parent) if LOG_ID.fullmatch(path.parent.name) else [path])
-    verify = f"run: dudzian verify-decision-log {path}"
-    if used[-1:] != [last_key]:
-        msg = f"log {path}: expected a last line sealed by key {used[-1] if used else 'none'}, found one by {last_key}; {verify}"
+    if used[-1:] != [in_force]:
+        found = f"expected a last line sealed by key {used[-1] if used else 'none'}, found one by {in_force}"
+        msg = f"log {path}: {found}; run: dudzian verify-decision-log {path}"
         raise IntegrityError(msg)
     if key.id in used:
-        msg = f"log {path}: expected a key that it has not left, found {key.id}; it is sealed by {last_key}: configure that or a new one"
+        msg = f"log {path}: expected a key that it has not left, found {key.id}; it is sealed by {in_force}: configure that or a new one"
         raise ConfigError(msg)
-    earlier = key.other(last_key)
-    if earlier is None:
-        where = (
-            f"the file {last_key}.key beside the key file or in the keys' folder, the variable {ring_variable(last_key)} or the keychain"
-        )
-        msg = f"log {path}: expected its key {last_key}, to hand over to {key.id}, found it nowhere; put it into {where}"
-        raise ConfigError(msg)
-    return earlier
+
+
+def _named_by(line: Line) -> str:
+    """The key that an entry `key_change` names, empty for other entries."""
+    try:
+        change = msgspec.json.decode(line.d, type=_Change)
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    return change.key if change.kind == KEY_CHANGE else ""
 
 
 def new_key_of(d: bytes) -> str:
