@@ -18,8 +18,9 @@ import anyio
 import anyio.to_thread
 
 from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder, write_atomic
-from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, split
+from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, encode, key_change, split
 from dudzian_daemon.adapters.journal_reader import read_tail
+from dudzian_daemon.adapters.key_change import keys_at_end
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.errors import DudzianError, IntegrityError, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
@@ -55,6 +56,8 @@ class ChainedLog:
         self._named: list[Callable[[], object]] = []
         self._named_unwritten: list[Callable[[], object]] = []
         self._fault: str | None = None
+        #: The key to hand over to before the next line, and the content link until then.
+        self._heir: tuple[SigningKey, str] | None = None
         self._turn = anyio.Lock()
         self._writer = Lock()
 
@@ -73,9 +76,10 @@ class ChainedLog:
 
     @classmethod
     def resume(cls, path: Path, key: SigningKey | None, *, faults: str = "journal", sync: bool = True) -> ChainedLog:
-        """Go on after the last line of an existing file, which must carry the seal of `key`.
+        """Go on after the last line of an existing file, which must carry the seal of `key`, or of one of its ring.
 
-        A torn tail, what a crash left of a write, is cut off. Raises `IntegrityError` when the last line is not ours.
+        A torn tail, what a crash left of a write, is cut off; a change of key comes before what is appended first. Raises `IntegrityError`
+        when the last line is not ours, `ConfigError` when its key is missing.
         """
         require_regular_or_absent(path)
         tail = read_tail(path)
@@ -83,7 +87,10 @@ class ChainedLog:
         with os_errors(path):
             descriptor = os.open(path, _FLAGS)
             os.truncate(descriptor, tail.length)
-        return cls(path, sealer, descriptor, length=tail.length, faults=faults, sync=sync)
+        log = cls(path, sealer, descriptor, length=tail.length, faults=faults, sync=sync)
+        if key is not None and sealer.key_id != key.id:
+            log._heir = (key, split(tail.line or b"").s.content)
+        return log
 
     @property
     def log_id(self) -> str:
@@ -107,6 +114,10 @@ class ChainedLog:
 
     def append(self, d: bytes, w: bytes, content: str = ORIGIN) -> None:
         """Seal the next line in memory. `d` and `w` are canonical JSON; a projection has no content link."""
+        if self._heir is not None:
+            (key, link), self._heir = self._heir, None
+            self._appended.append(self._sealer.seal(encode(key_change(key.id)), b"{}", link))
+            self._sealer.hand_over(key)
         self._appended.append(self._sealer.seal(d, w, content))
 
     def begin_file(self, path: Path) -> None:
@@ -284,8 +295,10 @@ def _sealer_after(path: Path, line: bytes | None, key: SigningKey | None) -> Lin
     except ValueError:
         parts = None
     if parts is not None and LOG_ID.fullmatch(parts.s.log):
-        sealer = LineSealer(parts.s.log, key, line=parts.s.line - 1, previous=parts.s.prev)
+        keys = keys_at_end(path, parts, key) if key is not None and parts.s.key else None
+        sealer = LineSealer(parts.s.log, keys.sealed_by if keys else key, line=parts.s.line - 1, previous=parts.s.prev)
         if sealer.seal(bytes(parts.d), bytes(parts.w), parts.s.content) == line + b"\n":
+            sealer.hand_over(keys.in_force if keys else key)
             return sealer
     signer = f"sealed by key {key.id}" if key else "of an unsigned log"
     msg = f"log {path}: expected a last line {signer}, found one that is not; run: dudzian verify-decision-log {path}"

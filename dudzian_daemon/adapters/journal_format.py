@@ -19,6 +19,8 @@ from dudzian_daemon.trading.content import ORIGIN
 FORMAT: Final = 1
 ALGORITHM: Final = "HMAC-SHA256"
 UNSIGNED: Final = "none"
+#: Entry, sealed by the old key, after which a log is sealed by the key that it names.
+KEY_CHANGE: Final = "key_change"
 #: Most quiet cycles that may share one line.
 QUIET_GROUP: Final = 64
 #: Sealed lines at which a writer should commit, so that one sync serves a bounded group.
@@ -94,11 +96,15 @@ class LineSealer:
 
     def __init__(self, log_id: str, key: SigningKey | None, *, line: int = 0, previous: str = ORIGIN) -> None:
         self.log_id = log_id
-        self.key_id = key.id if key else ""
         self.line = line
         self.previous = previous
-        self._mac = Hmac(key.secret) if key else None
         self._head = f',"s":{{"log":"{log_id}","line":'
+        self.hand_over(key)
+
+    def hand_over(self, key: SigningKey | None) -> None:
+        """The lines that follow are sealed by another key: those behind an entry `key_change`."""
+        self.key_id = key.id if key else ""
+        self._mac = Hmac(key.secret) if key else None
         self._signature = f'","key":{encode(self.key_id).decode()},"alg":"{ALGORITHM if key else UNSIGNED}"'
 
     @property
@@ -138,6 +144,11 @@ def genesis(artifact: str, created_by: str, *, signed: bool, projection: bool = 
     """Member `d` of a log's first line."""
     entry = {"kind": "genesis", "format": FORMAT, "artifact": artifact, "created_by": created_by, "signed": signed}
     return {**entry, "projection": True} if projection else entry
+
+
+def key_change(key_id: str) -> dict[str, Any]:
+    """Member `d` of the entry after which the key `key_id` seals."""
+    return {"kind": KEY_CHANGE, "key": key_id}
 
 
 def journal_folder(root: Path, artifact: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from dudzian_daemon.adapters.journal_format import LineSealer, encode, line_hash
+from dudzian_daemon.adapters.journal_format import KEY_CHANGE, LineSealer, encode, line_hash, split
 from dudzian_daemon.adapters.journal_reader import (
     Entry,
     Session,
@@ -23,8 +23,9 @@ from dudzian_daemon.adapters.journal_reader import (
     unpacking,
     whole_lines_backwards,
 )
+from dudzian_daemon.adapters.key_change import keys_at_end, new_key_of
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.domain.errors import IntegrityError
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.trading.content import ORIGIN
 from dudzian_daemon.trading.state import SessionState, decode_state, state_hash
 
@@ -46,13 +47,15 @@ class _Members(msgspec.Struct, frozen=True):
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A place from which a session can be resumed: after line `line`, whose hash is `line_hash`; `end` is the byte after it.
 
-    `content`, `books` and `sequence` are those of the last cycle before it; `state` is None at the beginning of the session.
+    `content`, `books` and `sequence` are those of the last cycle before it; `state` is None at the beginning of the session, and
+    `key_id` is empty there.
     """
 
     path: Path
     end: int = 0
     line: int = 0
     line_hash: str = ORIGIN
+    key_id: str = ""
     sequence: int = 0
     content: str = ORIGIN
     books: str = ORIGIN
@@ -72,6 +75,18 @@ class SessionLog:
         self.torn_bytes = read_tail(self.files[-1]).torn
         self.bad = 0
         self._key = key
+        tail = read_tail(self.files[-1]).line
+        if key is not None and tail is not None:
+            self._require_keys(tail, key)
+
+    def _require_keys(self, tail: bytes, key: SigningKey) -> None:
+        """Before anything is run again: the key may go on with the log, and those that it takes are at hand."""
+        try:
+            last = split(tail)
+        except ValueError:  # which is found where the line is read
+            return
+        if last.s.key:
+            keys_at_end(self.files[-1], last, key)
 
     def checkpoints(self) -> Iterator[Checkpoint]:
         """Good checkpoints, the newest first; the last one is the beginning of the session."""
@@ -88,14 +103,19 @@ class SessionLog:
 
         A damaged checkpoint among them is left out; the line after it says what its hash was, and its own seal proves that.
         """
-        sealer = LineSealer(self.session.log_id, self._key, line=checkpoint.line, previous=checkpoint.line_hash)
-        damaged = False
+        sealer = LineSealer(self.session.log_id, None, line=checkpoint.line, previous=checkpoint.line_hash)
+        damaged, key_id = False, checkpoint.key_id
         for path, line in self._lines_after(checkpoint):
             entry = _parsed(path, line)
             if damaged and entry is not None:
                 sealer.previous = entry.seal.prev
+            if sealer.line == checkpoint.line:
+                key_id = key_id or (entry.seal.key if entry is not None else "")
+                sealer.hand_over(self._sealed_by(key_id))
             damaged = entry is None or sealer.seal(entry.d, entry.w, entry.seal.content) != line + b"\n"
             if entry is not None and not damaged:
+                if entry.kind == KEY_CHANGE:
+                    sealer.hand_over(self._sealed_by(new_key_of(entry.d)))
                 yield entry
                 continue
             number = sealer.line + (entry is None)
@@ -128,16 +148,26 @@ class SessionLog:
                     if line.endswith(b"\n"):
                         yield path, line[:-1]
 
+    def _sealed_by(self, key_id: str) -> SigningKey | None:
+        """The key by the id that a line names; raises `ConfigError` when it is missing."""
+        if self._key is None or not key_id:
+            return self._key
+        found = self._key.of(key_id)
+        if found is None:
+            msg = f"session {self.session.log_id}: expected its earlier key {key_id} where the signing key is looked for, found it nowhere"
+            raise ConfigError(msg)
+        return found
+
     def _checkpoint(self, path: Path, end: int, line: bytes) -> Checkpoint | None:
         try:
             entry = entry_of(path, "of a checkpoint", line)
             seal = entry.seal
-            sealer = LineSealer(self.session.log_id, self._key, line=seal.line - 1, previous=seal.prev)
+            sealer = LineSealer(self.session.log_id, self._sealed_by(seal.key), line=seal.line - 1, previous=seal.prev)
             if sealer.seal(entry.d, entry.w, seal.content) != line + b"\n":
                 return None
             members = msgspec.json.decode(entry.d, type=_Members)
             state = decode_state(bytes(members.state))
-        except (IntegrityError, msgspec.DecodeError):
+        except (IntegrityError, ConfigError, msgspec.DecodeError):  # of a damaged key id, too
             return None
         if (members.hash, members.sequence) != (state_hash(bytes(members.state)), state.core.sequence):
             return None
@@ -146,6 +176,7 @@ class SessionLog:
             end=end,
             line=seal.line,
             line_hash=entry.line_hash,
+            key_id=seal.key,
             sequence=members.sequence,
             content=members.content,
             books=members.books,

@@ -9,7 +9,8 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,13 +32,25 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _RECOMMENDED_BACKEND: Final = 1
 
 
+def _no_other(_key_id: str) -> SigningKey | None:
+    return None
+
+
 class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key by id, and where it was found. `created` asks the caller for a one-line notice."""
+    """A key by id, and where it was found. `created` asks the caller for a one-line notice.
+
+    `other` is the ring that it hangs on: finds the keys of other ids, which logs were sealed by before this one.
+    """
 
     id: str
     secret: bytes
     source: str
     created: bool = False
+    other: Callable[[str], SigningKey | None] = _no_other
+
+    def of(self, key_id: str) -> SigningKey | None:
+        """This key or another one of its ring, by id; None if it is nowhere."""
+        return self if key_id == self.id else self.other(key_id)
 
     def __repr__(self) -> str:
         return f"SigningKey(id={self.id!r}, source={self.source!r})"
@@ -51,7 +64,8 @@ def signing_key(key_id: str, *, env: Mapping[str, str], config_dir: Path | None 
     Raises `ConfigError` when a key is there and cannot be used.
     """
     found = find_signing_key(key_id, env=env, config_dir=config_dir, key_file=key_file)
-    return found or _create(key_id, _key_path(key_id, config_dir))
+    ring = partial(find_other_key, env=env, config_dir=config_dir, key_file=key_file)
+    return msgspec.structs.replace(found or _create(key_id, _key_path(key_id, config_dir)), other=ring)
 
 
 def find_signing_key(
@@ -67,10 +81,38 @@ def find_signing_key(
     path = _key_path(key_id, config_dir)
     if path.exists():
         return SigningKey(id=key_id, secret=read_key_file(path), source=str(path))
-    text = _from_keyring(key_id)
-    if text is None:
-        return None
-    return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {SERVICE}/{key_id}"), source="OS keychain")
+    return _from_keychain(key_id)
+
+
+def find_other_key(
+    key_id: str, *, env: Mapping[str, str], config_dir: Path | None = None, key_file: Path | None = None
+) -> SigningKey | None:
+    """The key `key_id` where keys lie by their ids, for what was signed before the configured one; None if it is nowhere.
+
+    That is the variable `DECISION_LOG_HMAC_KEY_<ID>`, the file `<key id>.key` beside the key file or in the config folder, the OS
+    keychain, in this order. What holds the configured key, whatever its id, is not asked.
+    """
+    path = _key_path(key_id, config_dir)
+    name = ring_variable(key_id)
+    if env.get(name):
+        return SigningKey(id=key_id, secret=decode_key(env[name], name), source=f"environment variable {name}")
+    given = key_file or (Path(env[KEY_FILE_VARIABLE]) if env.get(KEY_FILE_VARIABLE) else None)
+    beside = [] if given is None or given.name == path.name else [given.with_name(path.name)]
+    for file in (*beside, path):
+        if file.exists():
+            return SigningKey(id=key_id, secret=read_key_file(file), source=str(file))
+    return _from_keychain(key_id)
+
+
+def find_key(key_id: str, configured: str, *, env: Mapping[str, str], key_file: Path | None = None) -> SigningKey | None:
+    """The key `key_id` where a daemon whose key is `configured` would find it; None if it is nowhere."""
+    find = find_signing_key if key_id == configured else find_other_key
+    return find(key_id, env=env, key_file=key_file)
+
+
+def ring_variable(key_id: str) -> str:
+    """Name of the environment variable that holds the key `key_id` of a ring."""
+    return f"{KEY_VARIABLES[0]}_{re.sub('[^A-Z0-9]', '_', key_id.upper())}"
 
 
 def find_token(name: str, variable: str, env: Mapping[str, str]) -> str | None:
@@ -99,6 +141,11 @@ def decode_key(text: str, where: str) -> bytes:
 
 def read_key_file(path: Path, *, private: bool = True) -> bytes:
     """Key in a file. Raises `ConfigError` if it cannot be read, or if `private` and others may read it."""
+    return decode_key(read_private_file(path, private=private).decode("ascii", "replace"), f"key file {path}")
+
+
+def read_private_file(path: Path, *, private: bool = True) -> bytes:
+    """Bytes of a file that holds a key. Raises `ConfigError` if it cannot be read, or if `private` and others may read it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
@@ -112,10 +159,9 @@ def read_key_file(path: Path, *, private: bool = True) -> bytes:
         if private and readable_by_others(status):
             msg = f"key file {path}: expected mode 0600, found {stat.S_IMODE(status.st_mode):04o}; run: chmod 600 {path}"
             raise ConfigError(msg)
-        text = os.read(descriptor, _KEY_TEXT_BYTES)
+        return os.read(descriptor, _KEY_TEXT_BYTES)
     finally:
         os.close(descriptor)
-    return decode_key(text.decode("ascii", "replace"), f"key file {path}")
 
 
 def readable_by_others(status: os.stat_result) -> bool:
@@ -159,6 +205,13 @@ def _write_key_file(path: Path, text: str) -> bool:
         msg = f"signing key cannot be stored in {path}: {error.strerror}; give one by {KEY_FILE_VARIABLE} or {KEY_VARIABLES[0]}"
         raise ConfigError(msg) from None
     return True
+
+
+def _from_keychain(key_id: str) -> SigningKey | None:
+    text = _from_keyring(key_id)
+    if text is None:
+        return None
+    return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {SERVICE}/{key_id}"), source="OS keychain")
 
 
 def _from_keyring(key_id: str, variable: str = KEY_FILE_VARIABLE) -> str | None:

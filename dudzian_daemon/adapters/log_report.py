@@ -9,7 +9,7 @@ import msgspec
 
 from dudzian_daemon.trading.content import ORIGIN
 
-#: What this version can say of a log's end: nobody outside has seen it.
+#: What is said of a log's end when nobody outside has seen it.
 NO_HEAD: Final = "unproven: no head"
 
 
@@ -44,22 +44,44 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     found: str
 
     def __str__(self) -> str:
+        return f"TAMPERED at {self.place}: expected {self.expected}, found {self.found}"
+
+    @property
+    def place(self) -> str:
+        """File, line and sequence."""
         line = f" line {self.line}" if self.line else ""
         sequence = "" if self.sequence is None or not self.line else f" (sequence {self.sequence})"
-        return f"TAMPERED at {self.file}{line}{sequence}: expected {self.expected}, found {self.found}"
+        return f"{self.file}{line}{sequence}"
+
+
+class SeenHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The last head that the log agrees with: its line and sequence, when it was seen (wall ns), lines of the log after it."""
+
+    line: int
+    sequence: int
+    at: int
+    lines_after: int
 
 
 class LogReport(msgspec.Struct, kw_only=True):
-    """Both verdicts on one log, with what was counted up to the first bad entry. `reason` explains a log not judged."""
+    """Both verdicts on one log, with what was counted up to the first bad entry. `reason` explains a log not judged.
+
+    `lacking` is what a head was seen of and the log does not have. `key_id` is the log's last key, `key_ids` are all it had; `by_head`:
+    one was missing, and what it sealed was proven by the chain of hashes up to a head.
+    """
 
     log: str
     integrity: Integrity = Integrity.INTACT
     completeness: Completeness = Completeness.UNKNOWN
     proof: str = NO_HEAD
+    head: SeenHead | None = None
+    lacking: Finding | None = None
+    by_head: bool = False
     log_id: str = ""
     artifact: str = ""
     projection: bool = False
     key_id: str = ""
+    key_ids: list[str] = []
     entries: int = 0
     cycles: int = 0
     signed: int = 0

@@ -11,22 +11,37 @@ import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
-from dudzian_daemon.adapters.journal_reader import open_log
+from dudzian_daemon.adapters.journal_reader import DAMAGED, open_log, raw_lines
+from dudzian_daemon.domain.errors import ConfigError
 
 #: What every line of a log begins with, and its seal.
 _LINE_HEAD: Final = b'{"d":'
 _SEAL_HEAD: Final = b',"s":{"log":"'
 _LINES_LOOKED_AT: Final = 1_000
+_BLOCK: Final = 64 * 1024
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """The log `by`, begun at wall time `at` (ns), says that another one has a line with this hash."""
+
+    by: str
+    at: int
+    line_hash: str
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A log to judge: its name for people, its files in order (or one stream), the log id and objects its folder claims."""
+    """A log to judge: its name for people, its files in order (or one stream), the log id and objects its folder claims.
+
+    `folder` is that of a session, whose files should be all there; `claims` are what others of its folder say of it.
+    """
 
     label: str
     files: tuple[Path, ...] = ()
     stream: BinaryIO | None = None
     log_id: str | None = None
     objects: Path | None = None
+    folder: Path | None = None
+    claims: tuple[Claim, ...] = ()
 
     def open(self) -> Iterator[tuple[str, BinaryIO]]:
         """Each part with its name; one must be read before the next is taken."""
@@ -35,6 +50,18 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         for path in self.files:
             with open_log(path) as stream:
                 yield str(path), stream
+
+    def misplaced(self) -> tuple[Path, str, str] | None:
+        """The first file that is not where it belongs in a session's folder, with what was expected and found; None if there is none."""
+        if self.folder is None:
+            return None
+        for due, path in enumerate(self.files, start=1):
+            if (number := _number(path)) != due:
+                return path, f"segment {due}", f"segment {number}"
+        for path in sorted(self.folder.iterdir()):
+            if path.is_file() and not SEGMENT.fullmatch(path.name) and not path.name.startswith(".") and _begins_as_log(path):
+                return path, "lines of a log in segments only (YYYY-MM-DD-NNNNNN.jsonl)", "a file of lines under another name"
+        return None
 
 
 def find_logs(path: Path) -> list[Source]:
@@ -48,7 +75,7 @@ def find_logs(path: Path) -> list[Source]:
         below = sorted(entry for entry in path.rglob("*") if OBJECTS_FOLDER not in entry.relative_to(path).parts)
         folders = [entry for entry in below if LOG_ID.fullmatch(entry.name) and entry.is_dir()]
         files = [entry for entry in below if entry.name.endswith((".jsonl", ".jsonl.gz")) and entry.parent not in folders]
-        return [_session(folder) for folder in folders] + [Source(label=str(file), files=(file,)) for file in files]
+        return [_session(folder) for folder in folders] + _projections(files)
 
 
 def holds_log(lines: Iterator[bytes]) -> bool:
@@ -71,7 +98,70 @@ def _session(folder: Path) -> Source:
     objects = folder / OBJECTS_FOLDER
     return Source(
         label=str(folder),
-        files=tuple(segments(folder)),
+        files=tuple(_without_copies(segments(folder))),
         log_id=name if LOG_ID.fullmatch(name) else None,
         objects=objects if objects.is_dir() else None,
+        folder=folder,
     )
+
+
+def _without_copies(files: list[Path]) -> list[Path]:
+    """A packed segment beside the same one unpacked, what a crash of the packing leaves, is read once; any other double stays."""
+    plain = {path.name for path in files}
+    return [path for path in files if path.suffix != ".gz" or path.stem not in plain or not _same(path, path.with_suffix(""))]
+
+
+def _same(packed: Path, plain: Path) -> bool:
+    try:
+        with open_log(packed) as one, open_log(plain) as other:
+            while (block := one.read(_BLOCK)) == other.read(_BLOCK):
+                if not block:
+                    return True
+    except (*DAMAGED, ConfigError, OSError):
+        return False
+    return False
+
+
+def _number(path: Path) -> int:
+    match = SEGMENT.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def _begins_as_log(path: Path) -> bool:
+    try:
+        with open_log(path) as stream:
+            return stream.read(len(_LINE_HEAD)) == _LINE_HEAD
+    except (*DAMAGED, ConfigError, OSError):
+        return False
+
+
+class _Follows(msgspec.Struct):
+    kind: str = ""
+    file: str = ""
+    line_hash: str = ""
+
+
+class _Born(msgspec.Struct):
+    at: int = 0
+
+
+def _projections(files: list[Path]) -> list[Source]:
+    """Logs of a file each, with what those that go on after another one say of it."""
+    claims: dict[Path, list[Claim]] = {}
+    for file in files:
+        named, claim = _claim(file)
+        claims.setdefault(file.with_name(named), []).extend([claim] if claim else [])
+    return [Source(label=str(file), files=(file,), claims=tuple(claims.get(file, ()))) for file in files]
+
+
+def _claim(path: Path) -> tuple[str, Claim | None]:
+    """Name of the file that this one says it follows, and what it says of it; its own seals are judged elsewhere."""
+    try:
+        with open_log(path) as stream:
+            first, second = (split(line) for line in islice(raw_lines(stream), 2))
+            born, follows = msgspec.json.decode(first.w, type=_Born), msgspec.json.decode(second.d, type=_Follows)
+    except (*DAMAGED, ValueError, RecursionError, ConfigError, OSError):
+        return path.name, None
+    if follows.kind != "follows" or "/" in follows.file or "\\" in follows.file or follows.file in ("", ".", ".."):
+        return path.name, None
+    return follows.file, Claim(by=path.name, at=born.at, line_hash=follows.line_hash)

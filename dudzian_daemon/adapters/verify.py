@@ -6,57 +6,42 @@ would fit is never reported: who reads a report must not be able to finish a for
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from itertools import chain
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from dudzian_daemon.adapters.entry_checks import EntryChecks
 from dudzian_daemon.adapters.files import sha256_file
-from dudzian_daemon.adapters.journal_format import (
-    ALGORITHM,
-    FORMAT,
-    LOG_ID,
-    MAX_LINE_BYTES,
-    QUIET_GROUP,
-    UNSIGNED,
-    Line,
-    LineSealer,
-    decode,
-    encode,
-    split,
-)
+from dudzian_daemon.adapters.head_checks import HeadChecks
+from dudzian_daemon.adapters.heads import SignedHead
+from dudzian_daemon.adapters.journal_format import ALGORITHM, KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, UNSIGNED, Line
 from dudzian_daemon.adapters.journal_reader import DAMAGED, raw_lines
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.line_proof import Fields, LineProof, Mismatch, Proven, shown, taken_apart
 from dudzian_daemon.adapters.log_report import Completeness, Finding, Integrity, LogReport
 from dudzian_daemon.adapters.log_sources import Source, holds_log
-from dudzian_daemon.adapters.tape import frames_of, read_frame
-from dudzian_daemon.domain.errors import DudzianError, IntegrityError
+from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.trading.content import ORIGIN
 
-#: Members of a cycle that its books hash covers, in this order.
-CHANGED: Final = ("results", "fills", "positions", "risk", "cash")
-_PROGRESS_LINES: Final = 2_000
-_SHOWN: Final = 100
+_BLOCK: Final = 64 * 1024
 _PAUSES: Final = 10
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader of the verdict accepts. `key` finds a key by the id a log names; `pause` waits for a writer's line to end."""
+    """What the reader of the verdict accepts. `key` finds a key by the id a log names; `pause` waits for a writer's line to end.
+
+    `heads` are of any logs; their signatures have been proven.
+    """
 
     key: Callable[[str], SigningKey | None]
     expected_key_id: str | None = None
     allow_unsigned: bool = False
     pause: Callable[[], None] | None = None
     progress: Callable[[int], None] | None = None
-
-
-class _Mismatch(Exception):
-    def __init__(self, expected: str, found: object) -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.found = _shown(found)
+    heads: tuple[SignedHead, ...] = ()
 
 
 class _NotJudged(Exception):
@@ -65,48 +50,42 @@ class _NotJudged(Exception):
         self.integrity = integrity
 
 
-def _shown(found: object) -> str:
-    """Text for people of something that comes from the file: short, and without control characters for their terminal."""
-    text = found if isinstance(found, str) and found.isprintable() else repr(found)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-
-
-def _split(line: bytes) -> Line:
-    try:
-        return split(line)
-    except ValueError as error:
-        raise _Mismatch("one JSON object with the members d, w, s and nothing else", f"other text ({error})") from None
-
-
 def verify_log(source: Source, terms: Terms) -> LogReport:
     """Both verdicts on one log; never raises on what the files contain."""
     return _Judge(source, terms).judge()
 
 
 class _Judge:
-    """The walk through one log: re-seals each line and compares bytes, then recomputes what cycles chain."""
+    """The walk through one log: proves each line, then what its entry says, then what heads say of it."""
 
     def __init__(self, source: Source, terms: Terms) -> None:
         self._source = source
         self._terms = terms
         self._report = LogReport(log=source.label)
-        self._sealer: LineSealer | None = None
-        self._link = self._books = bytes.fromhex(ORIGIN)
+        self._proof: LineProof | None = None
+        own_folder = source.log_id is not None and source.files
+        self._checks = EntryChecks(self._report, source.files[0].parent if own_folder else None)
+        self._heads = HeadChecks(self._report)
+        self._claims = {claim.line_hash: claim for claim in source.claims}
+        self._keyless = ""
         self._last_kind = ""
+        self._hash = ORIGIN
+        self._entries = 0
+        self._kinds: Counter[str] = Counter()
         self._file, self._number = source.label, 0
 
     def judge(self) -> LogReport:
         report = self._report
         try:
+            self._require_whole_set()
             for name, stream in self._source.open():
                 self._file = name
                 self._read(stream)
             self._require_objects()
-            if report.entries == 0:
-                return self._unjudged(Integrity.UNREADABLE, "expected a log, found no whole line: the log is empty")
+            self._require_judged()
         except _NotJudged as unjudged:
             return self._unjudged(unjudged.integrity, str(unjudged))
-        except _Mismatch as mismatch:
+        except Mismatch as mismatch:
             due = None if report.projection else (report.last_sequence or 0) + 1
             report.finding = Finding(file=self._file, line=self._number, sequence=due, expected=mismatch.expected, found=mismatch.found)
             return self._unjudged(Integrity.TAMPERED, "")
@@ -114,209 +93,207 @@ class _Judge:
             return self._unjudged(Integrity.UNREADABLE, str(error))
         ending = self._last_kind if self._last_kind in (Completeness.CLOSED, Completeness.STOPPED) else Completeness.OPEN
         report.completeness = Completeness.TORN if report.torn_bytes else Completeness(ending)
+        self._heads.end(self._file)
         return report
 
     def _unjudged(self, integrity: Integrity, reason: str) -> LogReport:
+        self._count()
         self._report.integrity, self._report.reason = integrity, reason
         return self._report
 
+    # -- files and lines -------------------------------------------------------------------------------------------
+
     def _read(self, stream: BinaryIO) -> None:
         if self._report.torn_bytes:
-            raise _Mismatch("a torn line in the last file only", f"{self._report.torn_bytes} bytes without a newline before this file")
-        self._number, done = 0, 0
+            raise Mismatch("a torn line in the last file only", f"{self._report.torn_bytes} bytes without a newline before this file")
+        self._number = 0
         try:
-            for line in self._lines(stream):
-                self._number += 1
-                done += len(line)
-                if self._sealer is None:
-                    self._require_log(chain([line], raw_lines(stream)))
-                if not line.endswith(b"\n"):
-                    self._torn(line)
-                    return
-                self._take(line)
-                if self._terms.progress is not None and self._number % _PROGRESS_LINES == 0:
+            for lines, rest, done in self._blocks(stream):
+                if self._proof is None:
+                    self._require_log(chain(lines, _going_on(rest, stream)))
+                self._prove(lines)
+                if self._terms.progress is not None:
                     self._terms.progress(done)
-                    done = 0
         except DAMAGED as error:
             self._number += 1
-            raise _Mismatch("gzip that unpacks", f"a damaged one ({error})") from None
+            raise Mismatch("gzip that unpacks", f"a damaged one ({error})") from None
 
     def _require_log(self, lines: Iterator[bytes]) -> None:
         """What is no log is not a tampered one; a file in a session's folder is one, whatever it holds."""
         if self._source.log_id is None and not holds_log(lines):
             raise _NotJudged(Integrity.NOT_A_LOG, "expected lines of a journal or decision log (members d, w and s), found none")
 
-    def _lines(self, stream: BinaryIO) -> Iterator[bytes]:
-        """Lines of a file; one that a daemon is just writing is given a moment to get its end."""
+    def _blocks(self, stream: BinaryIO) -> Iterator[tuple[list[bytes], bytes, int]]:
+        """Whole lines of a file, many at a time and without newlines, what has been read of the next one, and how many bytes that took.
+
+        A line that a daemon is just writing is given a moment to get its end.
+        """
         pause = None if self._source.stream is not None else self._terms.pause
-        while line := stream.readline(MAX_LINE_BYTES):
-            tries = 0
-            while pause is not None and tries < _PAUSES and not line.endswith(b"\n") and len(line) < MAX_LINE_BYTES:
+        rest, tries = b"", 0
+        while True:
+            block = stream.read(_BLOCK)
+            if not block:
+                if not rest or pause is None or tries == _PAUSES:
+                    break
                 pause()
-                line += stream.readline(MAX_LINE_BYTES)
                 tries += 1
-            yield line
+                continue
+            *lines, rest = (rest + block).split(b"\n")
+            if len(rest) >= MAX_LINE_BYTES:
+                self._number += len(lines) + 1
+                raise Mismatch(f"a line of at most {MAX_LINE_BYTES} bytes", "a longer one")
+            yield lines, rest, len(block)
+        if rest:
+            self._number += 1
+            self._torn(rest)
 
     def _torn(self, rest: bytes) -> None:
-        if len(rest) >= MAX_LINE_BYTES:
-            raise _Mismatch(f"a line of at most {MAX_LINE_BYTES} bytes", "a longer one")
         if self._last_kind == Completeness.CLOSED:
-            raise _Mismatch("the end of the log after its entry `closed`", f"{len(rest)} more bytes")
+            raise Mismatch("the end of the log after its entry `closed`", f"{len(rest)} more bytes")
         self._report.torn_bytes = len(rest)
 
-    def _take(self, line: bytes) -> None:
-        first = self._sealer is None
-        sealer = self._sealer = self._sealer or self._first_sealer(_split(line))
-        d, w, raw, claimed = self._resealed(line, sealer)
-        kind = d.get("kind") if isinstance(d, dict) else None
-        if not isinstance(kind, str) or (kind == "genesis") != first or self._last_kind == Completeness.CLOSED:
-            raise _Mismatch(self._entry_due(first), f"an entry of kind {kind!r}")
-        self._entry(kind, d, w, raw)
-        link = self._link.hex()
-        if claimed != link:
-            raise _Mismatch(f"content link {link}", claimed)
-        self._count(kind, sealer)
+    # -- one entry -------------------------------------------------------------------------------------------------
 
-    def _resealed(self, line: bytes, sealer: LineSealer) -> tuple[Any, Any, bytes, str]:
-        """Values of `d` and `w`, bytes of `d`, claimed content link of a line that is, byte for byte, what its sealer would write.
+    def _prove(self, lines: list[bytes]) -> None:
+        """Some more lines; a change of key among them ends what can be proven at once."""
+        while lines:
+            first = self._proof is None
+            try:
+                if self._proof is None:
+                    self._proof = self._first_proof(taken_apart(lines[0]))
+                proven = self._proof.prove(lines)
+            except Mismatch:
+                self._number += 1
+                raise
+            lines = lines[len(proven.fields) :]
+            if not self._take_uniform(proven):
+                for fields, text, content, line_hash in zip(proven.fields, proven.texts, proven.contents, proven.hashes, strict=True):
+                    self._number += 1
+                    self._take(fields, text, content, line_hash, first=first)
+                    first = False
 
-        Members are spelled anew before they are sealed, so this is the test of the canonical form too.
-        """
-        before = sealer.previous
+    def _take_uniform(self, proven: Proven) -> bool:
+        """Count lines of a projection that are of no interest one by one; False if they have to be taken so."""
+        if self._claims or self._heads.next_line or self._last_kind == Completeness.CLOSED:
+            return False
         try:
-            members = decode(line)
-            d, w, claimed = members["d"], members["w"], members["s"]["content"]
-            raw = encode(d)
-            resealed = sealer.seal(raw, encode(w), claimed)
-        except (ValueError, LookupError, TypeError, RecursionError):
-            _split(line)
-            raise _Mismatch("the canonical form", "JSON that is not spelled canonically") from None
-        if resealed != line:
-            respelled = encode(members) + b"\n" == resealed
-            self._name_difference(_split(line), sealer, before, respelled=respelled)
-        return d, w, raw, claimed
+            kinds = [fields.d["kind"] for fields in proven.fields]
+        except (TypeError, LookupError):
+            return False
+        if (
+            any(type(kind) is not str for kind in kinds)
+            or Completeness.CLOSED in kinds
+            or not self._checks.take_uniform(kinds, proven.contents)
+        ):
+            return False
+        self._kinds.update(kinds)
+        self._number += len(kinds)
+        self._entries += len(kinds)
+        self._last_kind, self._hash = kinds[-1], proven.hashes[-1]
+        return True
 
-    def _first_sealer(self, parts: Line) -> LineSealer:
-        seal, terms = parts.s, self._terms
+    def _take(self, fields: Fields, text: bytes, content: str, line_hash: str, *, first: bool) -> None:
+        d = fields.d
+        kind = d.get("kind") if type(d) is dict else None
+        if type(kind) is not str or (kind == "genesis") is not first or self._last_kind == Completeness.CLOSED:
+            raise Mismatch(self._entry_due(first), f"an entry of kind {kind!r}")
+        self._checks.take(kind, fields, text, content)
+        self._last_kind, self._hash = kind, line_hash
+        self._kinds[kind] += 1
+        self._entries += 1
+        if self._claims:
+            self._strike(line_hash, fields.w if first else None)
+        if kind == KEY_CHANGE:
+            self._keyed(d["key"])
+        if self._entries == self._heads.next_line:
+            self._count()
+            self._heads.meet(self._file, self._number, key_changed=kind == KEY_CHANGE)
+
+    def _count(self) -> None:
+        """What was proven so far, into the report."""
+        report = self._report
+        report.kinds = dict(self._kinds)
+        report.entries = self._entries
+        report.signed, report.unsigned = (report.entries, 0) if report.key_id else (0, report.entries)
+        report.content, report.last_hash = self._checks.link, self._hash
+
+    def _strike(self, line_hash: str, genesis: Any) -> None:
+        """What other logs say of this one is true of this line; a log that was begun later than they were is not the one they mean."""
+        at = genesis.get("at", 0) if isinstance(genesis, dict) else 0
+        if isinstance(at, int) and at:
+            self._claims = {each: claim for each, claim in self._claims.items() if claim.at >= at}
+        self._claims.pop(line_hash, None)
+
+    def _first_proof(self, parts: Line) -> LineProof:
+        """What line 1 says of the whole log."""
+        seal, terms, report = parts.s, self._terms, self._report
         if not LOG_ID.fullmatch(seal.log) or self._source.log_id not in (None, seal.log):
-            raise _Mismatch(f"log id {self._source.log_id or 'of 32 hex digits'}", seal.log)
+            raise Mismatch(f"log id {self._source.log_id or 'of 32 hex digits'}", seal.log)
         if seal.alg == UNSIGNED and not terms.allow_unsigned:
-            raise _Mismatch("a signed log (--allow-unsigned accepts one that is unsigned on purpose)", "one declared unsigned")
+            raise Mismatch("a signed log (--allow-unsigned accepts one that is unsigned on purpose)", "one declared unsigned")
         if seal.alg not in (UNSIGNED, ALGORITHM):
-            raise _Mismatch(f"algorithm {ALGORITHM} or {UNSIGNED}", seal.alg)
-        self._report.log_id = seal.log
+            raise Mismatch(f"algorithm {ALGORITHM} or {UNSIGNED}", seal.alg)
+        report.log_id = seal.log
+        self._heads.expect([signed for signed in terms.heads if signed.head.log == seal.log])
         if seal.alg == UNSIGNED:
-            return LineSealer(seal.log, None)
-        if terms.expected_key_id not in (None, seal.key):
-            raise _NotJudged(Integrity.OTHER_KEY, _shown(seal.key))
-        key = terms.key(seal.key)
-        if key is None:
-            raise _NotJudged(Integrity.KEY_MISSING, _shown(seal.key))
-        self._report.key_id = seal.key
-        return LineSealer(seal.log, msgspec.structs.replace(key, id=seal.key))
+            return LineProof(seal.log, signed=False)
+        if terms.expected_key_id not in (None, seal.key) and terms.key(seal.key) is None:
+            raise _NotJudged(Integrity.OTHER_KEY, shown(seal.key))
+        self._proof = LineProof(seal.log, signed=True)
+        self._keyed(seal.key)
+        return self._proof
 
-    def _name_difference(self, parts: Line, sealer: LineSealer, before: str, *, respelled: bool) -> NoReturn:
-        seal = parts.s
-        algorithm = ALGORITHM if sealer.signed else UNSIGNED
-        expectations = (
-            ("log id", sealer.log_id, seal.log),
-            ("line", sealer.line, seal.line),
-            ("hash of the line before", before, seal.prev),
-            ("key id", sealer.key_id, seal.key),
-            ("algorithm", algorithm, seal.alg),
-        )
-        for name, expected, found in expectations:
-            if expected != found:
-                raise _Mismatch(f"{name} {expected}", found)
-        if bool(seal.mac) != sealer.signed:
-            raise _Mismatch("a MAC" if sealer.signed else "no MAC in an unsigned log", seal.mac or "none")
-        if sealer.signed and not respelled:
-            raise _Mismatch(f"a line whose bytes fit its MAC under the given key {sealer.key_id}", f"MAC {seal.mac}, which does not fit")
-        raise _Mismatch("the canonical form", "JSON that is not spelled canonically")
+    def _keyed(self, key_id: str) -> None:
+        """What follows is sealed by this key. Without it, a head whose signature is proven vouches for all lines up to its own."""
+        key = self._terms.key(key_id)
+        self._keyless = "" if key else key_id
+        if key is None and self._heads.last_line <= self._entries:
+            raise _NotJudged(Integrity.KEY_MISSING, shown(key_id))
+        self._report.by_head |= key is None
+        self._report.key_id = key_id
+        self._report.key_ids.append(key_id)
+        if self._proof is not None:
+            self._proof.hand_over(key_id, key)
 
     def _entry_due(self, first: bool) -> str:
         if self._last_kind == Completeness.CLOSED:
             return "the end of the log after its entry `closed`"
         return "an entry `genesis` as the first one" if first else "an entry with a kind other than `genesis`"
 
-    def _entry(self, kind: str, d: dict[str, Any], w: Any, raw: bytes) -> None:
-        if kind == "genesis":
-            self._genesis(d)
-        elif self._report.projection:
-            return
-        elif kind == "cycle":
-            self._cycle(d, raw)
-        elif kind == "checkpoint":
-            self._checkpoint(d)
-        elif kind == "state" and d.get("sequence") != (self._report.last_sequence or 0):
-            raise _Mismatch(f"the state after cycle {self._report.last_sequence or 0}", f"that after cycle {d.get('sequence')}")
-        elif kind == "quiet":
-            cycles = d.get("cycles")
-            if not isinstance(cycles, list) or not 2 <= len(cycles) <= QUIET_GROUP or not isinstance(w, list) or len(w) != len(cycles):
-                raise _Mismatch(f"2 to {QUIET_GROUP} cycles with as many wall members", "something else")
-            for cycle in cycles:
-                self._cycle(cycle, encode(cycle))
+    # -- the whole -------------------------------------------------------------------------------------------------
 
-    def _genesis(self, d: dict[str, Any]) -> None:
-        if d.get("format") != FORMAT:
-            msg = f"expected log format {FORMAT}, found {d.get('format')!r}: it takes another version of dudzian to read it"
-            raise DudzianError(msg)
-        signed = self._report.key_id != ""
-        if d.get("signed") is not signed:
-            raise _Mismatch(f"a genesis that declares signed {str(signed).lower()}", d.get("signed"))
-        self._report.artifact = str(d.get("artifact", ""))
-        self._report.projection = d.get("projection") is True
-
-    def _cycle(self, d: Any, raw: bytes) -> None:
-        due = (self._report.last_sequence or 0) + 1
-        sequence = d.get("sequence") if isinstance(d, dict) else None
-        if type(sequence) is not int or sequence != due:
-            raise _Mismatch(f"cycle {due}", f"cycle {sequence}")
-        changed = [d.get(name) for name in CHANGED]
-        books = sha256(self._books + encode(changed))
-        if d.get("books") != books.hexdigest():
-            raise _Mismatch(f"books hash {books.hexdigest()}", d.get("books"))
-        self._books = books.digest()
-        self._link = sha256(self._link + raw).digest()
-        self._require_frames(raw)
-        self._report.cycles += 1
-        self._report.last_sequence = sequence
-        if self._report.first_sequence is None:
-            self._report.first_sequence = sequence
-
-    def _require_frames(self, raw: bytes) -> None:
-        """What a cycle names has to be on the tape; where a log is read without its folder, its lines alone are judged."""
-        digests = frames_of(raw) if self._source.log_id is not None and self._source.files else []
-        for digest in digests:
-            try:
-                read_frame(self._source.files[0].parent, digest)
-            except IntegrityError as error:
-                raise _Mismatch(f"frame {digest} of the tape as its digest says", str(error)) from None
-
-    def _checkpoint(self, d: dict[str, Any]) -> None:
-        """It stands right after the cycle whose state it holds."""
-        wanted = {
-            "sequence": self._report.last_sequence or 0,
-            "content": self._link.hex(),
-            "books": self._books.hex(),
-            "hash": sha256(encode(d.get("state"))).hexdigest(),
-        }
-        for name, expected in wanted.items():
-            if d.get(name) != expected:
-                raise _Mismatch(f"a checkpoint with {name} {expected}", d.get(name))
-
-    def _count(self, kind: str, sealer: LineSealer) -> None:
-        report = self._report
-        report.entries += 1
-        report.signed += sealer.signed
-        report.unsigned += not sealer.signed
-        report.kinds[kind] = report.kinds.get(kind, 0) + 1
-        report.content, report.last_hash = self._link.hex(), sealer.previous
-        self._last_kind = kind
+    def _require_whole_set(self) -> None:
+        misplaced = self._source.misplaced()
+        if misplaced is not None:
+            path, expected, found = misplaced
+            self._file = str(path)
+            raise Mismatch(expected, found)
 
     def _require_objects(self) -> None:
         folder = self._source.objects
         for path in sorted(folder.iterdir()) if folder is not None else ():
             if not path.name.startswith(".") and (digest := sha256_file(path)) != path.name:
                 self._file, self._number = str(path), 0
-                raise _Mismatch(f"an object with SHA-256 {path.name}", digest)
+                raise Mismatch(f"an object with SHA-256 {path.name}", digest)
+
+    def _require_judged(self) -> None:
+        """After the last line: there was one, it names the key that is expected, and what others say of this log is true."""
+        report, terms = self._report, self._terms
+        self._count()
+        if report.entries == 0:
+            raise _NotJudged(Integrity.UNREADABLE, "expected a log, found no whole line: the log is empty")
+        if report.key_ids and terms.expected_key_id not in (None, *report.key_ids):
+            raise _NotJudged(Integrity.OTHER_KEY, shown(report.key_id))
+        if self._claims:
+            self._number = 0
+            claim = next(iter(self._claims.values()))
+            raise Mismatch(f"a line with the hash {claim.line_hash}, after which {claim.by} was begun", "none")
+        if self._keyless and report.entries > self._heads.last_line:
+            self._heads.end(self._file)
+            raise _NotJudged(Integrity.KEY_MISSING, shown(self._keyless))
+
+
+def _going_on(rest: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a stream of which the beginning of the next one has been read."""
+    yield rest + stream.readline(MAX_LINE_BYTES)
+    yield from raw_lines(stream)

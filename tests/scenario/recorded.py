@@ -15,10 +15,11 @@ from anyio.from_thread import start_blocking_portal
 
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import candles_of
+from dudzian_daemon.adapters.entry_checks import CHANGED
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import LineSealer, encode
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.adapters.verify import CHANGED, Terms
+from dudzian_daemon.adapters.verify import Terms
 from dudzian_daemon.app.backtest.journal import JournalRecorder
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.reexecution.recorded_log import LogOptions, find_recorded

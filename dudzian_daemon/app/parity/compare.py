@@ -18,7 +18,7 @@ import msgspec
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore, candles_of
 from dudzian_daemon.adapters.journal_reader import read_object
-from dudzian_daemon.adapters.keychain import find_signing_key
+from dudzian_daemon.adapters.keychain import find_key
 from dudzian_daemon.app.parity.causes import Cause, Evidence, cause_of
 from dudzian_daemon.app.parity.paths import Differing, differences, differing_paths, shown
 from dudzian_daemon.app.parity.session import NEWEST, Recorded, Seals, check_seals, cycles_of, find_session, read_recorded
@@ -82,8 +82,9 @@ def compare(options: ParityOptions, env: Mapping[str, str]) -> ParityReport:
     """Play the window and compare. Raises `ConfigError` for what cannot be compared, `IntegrityError` for what is damaged or tampered."""
     prepared = prepare(options.run, env)
     session = find_session(prepared.data_folder, prepared.artifact, options.session)
-    configured = prepared.config.risk.decision_log.signing_key_path
-    seals = check_seals(session, partial(find_signing_key, env=env, key_file=Path(configured) if configured else None))
+    settings = prepared.config.risk.decision_log
+    key_file = Path(settings.signing_key_path) if settings.signing_key_path else None
+    seals = check_seals(session, partial(find_key, configured=settings.signing_key_id, env=env, key_file=key_file))
     recorded = read_recorded(session)
     prepared = _on_windows_of(recorded, prepared)
     with exact_money():

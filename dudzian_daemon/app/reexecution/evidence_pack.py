@@ -22,8 +22,9 @@ import dudzian_daemon
 from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent
 from dudzian_daemon.adapters.head_file import FILE_NAME
 from dudzian_daemon.adapters.heads import encode_head, read_heads
-from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, OBJECTS_FOLDER
+from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, KEY_CHANGE, OBJECTS_FOLDER
 from dudzian_daemon.adapters.journal_reader import entry_of
+from dudzian_daemon.adapters.key_change import new_key_of
 from dudzian_daemon.adapters.log_report import Integrity, LogReport
 from dudzian_daemon.adapters.tape import TAPE_FOLDER
 from dudzian_daemon.adapters.verify import Terms, verify_log
@@ -43,7 +44,7 @@ _README: Final = """# Evidence of session {log_id}
 | `seals.json` | what the verifier said where this was packed |
 | `manifest.json` | size and SHA-256 of every file, the log's last line, the packages and plugins that ran |
 
-The key is not here: ask for it on another road (key id `{key_id}`). With dudzian {version} installed, in this folder:
+The key is not here: ask for it on another road (key id {key_id}). With dudzian {version} installed, in this folder:
 
     dudzian verify-decision-log data/journal --hmac-key-file KEY
     dudzian replay . --verify --hmac-key-file KEY
@@ -128,9 +129,14 @@ def pack(log: RecordedLog, terms: Terms, target: Path) -> EvidenceManifest:
 def _described(log: RecordedLog, seals: LogReport, summary: SessionSummary) -> tuple[EvidenceManifest, dict[str, bytes]]:
     """The manifest without its files, and the small files by name."""
     runs, texts, artifact, key_id = list[PackedRun](), dict[str, bytes](), "unknown", ""
+    key_ids: list[str] = []
     for entry in log.entries(summary.lines):
         if entry.kind == "genesis":
             artifact, key_id = msgspec.json.decode(entry.d, type=_Genesis).artifact, entry.seal.key
+            key_ids = [key_id]
+        elif entry.kind == KEY_CHANGE:
+            key_id = new_key_of(entry.d)
+            key_ids.append(key_id)
         elif entry.kind == "run":
             ran = run_entry(entry.seal.log, entry.d)
             name = f"config-{len(runs) + 1}.json"
@@ -149,7 +155,11 @@ def _described(log: RecordedLog, seals: LogReport, summary: SessionSummary) -> t
         runs=runs,
     )
     summary.log = seals.log = (JOURNAL_FOLDER / artifact / summary.log_id).as_posix()  # no path of this machine goes along
-    readme = _README.format(log_id=summary.log_id, key_id=key_id, version=", ".join(sorted({run.package["version"] for run in runs})))
+    readme = _README.format(
+        log_id=summary.log_id,
+        key_id=", then ".join(f"`{each}`" for each in key_ids),
+        version=", ".join(sorted({run.package["version"] for run in runs})),
+    )
     told = "".join(f"{line}\n" for line in summary_lines(summary))
     return manifest, {
         "README.md": readme.encode(),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli.keys import daemons_key, given_key
+from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, given_key
 from dudzian_daemon.cli.output import emit_json, emit_text
 
 EXAMPLES = """Examples:
@@ -30,7 +30,7 @@ def group() -> None:
 def pack(
     session: Annotated[str, typer.Argument(metavar="SESSION", help="Log id, its beginning, folder, file, artifact, or `newest`.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.tar.gz", help="Where the archive goes; replaced if it is there.")],
-    hmac_key_file: Annotated[Path | None, typer.Option("--hmac-key-file", help="File with the key as hex or base64 text.")] = None,
+    hmac_key_file: Annotated[list[str] | None, typer.Option("--hmac-key-file", metavar="[ID=]FILE", help=HMAC_KEY_FILE_HELP)] = None,
     hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept a log declared unsigned in its first line.")] = False,
     environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose newest session `newest` is.")] = None,
@@ -45,7 +45,7 @@ def pack(
 
     options = LogOptions(session=session, data_dir=data_dir, config=config, environment=environment)
     log = find_recorded(options, os.environ)
-    key = given_key(hmac_key_file, None, hmac_key_env) or (lambda key_id: daemons_key(key_id, config))
+    key = given_key(hmac_key_file, None, hmac_key_env, config)
     manifest = evidence_pack.pack(log, Terms(key=key, allow_unsigned=allow_unsigned), output)
     if as_json:
         emit_json(manifest)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dudzian_daemon.cli.keys import KEY_MISSING, daemons_key, given_key
+from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, KEY_MISSING, given_key
 from dudzian_daemon.cli.output import emit_json, emit_text
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def command(
     ] = "newest",
     verify: Annotated[bool, typer.Option("--verify", help="Execute it again from its inputs, and compare.")] = False,
     allow_skipped: Annotated[bool, typer.Option("--allow-skipped", help="A run that cannot be executed here is no failure.")] = False,
-    hmac_key_file: Annotated[Path | None, typer.Option("--hmac-key-file", help="File with the key as hex or base64 text.")] = None,
+    hmac_key_file: Annotated[list[str] | None, typer.Option("--hmac-key-file", metavar="[ID=]FILE", help=HMAC_KEY_FILE_HELP)] = None,
     hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None,
     expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Fail if the log names another key.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept a log declared unsigned in its first line.")] = False,
@@ -74,7 +74,7 @@ def command(
         if not verify:
             _tell_summary(log, as_json=as_json)
             return
-        key = given_key(hmac_key_file, None, hmac_key_env) or (lambda key_id: daemons_key(key_id, config))
+        key = given_key(hmac_key_file, None, hmac_key_env, config, expected_key_id)
         terms = Terms(key=key, expected_key_id=expected_key_id, allow_unsigned=allow_unsigned)
         report = reexecute(log, terms, SystemClock())
     except IntegrityError as error:  # exit code 1 is a verdict here

@@ -4,7 +4,11 @@ Without a path: every session of the environment and its decision log.
 
 The key is the one of a flag, else the one that the daemon would sign with; none is ever made.
 
-Exit codes: 0 intact, 1 tampered, 2 no log, unreadable, of another key than the expected one, or wrong usage, 3 key missing, 4 torn tail.
+Whether whole lines were cut off its end, a head tells that somebody kept elsewhere (--head); with the public key of an Ed25519 head the
+lines up to it need no secret.
+
+Exit codes: 0 intact, 1 tampered or less than a head says, 2 no log, unreadable, of another key than the expected one, or wrong usage,
+3 key missing, 4 torn tail.
 """
 
 from __future__ import annotations
@@ -21,10 +25,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dudzian_daemon.cli.keys import daemons_key, given_key
+from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, given_key
 from dudzian_daemon.cli.output import emit_json, emit_text
 
 if TYPE_CHECKING:
+    from dudzian_daemon.adapters.heads import SignedHead
+    from dudzian_daemon.adapters.keychain import SigningKey
     from dudzian_daemon.adapters.log_report import LogReport
     from dudzian_daemon.adapters.log_sources import Source
 
@@ -39,6 +45,8 @@ EXAMPLES = """Examples:
   dudzian verify-decision-log                                      every session of the environment, and its decision log
 
   dudzian verify-decision-log logs/decision_journal/demo.jsonl --hmac-key-file risk-ci.key --expected-key-id risk-ci
+
+  dudzian verify-decision-log data/journal/demo --head head.json --public-key heads.pub    without a secret, up to the head
 
   dudzian verify-decision-log data/journal --json                  those of all environments, for programs
 """
@@ -57,6 +65,7 @@ class VerifyExit(IntEnum):
 #: Of several logs the first of these that occurs is the verdict on all.
 _WORST_FIRST: Final = {
     "tampered": VerifyExit.TAMPERED,
+    "incomplete": VerifyExit.TAMPERED,
     "not_a_log": VerifyExit.UNREADABLE,
     "other_key": VerifyExit.UNREADABLE,
     "unreadable": VerifyExit.UNREADABLE,
@@ -71,11 +80,15 @@ _MOST_DESCRIBED: Final = 4
 def command(
     path: Annotated[str | None, typer.Argument(help="Journal or session folder, log file (.gz too), or - for stdin.")] = None,
     log: Annotated[str | None, typer.Option("--log", help="Same as the path.")] = None,
-    hmac_key_file: Annotated[Path | None, typer.Option("--hmac-key-file", help="File with the key as hex or base64 text.")] = None,
+    hmac_key_file: Annotated[list[str] | None, typer.Option("--hmac-key-file", metavar="[ID=]FILE", help=HMAC_KEY_FILE_HELP)] = None,
     hmac_key: Annotated[str | None, typer.Option("--hmac-key", help="The key itself; other users can see it.")] = None,
     hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None,
     expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Judge no log that names another key.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept logs declared unsigned in their first line.")] = False,
+    head: Annotated[
+        Path | None, typer.Option("--head", metavar="FILE", help="Signed heads, one a line, that the logs must agree with.")
+    ] = None,
+    public_key: Annotated[Path | None, typer.Option("--public-key", metavar="FILE", help="Ed25519 key that proves heads (PEM).")] = None,
     environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose sessions, when no path is given.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
     config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
@@ -84,22 +97,20 @@ def command(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing about logs that are intact.")] = False,
 ) -> None:
     """Judge each log at the path and exit with the worst verdict."""
+    from dudzian_daemon.adapters.head_checks import missing_logs
     from dudzian_daemon.adapters.verify import Terms, verify_log
 
     if path is not None and log is not None:
         raise _usage("give the log once: as PATH or by --log")
     given = path or log
     sources = _sources(given, environment, data_dir, config)
-    key = given_key(hmac_key_file, hmac_key, hmac_key_env) or (lambda key_id: daemons_key(key_id, config))
+    key = given_key(hmac_key_file, hmac_key, hmac_key_env, config, expected_key_id)
+    heads, unproven = _heads(head, public_key, key)
     with _progress(sources) as advance:
-        terms = Terms(
-            key=key,
-            expected_key_id=expected_key_id,
-            allow_unsigned=allow_unsigned,
-            pause=_pause,
-            progress=advance,
-        )
+        terms = Terms(key=key, expected_key_id=expected_key_id, allow_unsigned=allow_unsigned, pause=_pause, progress=advance, heads=heads)
         reports = [verify_log(source, terms) for source in sources]
+    if head is not None:
+        reports += unproven + missing_logs(head, heads, reports)
     counts = Counter(map(_verdict, reports))
     verdict = next(word for word in _WORST_FIRST if counts[word])
     document = {"verdict": verdict, "exit_code": int(_WORST_FIRST[verdict]), "counts": counts, "logs": reports}
@@ -161,6 +172,20 @@ def _all_of(root: Path, environment: str | None, config: Path | None) -> list[So
     return [source for place in places for source in find_logs(place)]
 
 
+def _heads(
+    path: Path | None, public_key: Path | None, key: Callable[[str], SigningKey | None]
+) -> tuple[tuple[SignedHead, ...], list[LogReport]]:
+    """The heads that are proven, and what is to be said of the others."""
+    if path is None:
+        if public_key is not None:
+            raise _usage("--public-key proves heads: give one by --head")
+        return (), []
+    from dudzian_daemon.adapters.head_checks import proven_heads
+    from dudzian_daemon.adapters.heads import read_heads, read_verifier
+
+    return proven_heads(path, read_heads(path), key, None if public_key is None else read_verifier(public_key))
+
+
 def _pause() -> None:
     Event().wait(_PAUSE_S)
 
@@ -181,6 +206,8 @@ def _progress(sources: list[Source]) -> Iterator[Callable[[int], None] | None]:
 
 
 def _verdict(report: LogReport) -> str:
+    if report.lacking is not None and report.integrity in ("intact", "key_missing"):
+        return "incomplete"
     return "torn_tail" if report.integrity == "intact" and report.torn_bytes else report.integrity
 
 
@@ -193,20 +220,32 @@ def _summary(reports: Sequence[LogReport], counts: Counter[str], sessions: int) 
 def _describe(report: LogReport) -> str:
     if report.finding is not None:
         return str(report.finding)
+    if report.lacking is not None:
+        lacking = report.lacking
+        return f"INCOMPLETE: {report.log}: at {lacking.place}: expected {lacking.expected}, found {lacking.found}"
     if report.integrity == "not_a_log":
         return f"not a decision log: {report.log}: {report.reason}"
     if report.integrity == "other_key":
         return f"other key: {report.log} is signed by key {report.reason}, which is not the expected one; it was not judged"
     if report.integrity == "key_missing":
-        return f"key missing: {report.log} is signed by key {report.reason}, which is not on this machine; give it by --hmac-key-file"
+        return _key_missing(report)
     if report.integrity == "unreadable":
         return f"unreadable: {report.log}: {report.reason}"
     return f"{_counts(report)}\n  {_ending(report)}; completeness {report.proof}"
 
 
+def _key_missing(report: LogReport) -> str:
+    by = f"{report.log} is signed by key {report.reason}, which is not on this machine; give it by --hmac-key-file"
+    if report.head is None:
+        return f"key missing: {by}"
+    return f"key missing: {by}\n  up to line {report.head.line} a head proves it, for the lines after that it takes the key; {report.proof}"
+
+
 def _counts(report: LogReport) -> str:
     kind = "torn tail" if report.torn_bytes else "intact"
-    seals = f"{report.signed} signed by {report.key_id}" if report.signed else f"{report.unsigned} UNSIGNED"
+    seals = f"{report.signed} signed by {', then '.join(report.key_ids)}" if report.signed else f"{report.unsigned} UNSIGNED"
+    if report.by_head:
+        seals += " (no key: their hashes are proven by the head)"
     text = f"{kind}: {report.log}: {report.entries} entries, {seals}"
     if report.projection:
         return f"{text}, decision log of {report.artifact}"

@@ -1,0 +1,190 @@
+"""Whether a line of a log is, byte for byte, what the holder of its key would have written there, and what is wrong if not.
+
+The road of an intact line is short, since a long log is judged line by line: its seal is compared as text with the one that is due,
+its MAC and its raw hash are made anew, and `d` and `w` are spelled anew. Only a line that fails is taken apart to name the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from dudzian_daemon.adapters.journal_format import ALGORITHM, UNSIGNED, Hmac, Line, decode, encode, split
+from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.trading.content import ORIGIN
+
+#: What a seal ends with: in a signed log the MAC, `,"mac":"`, 64 digits, `"}}`; in an unsigned one only `}}`.
+_MAC_END: Final = re.compile(rb',"mac":"[0-9a-f]{64}"\}\}')
+_MAC_NAME: Final = ',"mac":"'
+_MAC_BYTES: Final = 75
+_UNSIGNED_END: Final = b"}}"
+_LINK_BYTES: Final = 64
+_D_BEGINS: Final = len(b'{"d":')
+_W_NAME: Final = len(b',"w":')
+_SHOWN: Final = 100
+
+
+class Mismatch(Exception):
+    """What was expected of a log, and what it has instead."""
+
+    def __init__(self, expected: str, found: object) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.found = shown(found)
+
+
+def shown(found: object) -> str:
+    """Text for people of something that comes from the file: short, and without control characters for their terminal."""
+    text = found if isinstance(found, str) and found.isprintable() else repr(found)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def taken_apart(line: bytes) -> Line:
+    """The members of a line; raises `Mismatch` if it has others."""
+    try:
+        return split(line)
+    except ValueError as error:
+        raise Mismatch("one JSON object with the members d, w, s and nothing else", f"other text ({error})") from None
+
+
+class Fields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What a seal covers."""
+
+    d: Any
+    w: Any
+
+
+class Proven(msgspec.Struct, frozen=True, gc=False):
+    """Lines in a row that are what was written; item n of each list is of line n of them.
+
+    `texts` are the canonical JSON of `d` and `w`, `contents` the links that the seals claim, `hashes` the raw hashes.
+    """
+
+    fields: list[Fields]
+    texts: list[bytes]
+    contents: list[str]
+    hashes: list[str]
+
+
+_lines_of_fields: Final = msgspec.json.Decoder(Fields).decode_lines
+_spelled: Final = msgspec.json.Encoder().encode_lines
+
+
+def d_bytes(text: bytes, w: Any) -> bytes:
+    """Canonical bytes of `d` in the canonical JSON of `d` and `w`."""
+    return text[_D_BEGINS : -(len(encode(w)) + _W_NAME + 1)]
+
+
+class LineProof:
+    """Follows the lines of one log. Without a key a signed log is followed too: all but its MACs is proven then."""
+
+    __slots__ = ("_mac", "_seal_end", "_seal_head", "_signed", "key_id", "line", "log_id", "previous")
+
+    def __init__(self, log_id: str, *, signed: bool) -> None:
+        self.log_id = log_id
+        self.line = 0
+        self.previous = ORIGIN
+        self._signed = signed
+        self._seal_head = f',"s":{{"log":"{log_id}","line":'
+        self.hand_over("", None)
+
+    def hand_over(self, key_id: str, key: SigningKey | None) -> None:
+        """The lines that follow are sealed by this key."""
+        self.key_id = key_id
+        self._mac = Hmac(key.secret) if key is not None and self._signed else None
+        algorithm = f'{ALGORITHM}"{_MAC_NAME}' if self._signed else f'{UNSIGNED}"'
+        self._seal_end = f'","key":{encode(key_id).decode()},"alg":"{algorithm}'
+
+    def prove(self, lines: list[bytes]) -> Proven:
+        """The next lines, given without newlines, up to the first that is not what is due. Raises `Mismatch` if that is the first."""
+        proven = self._fitting(lines)
+        spelled = _spelled_lines(proven.texts)
+        if len(spelled) < len(proven.texts):
+            count = len(spelled)
+            proven = Proven(spelled, proven.texts[:count], proven.contents[:count], proven.hashes[:count])
+        else:
+            proven.fields.extend(spelled)
+        if not proven.fields:
+            self._name_difference(lines[0])
+        self.line += len(proven.fields)
+        self.previous = proven.hashes[-1]
+        return proven
+
+    def _fitting(self, lines: list[bytes]) -> Proven:
+        """Lines whose seals and MACs fit, not yet whether they are spelled canonically. Every microsecond here counts."""
+        number, previous, head, seal_end = self.line, self.previous, self._seal_head, self._seal_end
+        mac = None if self._mac is None else self._mac.hexdigest
+        end_bytes = _MAC_BYTES if self._signed else len(_UNSIGNED_END)
+        link_end = end_bytes + len(seal_end) - (len(_MAC_NAME) if self._signed else 0)
+        link_begin = link_end + _LINK_BYTES
+        proven = Proven([], [], [], [])
+        texts, contents, hashes = proven.texts, proven.contents, proven.hashes
+        for line in lines:
+            number += 1
+            content = line[-link_begin:-link_end].decode("latin-1")
+            sealed = mac(line[:-end_bytes]) + '"}}' if mac else self._claimed_end(line)
+            seal = f'{head}{number},"prev":"{previous}","content":"{content}{seal_end}{sealed}'.encode("latin-1")
+            if not line.endswith(seal):
+                break
+            previous = sha256(line).hexdigest()
+            texts.append(line[: -len(seal)] + b"}")
+            contents.append(content)
+            hashes.append(previous)
+        return proven
+
+    def _claimed_end(self, line: bytes) -> str:
+        """How a line ends that has no MAC, or one that cannot be proven."""
+        if not self._signed:
+            return _UNSIGNED_END.decode()
+        end = line[-_MAC_BYTES:]
+        return end[len(_MAC_NAME) :].decode("latin-1") if _MAC_END.fullmatch(end) else ""
+
+    def _name_difference(self, line: bytes) -> NoReturn:
+        """Raise what is wrong with a line that is not the one due, the plainest reason first."""
+        seal = taken_apart(line).s
+        expectations = (
+            ("log id", self.log_id, seal.log),
+            ("line", self.line + 1, seal.line),
+            ("hash of the line before", self.previous, seal.prev),
+            ("key id", self.key_id, seal.key),
+            ("algorithm", ALGORITHM if self._signed else UNSIGNED, seal.alg),
+        )
+        for name, expected, found in expectations:
+            if expected != found:
+                raise Mismatch(f"{name} {expected}", found)
+        if bool(seal.mac) != self._signed:
+            raise Mismatch("a MAC" if self._signed else "no MAC in an unsigned log", seal.mac or "none")
+        if self._mac is not None and not self._is_respelled(line):
+            raise Mismatch(f"a line whose bytes fit its MAC under the given key {self.key_id}", f"MAC {seal.mac}, which does not fit")
+        raise Mismatch("the canonical form", "JSON that is not spelled canonically")
+
+    def _is_respelled(self, line: bytes) -> bool:
+        """Whether the line's canonical spelling would be the one that was written."""
+        try:
+            canonical = encode(decode(line))
+        except (ValueError, RecursionError):
+            return True  # not JSON of one spelling at all: members of a line were found in it, so its numbers or text are odd
+        body, end = canonical[:-_MAC_BYTES], canonical[-_MAC_BYTES:]
+        return self._mac is None or end == f'{_MAC_NAME}{self._mac.hexdigest(body)}"}}}}'.encode()
+
+
+def _spelled_lines(texts: list[bytes]) -> list[Fields]:
+    """What the texts hold, up to the first that holds something else or is not spelled canonically.
+
+    Spelled anew the values have no newline in them, so equal bytes mean that each text is the spelling of its own value.
+    """
+    joined = b"\n".join([*texts, b""])
+    try:
+        fields = _lines_of_fields(joined)
+        if _spelled(fields) == joined:
+            return fields
+    except (ValueError, RecursionError):
+        pass  # one of them is none, or nests too deeply: which one is found by halves
+    if len(texts) <= 1:
+        return []
+    half = len(texts) // 2
+    first = _spelled_lines(texts[:half])
+    return first if len(first) < half else first + _spelled_lines(texts[half:])
