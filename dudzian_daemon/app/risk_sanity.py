@@ -18,9 +18,8 @@ from dudzian_daemon.domain.market import Instrument
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.orders import OrderGroup, OrderLeg, Outcome, Protection, RefusalCode, Side, Verdict
 from dudzian_daemon.domain.risk import RiskLimits
-from dudzian_daemon.trading.ledger import Ledger
-from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
+from dudzian_daemon.trading.step import Core
 
 EQUITY: Final = Decimal(120_000)
 PRICE: Final = Decimal(30_000)
@@ -111,9 +110,8 @@ def _most(session: SessionSpec, rules: RiskLimits, distance: Decimal) -> Decimal
 
 def _verdict(session: SessionSpec, rules: RiskLimits, quantity: Decimal, distance: Decimal) -> Verdict:
     """A fresh gate's answer to a purchase at the reference price with its stop so far below."""
-    (key,) = session.instruments
-    ledger = Ledger(session.instruments, session.valuation_asset, EQUITY)
-    ledger.mark(key, float(PRICE), _NOW)
+    (key,), core = session.instruments, Core(session)
+    core.ledger.mark(key, float(PRICE), _NOW)
     leg = OrderLeg(
         instrument=key,
         side=Side.BUY,
@@ -124,7 +122,7 @@ def _verdict(session: SessionSpec, rules: RiskLimits, quantity: Decimal, distanc
         atr=ATR,
     )
     group = OrderGroup(id="sanity", signal_id="sanity", strategy="sanity", schedule="sanity", profile=rules.name, instant=_NOW, legs=(leg,))
-    return ThresholdRiskEngine(session, ledger).judge(group).verdict
+    return core.gate.preview(group)
 
 
 def _refusal(

@@ -48,10 +48,11 @@ class CatastropheStops:
 
     def is_closing(self, strategy: str, instrument: str) -> bool:
         """True from the moment its stop is met until the position is flat."""
-        if not self.closing or not self._ledger.position(strategy, instrument):
-            self.closing.pop(f"{strategy} {instrument}", None)
-            return False
         return f"{strategy} {instrument}" in self.closing
+
+    def flat(self, strategy: str, instrument: str) -> None:
+        """The position has ended: the next one is a new one."""
+        self.closing.pop(f"{strategy} {instrument}", None)
 
     def _stop(self, strategy: str, instrument: str) -> StopMet | None:
         key = f"{strategy} {instrument}"

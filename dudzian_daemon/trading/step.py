@@ -274,6 +274,8 @@ class Core:
         spent = self.gate.filled(match.order, fill, match.order.left)
         self.controller.legs.filled(match.order)
         entry, change = self.ledger.book(fill)
+        if not change.quantity:
+            self.gate.stops.flat(fill.strategy, fill.instrument)
         self.funding.moved(fill.instrument, draft.tick.instant, draft.tick.phase)
         draft.entries.append(entry)
         if fill.strategy != MANUAL:

@@ -53,7 +53,7 @@ class Load:
         self.records: list[CycleRecord] = []
 
     def run(self, seconds: int, *, rate: int) -> None:
-        """`rate` orders in every second of input time, a quote of each instrument first; resting orders are cancelled every ten seconds."""
+        """`rate` orders in every second of input time, a quote each at its begin; resting orders go every ten seconds."""
         with exact_money():
             for second in range(seconds):
                 now = START_NS + second * SECOND_NS

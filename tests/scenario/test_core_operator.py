@@ -273,6 +273,23 @@ def test_a_directional_position_without_a_stop_has_a_last_one(protection: Protec
     assert (held(made, "told") == 0) is closed
 
 
+def test_the_next_position_after_a_last_stop_is_a_new_one() -> None:
+    rules = limits(
+        max_position_pct=Decimal(1),
+        catastrophe_stop_pct=Decimal("0.2"),
+        hard_drawdown_pct=Decimal("0.9"),
+        max_daily_loss_pct=Decimal("0.9"),
+    )
+    made = desk({hour(1): [enter(target=0.2)], hour(6): [enter(target=0.2)]}, profiles={"balanced": rules})
+    made.feed(candles(BTC_1H, [100.0, 100.0, 79.0, 79.0, 79.0, 79.0, 79.0, 79.0, 79.0]))
+    assert [fill.side for fill in made.fills] == [Side.BUY, Side.SELL, Side.BUY]
+    assert held(made, "told") > 0
+    assert made.core.gate.stops.closing == {}
+    made.feed(candles(BTC_1H, [60.0, 60.0], start=made.driver.last[0]))
+    assert held(made, "told") == 0
+    assert [change.change for change in made.risk] == ["stop_met", "stop_met"]
+
+
 def test_a_short_position_has_it_on_the_other_side() -> None:
     wish = Signal(instrument=BTC.key, intent=Intent.ENTER, reason="told to", target=-0.1)
     made = session(wish, balanced=guarded("0.2"), prices=[100.0, 100.0, 119.0, 121.0, 121.0], allow_short=True)

@@ -11,7 +11,7 @@ from dudzian_daemon.domain.fills import bar_of
 from dudzian_daemon.domain.market import HOUR_NS
 from dudzian_daemon.domain.orders import Order, OrderKind, OrderTerms, Side
 from dudzian_daemon.testing.market import START_NS, candles, preset
-from dudzian_daemon.trading.matching import Met, meet_bar_limit
+from dudzian_daemon.trading.matching import Met, meet_bar_limit, meet_bar_stop
 from tests.unit.trading.desk import BTC, BTC_1H
 
 
@@ -41,3 +41,25 @@ def test_a_post_only_order_that_crosses_the_open_ends(limit: str, ends: str | No
     answer = met(wanted)
     assert answer.ends == ends
     assert bool(answer.trades) is (ends is None)
+
+
+def stopped(wanted: Order, *, fresh: bool = False) -> list[Decimal]:
+    """Reference prices at which the same bar stops an order out."""
+    (candle,) = candles(BTC_1H, [(100.0, 110.0, 90.0, 100.0)])
+    bar = bar_of(candle, HOUR_NS)
+    assert bar is not None
+    met = meet_bar_stop(wanted, bar, Decimal(10), Decimal(1), preset(), BTC.tick_size, fresh=fresh)
+    return [trade.reference for trade in met.trades]
+
+
+def test_a_trailing_stop_without_a_level_starts_at_the_open_of_the_bar() -> None:
+    trailing = OrderTerms(kind=OrderKind.TRAILING_STOP, trail=Decimal(5))
+    assert stopped(order(side=Side.SELL, terms=trailing)) == [95]
+    assert stopped(order(side=Side.SELL, terms=trailing, stop_level=Decimal(91))) == [91]  # it moves after the bar, not before it
+    assert stopped(order(side=Side.SELL, terms=trailing, stop_level=Decimal(89))) == []
+
+
+@pytest.mark.parametrize(("fresh", "reference"), [(False, 100), (True, 105)])
+def test_only_what_was_there_at_the_open_is_jumped_by_it(fresh: bool, reference: int) -> None:
+    stop = order(side=Side.SELL, terms=OrderTerms(kind=OrderKind.STOP, stop_price=Decimal(105)), stop_level=Decimal(105))
+    assert stopped(stop, fresh=fresh) == [reference]

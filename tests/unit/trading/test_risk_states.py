@@ -91,3 +91,15 @@ def test_the_profile_of_orders_by_hand_trips_in_silence_until_it_is_used() -> No
         used = Account(limits(), limits("manual", max_daily_loss_pct=Decimal("0.001")))
         used.hold("1", "100", strategy="manual")
         assert [change.profile for change in used.gate.judge_equity(START_NS, Decimal(9_980))] == ["manual"]
+
+
+def test_switches_are_told_with_what_they_are_about() -> None:
+    gate = Account(limits()).gate
+    told = gate.set_unknown("self_check")
+    assert (told.profile, told.change, told.state, told.rule) == ("*", "state_unknown", TradingState.HALTED, "self_check")
+    closed = gate.set_market("binance:BTC/USDT", is_open=False, instant=START_NS)
+    assert (closed.change, closed.rule) == ("market_closed", "binance:BTC/USDT")
+    assert gate.closed_markets == {"binance:BTC/USDT": START_NS}
+    opened = gate.set_market("binance:BTC/USDT", is_open=True, instant=START_NS + 1)
+    assert (opened.change, opened.rule, gate.closed_markets) == ("market_open", "binance:BTC/USDT", {})
+    assert gate.set_market("binance:ETH/USDT", is_open=True, instant=START_NS).change == "market_open"  # it was open

@@ -12,8 +12,8 @@ from dudzian_daemon.domain.orders import Outcome, RefusalCode, Verdict
 from dudzian_daemon.domain.risk import TradingState
 from dudzian_daemon.services.inbox import CommandFile
 from dudzian_daemon.testing.market import candles, limits
-from dudzian_daemon.trading.risk_view import AccountView
-from tests.unit.trading.desk import BTC, BTC_1H, WIDE, Desk, desk, enter, hour
+from dudzian_daemon.trading.risk_view import AccountView, Held, held_by_profile, realised_by_profile
+from tests.unit.trading.desk import BTC, BTC_1H, WIDE, Desk, desk, enter, hour, open_tick
 
 HAND = msgspec.structs.replace(WIDE, name="manual", max_position_pct=Decimal("0.6"))
 
@@ -64,3 +64,17 @@ def test_what_would_be_said_is_what_is_said_and_leaves_no_trace() -> None:
     assert (view(made), msgspec.json.encode(made.core.gate.rates.counters), made.core.gate.reservations.open) == before
     (said,) = made.command("order_place", **wish).verdicts
     assert (said.outcome, said.approved) == (asked.outcome, asked.approved)
+
+
+def test_positions_and_realised_gains_are_told_by_profile() -> None:
+    made = session()
+    made.command("order_place", instrument=BTC.key, side="buy", quantity="0.5")
+    made.ticks([open_tick(made.driver.last[0] + 1, 98.0)])
+    held = held_by_profile(made.core)
+    assert held == {"balanced": {BTC.key: Held("long", Decimal(50) * 98)}, "manual": {BTC.key: Held("long", Decimal("0.5") * 98)}}
+    made.command("order_close", instrument=BTC.key)
+    made.ticks([open_tick(made.driver.last[0] + 1, 100.0)])
+    assert set(held_by_profile(made.core)) == {"balanced"}
+    book = made.core.ledger.books["manual", BTC.key]
+    assert realised_by_profile(made.core) == {"balanced": Decimal(0), "manual": book.realised}
+    assert book.realised > 0
