@@ -19,7 +19,7 @@ from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, mark
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.event_lines import Names
-from dudzian_daemon.adapters.files import ensure_dir
+from dudzian_daemon.adapters.files import ensure_dir, require_regular_or_absent
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.journal_reader import is_begun
@@ -272,6 +272,7 @@ def open_decision_log(prepared: Prepared, key: SigningKey) -> ChainedLog:
     folder = prepared.data_folder / prepared.config.risk.decision_log.path
     ensure_dir(folder)
     path = folder / f"{prepared.artifact}.jsonl"
+    require_regular_or_absent(path)
     if path.exists() and not is_begun(path):
         return ChainedLog.resume(path, key, faults="decision_log")
     path.unlink(missing_ok=True)
