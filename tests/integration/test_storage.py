@@ -87,7 +87,7 @@ def test_a_full_disk_holds_the_session_until_there_is_space_again(tmp_path: Path
         filler.unlink()
         child.err.wait_for("the disk has space again")
         ended = child.end()
-        assert (ended.code, ended.last_line, "Traceback" in ended.err) == (0, LAST_LINE, False), ended
+        assert (ended.code, ended.last_line, "\nTraceback" in ended.err) == (0, LAST_LINE, False), ended
         assert_whole(tmp_path, content)
 
 
@@ -99,7 +99,7 @@ def test_a_limit_of_the_files_size_is_a_full_disk_too(tmp_path: Path, content: s
         child.err.wait_for('"state":"frozen"')
         process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         ended = child.end()
-    assert (ended.code, ended.last_line, "Traceback" in ended.err) == (0, LAST_LINE, False), ended
+    assert (ended.code, ended.last_line, "\nTraceback" in ended.err) == (0, LAST_LINE, False), ended
     assert_whole(tmp_path, content)
 
 
