@@ -19,7 +19,8 @@ from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, mark
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.event_lines import Names
-from dudzian_daemon.adapters.files import ensure_dir
+from dudzian_daemon.adapters.files import ensure_dir, require_regular_or_absent
+from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.head_file import HeadFile, HeadKeeper
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
@@ -60,6 +61,8 @@ from dudzian_daemon.trading.step import Core
 QUEUE_SIZE: Final = 4096
 #: Where a failed self-check says what differs, below the data folder.
 SELF_CHECK_FOLDER: Final = Path("run") / "self_check"
+#: Where folds over a session are kept between its runs, below the data folder.
+FOLDS_FOLDER: Final = Path("run") / "folds"
 
 
 Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | TelemetrySink | RiskStateSink
@@ -112,6 +115,9 @@ def assemble(
     decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock) if recovered is None else resume_journal(prepared, key, clock, recovered)
     follow = partial(follower, bus=bus, journal=journal)
+
+    def marks(name: str) -> FoldFile:
+        return FoldFile(prepared.data_folder / FOLDS_FOLDER / prepared.artifact, name, journal.folder, key)
 
     def store_rows(tick: Tick) -> None:
         for rows in tick.rows.values():
@@ -178,7 +184,7 @@ def assemble(
         return self_check.inspect(record)
 
     session.inspect = inspect
-    report = ReportSink(follow("report"), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
+    report = ReportSink(follow("report"), marks("report"), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
     files = ledger_files(prepared, key)
     sinks: list[Sink] = [
         DecisionLog(
@@ -195,6 +201,7 @@ def assemble(
             clock,
             root=prepared.data_folder,
             artifact=prepared.artifact,
+            marks=marks("telemetry"),
         ),
         LedgerSink(
             follow("ledger"),
@@ -280,6 +287,7 @@ def open_decision_log(prepared: Prepared, key: SigningKey) -> ChainedLog:
     folder = prepared.data_folder / prepared.config.risk.decision_log.path
     ensure_dir(folder)
     path = folder / f"{prepared.artifact}.jsonl"
+    require_regular_or_absent(path)
     if path.exists() and not is_begun(path):
         return ChainedLog.resume(path, key, faults="decision_log")
     path.unlink(missing_ok=True)

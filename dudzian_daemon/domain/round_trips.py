@@ -40,7 +40,9 @@ class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal
 
 
-class _Running(msgspec.Struct):
+class Running(msgspec.Struct):
+    """A round trip that has not ended: what was paid for `entered` and received for `left` of it."""
+
     side: Side
     opened_at: int
     realised: Decimal
@@ -51,6 +53,13 @@ class _Running(msgspec.Struct):
     received: Decimal = ZERO
 
 
+class TripsMemory(msgspec.Struct, frozen=True):
+    """Everything a fold of fills knows but the round trips it has told; `running` by strategy and instrument."""
+
+    held: tuple[PositionChange, ...]
+    running: tuple[tuple[str, str, Running], ...]
+
+
 class RoundTrips:
     """Folds fills, in their order, into round trips."""
 
@@ -58,7 +67,16 @@ class RoundTrips:
         self.done: list[RoundTrip] = []
         #: The latest state of every position that was ever held.
         self.held: dict[tuple[str, str], PositionChange] = {}
-        self._running: dict[tuple[str, str], _Running] = {}
+        self._running: dict[tuple[str, str], Running] = {}
+
+    def export(self) -> TripsMemory:
+        """What it needs to go on."""
+        return TripsMemory(tuple(self.held.values()), tuple((*key, running) for key, running in self._running.items()))
+
+    def restore(self, memory: TripsMemory) -> None:
+        """Go on where the fold was that said so; `done` is not part of it."""
+        self.held = {(change.strategy, change.instrument): change for change in memory.held}
+        self._running = {(strategy, instrument): running for strategy, instrument, running in memory.running}
 
     def still_open(self) -> list[OpenPosition]:
         """What is held now."""
@@ -72,7 +90,7 @@ class RoundTrips:
         """Take a fill with the position it led to; the round trip it ended, if any."""
         key = (fill.strategy, fill.instrument)
         before = self.held.get(key)
-        running = self._running.setdefault(key, _Running(fill.side, fill.filled_at, before.realised if before else ZERO))
+        running = self._running.setdefault(key, Running(fill.side, fill.filled_at, before.realised if before else ZERO))
         running.fees += fill.fee
         if fill.side is running.side:
             running.entered += fill.quantity
@@ -89,7 +107,7 @@ class RoundTrips:
         return trip
 
 
-def _ended(running: _Running, fill: Fill, change: PositionChange) -> RoundTrip:
+def _ended(running: Running, fill: Fill, change: PositionChange) -> RoundTrip:
     return RoundTrip(
         strategy=fill.strategy,
         instrument=fill.instrument,

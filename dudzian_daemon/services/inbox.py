@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from dudzian_daemon.adapters.files import ensure_dir, write_atomic
-from dudzian_daemon.domain.errors import DudzianError
+from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock
 
@@ -154,8 +154,11 @@ def expire_commands(data_folder: Path) -> None:
     To be called once, right after the data folder was locked: what comes later is meant for this daemon. Blocks.
     """
     folder = inbox_folder(data_folder)
-    ensure_dir(folder, 0o700)
-    ensure_dir(folder / "replies", 0o700)
+    for each in (folder, folder / "replies"):
+        if each.is_symlink():
+            msg = f"expected a folder at {each}, found a symlink; move it away"
+            raise ConfigError(msg)
+        ensure_dir(each, 0o700)
     for path in _waiting(folder):
         _answer(path, Reply(path.stem, accepted=False, detail="expired: the daemon it was meant for has ended"))
 

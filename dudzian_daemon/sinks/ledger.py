@@ -17,7 +17,7 @@ import msgspec
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, Mark
-from dudzian_daemon.adapters.files import ensure_dir, os_errors
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.keychain import SigningKey
@@ -95,6 +95,7 @@ class LedgerSink:
     def _open(self, path: Path, before: tuple[str, str] | None, now_ns: int) -> ChainedLog:
         ensure_dir(path.parent)
         prune(path.parent, self._files.retention_days, now_ns)
+        require_regular_or_absent(path)
         if path.exists() and not is_begun(path):
             return ChainedLog.resume(path, self._files.key, faults="ledger", sync=self._files.fsync)
         path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from textwrap import wrap
@@ -13,10 +14,13 @@ import msgspec
 
 from dudzian_daemon.adapters.cycle_follower import CycleFollower
 from dudzian_daemon.adapters.files import ensure_dir, write_atomic
+from dudzian_daemon.adapters.fold_marks import CYCLES, FoldFile
 from dudzian_daemon.domain.counts import Counts, decisions_text
+from dudzian_daemon.domain.errors import DudzianError
+from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.records import CycleRecord
-from dudzian_daemon.domain.round_trips import OpenPosition, RoundTrip, RoundTrips
+from dudzian_daemon.domain.round_trips import OpenPosition, RoundTrip, RoundTrips, TripsMemory
 from dudzian_daemon.kernel.clock import iso_utc
 
 #: Where the texts of the report's lines begin.
@@ -52,6 +56,14 @@ class SessionReport(Counts, kw_only=True):
         return sum(trip.profit > 0 for trip in self.round_trips)
 
 
+class ReportMemory(msgspec.Struct, frozen=True):
+    """A report as far as it has come, and what it needs to go on; `peak` is the highest equity."""
+
+    report: SessionReport
+    trips: TripsMemory
+    peak: Decimal
+
+
 class ReportFold:
     """Adds up cycles, in order."""
 
@@ -78,6 +90,16 @@ class ReportFold:
             self._trips.add(fill, change)
         self._mark(record.equity)
 
+    def export(self) -> ReportMemory:
+        """How far it has come."""
+        return ReportMemory(self.report, self._trips.export(), self._peak)
+
+    def restore(self, memory: ReportMemory) -> None:
+        """Go on where the fold was that said so."""
+        self.report, self._peak = memory.report, memory.peak
+        self._trips.restore(memory.trips)
+        self._trips.done = self.report.round_trips
+
     def finish(self, *, ended: str, content_chain: str) -> SessionReport:
         """The report as it stands after the last cycle."""
         self.report.ended = ended
@@ -97,8 +119,10 @@ class ReportSink:
 
     name = "report"
 
-    def __init__(self, follower: CycleFollower, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
+    def __init__(self, follower: CycleFollower, marks: FoldFile, *, environment: str, log_id: str, opening_equity: Decimal) -> None:
         self._follower = follower
+        self._marks = marks
+        self._marked = 0
         self._fold = ReportFold(environment=environment, log_id=log_id, opening_equity=opening_equity)
         #: Where the report was written; None before.
         self.path: Path | None = None
@@ -109,14 +133,33 @@ class ReportSink:
         return self._fold.report
 
     async def run(self) -> None:
-        """Consume until the bus is closed."""
+        """Consume until the bus is closed, from where an earlier run of the session has kept the fold."""
+        if self._follower.sequence == 0:
+            kept = await anyio.to_thread.run_sync(self._marks.read, ReportMemory)
+            if kept is not None:
+                self._marked, memory = kept
+                self._fold.restore(memory)
+                self._follower.begin_after(self._marked)
+        last: CycleDurable | None = None
         async for batch in self._follower.cycles():
             for cycle in batch:
                 self._fold.add(cycle.record)
+            last = batch[-1]
+            if last.record.sequence - self._marked >= CYCLES:
+                await self._keep(last)
+        if last is not None:
+            await self._keep(last)
 
     async def stop(self) -> None:
         """Take what is queued and end."""
         self._follower.end()
+
+    async def _keep(self, cycle: CycleDurable) -> None:
+        """Keep the fold; where the disk refuses, the next start reads more."""
+        self._marked = cycle.record.sequence
+        fold = msgspec.Raw(msgspec.json.encode(self._fold.export()))
+        with suppress(DudzianError):
+            await anyio.to_thread.run_sync(self._marks.write, self._marked, cycle.line_hash, fold)
 
     async def write(self, folder: Path, name: str, *, ended: str, content_chain: str) -> Path:
         """Write the report; an existing one of the same session is replaced."""

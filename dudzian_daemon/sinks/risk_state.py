@@ -141,7 +141,7 @@ class RiskStateSink:
         state.written_at = self._clock.wall_ns()
         try:
             await anyio.to_thread.run_sync(_replace, self._path, msgspec.json.encode(state))
-        except StorageError as error:
+        except (StorageError, ConfigError) as error:
             raise Retryable(str(error)) from error
         if self._taken is state:
             self._taken = None

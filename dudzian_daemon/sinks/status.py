@@ -165,7 +165,7 @@ class StatusSink:
         self._complete(self.status)
         try:
             await anyio.to_thread.run_sync(write_atomic, self._path, msgspec.json.encode(self.status))
-        except StorageError as error:
+        except (StorageError, ConfigError) as error:
             raise Retryable(str(error)) from error
 
     def _take(self, _topic: str, message: Any) -> None:

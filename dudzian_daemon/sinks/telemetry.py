@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, durable
+from dudzian_daemon.adapters.fold_marks import CYCLES, FoldFile
 from dudzian_daemon.adapters.journal_reader import cycles_between, entries, sessions
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.domain.errors import DudzianError, Permanent, StorageFull
@@ -85,6 +87,19 @@ class SchedulerSet(msgspec.Struct, frozen=True, kw_only=True):
     max_drift_seconds: Mapping[str, int]
 
 
+class MeterMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a meter knows of a session; `told` is the sequence of the last run it has made."""
+
+    prices: dict[str, float]
+    held: tuple[tuple[str, str, float], ...]
+    weights: dict[str, float]
+    peaks: dict[str, float]
+    warm: tuple[tuple[str, str, int], ...]
+    inactive: tuple[str, ...]
+    drifts: dict[str, int]
+    told: int
+
+
 class RunMeter:
     """Folds the cycles of sessions, each from its first one, into runs. No I/O."""
 
@@ -100,6 +115,8 @@ class RunMeter:
             self._begin(cycle.log_id)
         record = cycle.record
         self._note(record)
+        if any(name in self._known.schedules for name in record.due):
+            self._told = record.sequence
         for name, schedule in self._known.schedules.items():
             weight = self._weights.get(schedule.strategy, 0.0)
             self._peaks[name] = max(self._peaks.get(name, 0.0), weight)
@@ -107,6 +124,7 @@ class RunMeter:
 
     def _begin(self, log_id: str) -> None:
         self._log_id = log_id
+        self._told = 0
         self._prices: dict[str, float] = {}
         self._held: dict[tuple[str, str], float] = {}
         self._weights: dict[str, float] = {}
@@ -114,6 +132,27 @@ class RunMeter:
         self._warm: dict[tuple[str, str], int] = {}
         self._inactive: set[str] = set()
         self._drifts: Counter[str] = Counter()
+
+    def export(self) -> MeterMemory:
+        """What it needs to go on with the session."""
+        return MeterMemory(
+            prices=self._prices,
+            held=tuple((*key, quantity) for key, quantity in self._held.items()),
+            weights=self._weights,
+            peaks=self._peaks,
+            warm=tuple((*key, count) for key, count in self._warm.items()),
+            inactive=tuple(sorted(self._inactive)),
+            drifts=dict(self._drifts),
+            told=self._told,
+        )
+
+    def restore(self, log_id: str, memory: MeterMemory) -> None:
+        """Go on with session `log_id` where the meter was that said so."""
+        self._begin(log_id)
+        self._prices, self._weights, self._peaks = dict(memory.prices), dict(memory.weights), dict(memory.peaks)
+        self._held = {(strategy, instrument): quantity for strategy, instrument, quantity in memory.held}
+        self._warm = {(instrument, granularity): count for instrument, granularity, count in memory.warm}
+        self._inactive, self._drifts, self._told = set(memory.inactive), Counter(memory.drifts), memory.told
 
     def _note(self, record: CycleRecord) -> None:
         for item in record.inputs:
@@ -187,8 +226,12 @@ class TelemetrySink:
 
     name = "telemetry"
 
-    def __init__(self, follower: CycleFollower, file: LineFile, known: SchedulerSet, clock: Clock, *, root: Path, artifact: str) -> None:
+    def __init__(
+        self, follower: CycleFollower, file: LineFile, known: SchedulerSet, clock: Clock, *, root: Path, artifact: str, marks: FoldFile
+    ) -> None:
         self._follower = follower
+        self._marks = marks
+        self._marked = 0
         self._file = file
         self._known = known
         self._clock = clock
@@ -202,11 +245,19 @@ class TelemetrySink:
     async def run(self) -> None:
         """Complete the file, then consume until the bus is closed."""
         await anyio.to_thread.run_sync(self._complete)
+        if self._follower.sequence == 0:
+            await anyio.to_thread.run_sync(self._restore)
+        last: CycleDurable | None = None
         async for batch in self._follower.cycles():
+            last = batch[-1]
             runs = [run for cycle in batch for run in self._meter.take(cycle) if run.sequence > self._after]
             if runs:
                 await self._append(runs)
                 self._warn(runs)
+            if last.record.sequence - self._marked >= CYCLES:
+                await self._keep(last)
+        if last is not None:
+            await self._keep(last)
 
     async def stop(self) -> None:
         """Take what is queued and end."""
@@ -224,6 +275,21 @@ class TelemetrySink:
                 raise Permanent(msg) from error
             else:
                 return
+
+    def _restore(self) -> None:
+        """Go on where an earlier run has kept the meter, if all the runs it had made are in the file."""
+        kept = self._marks.read(MeterMemory)
+        if kept is not None and kept[1].told <= self._after:
+            self._marked, memory = kept
+            self._meter.restore(self._follower.log_id, memory)
+            self._follower.begin_after(self._marked)
+
+    async def _keep(self, cycle: CycleDurable) -> None:
+        """Keep the meter; where the disk refuses, the next start reads more."""
+        self._marked = cycle.record.sequence
+        fold = msgspec.Raw(msgspec.json.encode(self._meter.export()))
+        with suppress(DudzianError):
+            await anyio.to_thread.run_sync(self._marks.write, self._marked, cycle.line_hash, fold)
 
     def _warn(self, runs: list[ScheduleRun]) -> None:
         """One warning when a schedule begins to drift beyond its limit, one line when it is in time again."""

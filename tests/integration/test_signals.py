@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.daemon_process import (
+    DEMO_WINDOWS,
     LAST_LINE,
     Child,
     Ended,
@@ -20,6 +21,7 @@ from tests.integration.daemon_process import (
     report,
     short_config,
     verdicts,
+    write_config,
 )
 
 assert sys.platform != "win32", "FIFOs and signals as POSIX has them"
@@ -123,7 +125,9 @@ def test_sigint_closes_the_positions_on_the_last_prices(tmp_path: Path) -> None:
 
 
 def test_sigterm_keeps_the_book_and_the_next_start_goes_on_with_it(tmp_path: Path) -> None:
-    with daemon(tmp_path, *PACED) as child:
+    by_the_day = (DEMO_WINDOWS, DEMO_WINDOWS.strip("\n").splitlines()[0])  # the rest of the demo would say nothing more
+    config = ("--config", write_config(tmp_path, windows=by_the_day))
+    with daemon(tmp_path, *config, *PACED) as child:
         child.wait_for_line(FIRST_FILL)
         child.send(signal.SIGTERM)
         ended = child.end()
@@ -135,7 +139,7 @@ def test_sigterm_keeps_the_book_and_the_next_start_goes_on_with_it(tmp_path: Pat
     assert held["instrument"] == "binance:BTC/USDT"
     assert f"positions stay open, on the record: {held['quantity'].rstrip('0')} binance:BTC/USDT" in ended.out
 
-    with daemon(tmp_path, "--speed", "max") as child:
+    with daemon(tmp_path, *config, "--speed", "max") as child:
         again = child.end()
     assert (again.code, again.last_line, again.err) == (0, LAST_LINE, "")
     lines = journal_lines(tmp_path / "data")

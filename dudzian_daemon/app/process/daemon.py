@@ -15,7 +15,7 @@ import anyio
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent, write_atomic
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, facts_of
@@ -348,6 +348,7 @@ def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
     settings = prepared.config.logging
     path = prepared.data_folder / "logs" / "runtime" / f"{prepared.artifact}.log"
     ensure_dir(path.parent)
+    require_regular_or_absent(path)
     with os_errors(path):
         logs.configure(settings.level, json=settings.format == "json", file=path, background=True, quiet=options.show_view)
 

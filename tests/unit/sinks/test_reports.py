@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dudzian_daemon.adapters.fold_marks import FoldFile
+from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.domain.counts import Counts
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.bus import Bus
@@ -17,8 +19,9 @@ from tests.unit.sinks.durable import follow, publish
 from tests.unit.trading.desk import BTC, BTC_1H, Desk, desk, enter, hour, leave
 
 
-def sink(bus: Bus) -> ReportSink:
-    return ReportSink(follow(bus, "report"), environment="demo", log_id="f" * 32, opening_equity=Decimal(10_000))
+def sink(bus: Bus, folder: Path) -> ReportSink:
+    marks = FoldFile(folder, "report", Path("nowhere"), SigningKey(id="k", secret=b"k" * 32, source="test"))
+    return ReportSink(follow(bus, "report"), marks, environment="demo", log_id="f" * 32, opening_equity=Decimal(10_000))
 
 
 def traded() -> Desk:
@@ -29,7 +32,7 @@ def traded() -> Desk:
 
 async def test_it_is_written_with_counts_trips_and_what_is_held(tmp_path: Path) -> None:
     bus, counts = Bus(), Counts()
-    report, records = sink(bus), traded().records
+    report, records = sink(bus, tmp_path), traded().records
     publish(bus, records)
     with exact_money():
         for record in records:

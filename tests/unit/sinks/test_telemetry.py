@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, durable
+from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_reader import Cycle, entries
 from dudzian_daemon.adapters.line_file import LineFile
@@ -239,7 +240,8 @@ class Bench:
         queue = self.bus.subscribe_queued(CYCLE_DURABLE, name="telemetry", size=4096, policy=Policy.DROP_OLDEST)
         self.path = telemetry_path(root)
         follower = CycleFollower(queue, segment.parent)
-        self.sink = TelemetrySink(follower, file or LineFile(self.path), KNOWN, self.clock, root=root, artifact="demo")
+        marks = FoldFile(root / "folds", "telemetry", segment.parent, KEY)
+        self.sink = TelemetrySink(follower, file or LineFile(self.path), KNOWN, self.clock, root=root, artifact="demo", marks=marks)
 
     def play(self, cycles: Iterable[Cycle] | None = None) -> None:
         anyio.run(self.run, self.cycles if cycles is None else cycles)
