@@ -20,7 +20,7 @@ import pytest
 
 from dudzian_daemon.adapters.log_sources import Source
 from dudzian_daemon.adapters.verify import Terms, verify_log
-from tests.scenario.tampering import KINDS, NEED_A_HEAD, Evidence, cases, lines_of, tamper, write
+from tests.scenario.tampering import KINDS, NEED_A_HEAD, Evidence, cases, lines_of, tamper
 from tests.scenario.verdicts import key, ours, theirs
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
