@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Check a journal of dudzian with nothing but Python's standard library, written from docs/reference/journal.md alone.
 
-    python3 verify_standalone.py LOG [LOG ...] [--key-file KEY] [--expected-key-id ID] [--allow-unsigned]
+    python3 verify_standalone.py LOG [LOG ...] [--key-file [ID=]KEY ...] [--expected-key-id ID] [--allow-unsigned] [--head FILE]
 
-LOG is a session's folder or a log file (.gz too); KEY holds the key as hex or base64 text. It shares no code with dudzian. What it
-checks, in this order, is the list "What a verifier checks" of that page.
+LOG is a session's folder, a log file (.gz too), or a folder of ledger files; KEY holds a key as hex or base64 text, one without an id
+is for the first id that is met; FILE has signed heads (HMAC ones: for Ed25519 the standard library has nothing). It shares no code with
+dudzian. What it checks, in this order, is the list "What a verifier checks" of that page.
 
-Exit codes: 0 intact, 1 tampered, 2 unreadable or wrong usage, 3 key missing, 4 torn tail; of several logs the worst one, in the
-order 1, 2, 3, 4.
+Exit codes: 0 intact, 1 tampered or less than a head says, 2 unreadable or wrong usage, 3 key missing, 4 torn tail; of several logs the
+worst one, in the order 1, 2, 3, 4.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import json
 import re
 import sys
 import zlib
+from collections.abc import Iterator
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 INTACT, TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL = range(5)
@@ -30,6 +32,9 @@ ZEROS = "0" * 64
 LONGEST_LINE = 64 * 1024 * 1024
 LOG_ID = re.compile(r"[0-9a-f]{32}")
 SEGMENT = re.compile(r"\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
+WORST_FIRST = (TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL, INTACT)
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, OSError)
+HEAD = ["log", "line", "sequence", "hash", "content", "at"]
 SEAL = ["log", "line", "prev", "content", "key", "alg"]
 
 
@@ -97,12 +102,14 @@ def sha256(data: bytes) -> bytes:
 class Log:
     """Walks the lines of one log and remembers what the next one has to say."""
 
-    def __init__(
-        self, key: bytes | None, expected_key_id: str | None, allow_unsigned: bool, log_id: str | None, tape: Path | None = None
-    ) -> None:
-        self.tape = tape
-        self.key, self.expected_key_id, self.allow_unsigned = key, expected_key_id, allow_unsigned
+    def __init__(self, keys: Keys, expected_key_id: str | None, allow_unsigned: bool, log_id: str | None) -> None:
+        self.keys, self.expected_key_id, self.allow_unsigned = keys, expected_key_id, allow_unsigned
+        self.tape: Path | None = None
         self.log_id = log_id
+        self.key: bytes | None = None
+        self.key_ids: list[str] = []
+        self.heads: list[dict] = []
+        self.claims: dict[str, int] = {}
         self.line = self.sequence = self.torn = 0
         self.prev = ZEROS
         self.link = self.books = bytes(32)
@@ -114,17 +121,14 @@ class Log:
         """All lines of one file."""
         if self.torn:
             raise tampered("a torn line in the last file only")
-        with path.open("rb") as plain:
-            packed = plain.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
-            try:
-                while line := file.readline(LONGEST_LINE):
-                    if not line.endswith(b"\n"):
-                        self.end_torn(line)
-                        return
-                    self.take(line[:-1])
-            except (EOFError, gzip.BadGzipFile, zlib.error):
-                raise tampered("gzip that unpacks") from None
+        try:
+            for line in lines_of(path):
+                if not line.endswith(b"\n"):
+                    self.end_torn(line)
+                    return
+                self.take(line[:-1])
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise tampered("gzip that unpacks") from None
 
     def end_torn(self, rest: bytes) -> None:
         if len(rest) >= LONGEST_LINE or self.kind == "closed":
@@ -144,11 +148,17 @@ class Log:
         self.check_place(d)
         if self.line == 1:
             self.check_genesis(d)
+            if isinstance(w, dict) and type(w.get("at")) is int:
+                self.claims = {digest: at for digest, at in self.claims.items() if at >= w["at"]}
+        elif d["kind"] == "key_change":
+            self.change_key(d)
         elif not self.projection:
             self.check_entry(d, w)
         if seal["content"] != self.link.hex():
             raise tampered(f"content link {self.link.hex()}")
         self.prev, self.kind = sha256(line).hex(), d["kind"]
+        self.claims.pop(self.prev, None)
+        self.check_heads()
 
     def check_seal(self, line: bytes, seal: object) -> None:
         if not isinstance(seal, dict) or [name for name in seal if name != "mac"] != SEAL or list(seal)[6:] not in ([], ["mac"]):
@@ -156,7 +166,8 @@ class Log:
         self.line += 1
         if self.line == 1:
             self.meet_first(seal)
-        wanted = {"log": self.first["log"], "line": self.line, "prev": self.prev, "key": self.first["key"], "alg": self.first["alg"]}
+        key_id = self.key_ids[-1] if self.key_ids else ""
+        wanted = {"log": self.first["log"], "line": self.line, "prev": self.prev, "key": key_id, "alg": self.first["alg"]}
         for name, value in wanted.items():
             if seal[name] != value or isinstance(seal[name], bool):
                 raise tampered(f"{name} {value}")
@@ -177,11 +188,26 @@ class Log:
             raise tampered("a signed log")
         if seal["alg"] == "none" and seal["key"] != "":
             raise tampered("no key id in an unsigned log")
-        if seal["alg"] != "none" and self.expected_key_id not in (None, seal["key"]):
+        if seal["alg"] != "none" and self.expected_key_id not in (None, seal["key"]) and self.keys.get(seal["key"]) is None:
             raise Stop(UNREADABLE, f"signed by key {seal['key']!r}, not by the expected one: not judged")
-        if seal["alg"] != "none" and self.key is None:
-            raise Stop(KEY_MISSING, f"signed by key {seal['key']!r}: give it by --key-file")
         self.first = seal
+        self.heads = [seen for seen in self.heads if seen["head"]["log"] == seal["log"]]
+        if seal["alg"] != "none":
+            self.take_key(seal["key"])
+
+    def take_key(self, key_id: str) -> None:
+        """What follows is sealed by this key."""
+        self.key = self.keys.get(key_id)
+        if self.key is None:
+            raise Stop(KEY_MISSING, f"signed by key {key_id!r}: give it by --key-file")
+        self.key_ids.append(key_id)
+
+    def change_key(self, d: dict) -> None:
+        """The entry itself is still sealed by the old key."""
+        key_id = d.get("key")
+        if not self.key_ids or not isinstance(key_id, str) or not key_id or key_id in self.key_ids:
+            raise tampered("a change to a key that the log has not had")
+        self.take_key(key_id)
 
     def check_place(self, d: object) -> None:
         kind = d.get("kind") if isinstance(d, dict) else None
@@ -238,16 +264,127 @@ class Log:
             if d.get(name) != value:
                 raise tampered(f"a checkpoint with {name} {value}")
 
+    def check_heads(self) -> None:
+        """What was seen of this line elsewhere."""
+        in_force = self.key_ids[-2:] if self.kind == "key_change" else self.key_ids[-1:]
+        for seen in [each for each in self.heads if each["head"]["line"] == self.line]:
+            head = seen["head"]
+            told = (head["hash"], head["content"], head["sequence"])
+            if seen["key"] not in in_force or told != (self.prev, self.link.hex(), self.sequence):
+                raise tampered(f"the line of which a head was seen, with hash {head['hash']}")
+            self.heads.remove(seen)
 
-def holds_log(path: Path) -> bool:
-    """Whether one of a file's first 1,000 lines is of the format, or what is left of one."""
+    def end(self) -> None:
+        """After the last line: it is the log that was meant, and all of it that was seen elsewhere."""
+        if self.line == 0:
+            raise Stop(UNREADABLE, "expected a log, found no whole line")
+        if self.key_ids and self.expected_key_id not in (None, *self.key_ids):
+            raise Stop(UNREADABLE, f"signed by key {self.key_ids[-1]!r}, not by the expected one")
+        if self.claims:
+            raise tampered(f"a line with hash {next(iter(self.claims))}, after which another file was begun")
+        if self.heads:
+            raise tampered(f"line {self.heads[0]['head']['line']}, of which a head was seen")
+
+
+class Keys:
+    """Keys by id; one without an id is for the expected id, else for the first that is asked for."""
+
+    def __init__(self, named: dict[str, bytes], plain: bytes | None, expected_key_id: str | None) -> None:
+        self.named, self.plain, self.expected = dict(named), plain, expected_key_id
+
+    def get(self, key_id: str) -> bytes | None:
+        if key_id not in self.named and self.plain is not None and self.expected in (None, key_id):
+            self.named[key_id], self.plain = self.plain, None
+        return self.named.get(key_id)
+
+
+# -- what lies around a log --------------------------------------------------------------------------------------------
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Lines of a file, packed or not, with their newlines."""
     with path.open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"
     with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        while line := file.readline(LONGEST_LINE):
+            yield line
+
+
+def segments_of(folder: Path) -> list[Path]:
+    """A session's files in order: numbered from 1 without a gap, and no file of lines beside them."""
+    named = sorted((match[1], path) for path in folder.iterdir() if (match := SEGMENT.fullmatch(path.name)))
+    plain = {path.name for _, path in named}
+    files = [path for _, path in named if path.suffix != ".gz" or path.stem not in plain or not same(path, path.with_suffix(""))]
+    for due, path in enumerate(files, start=1):
+        match = SEGMENT.fullmatch(path.name)
+        if match is None or int(match[1]) != due:
+            raise tampered(f"segment {due}, found {path.name}")
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not SEGMENT.fullmatch(path.name) and not path.name.startswith(".") and begins_as_log(path):
+            raise tampered(f"no lines of a log in {path.name}")
+    return files
+
+
+def same(packed: Path, plain: Path) -> bool:
+    """Whether one holds what the other does, as after a packing that was cut short."""
+    try:
+        return all(one == other for one, other in zip_longest(lines_of(packed), lines_of(plain)))
+    except DAMAGED:
+        return False
+
+
+def begins_as_log(path: Path) -> bool:
+    """Whether its first line looks like one of a log."""
+    try:
+        return next(lines_of(path), b"").startswith(b'{"d":')
+    except DAMAGED:
+        return False
+
+
+def claims_of(files: list[Path]) -> dict[Path, dict[str, int]]:
+    """Ledger files say in line 2 after which line of which other file they were begun, and in line 1 when."""
+    claims: dict[Path, dict[str, int]] = {file: {} for file in files}
+    for file in files:
         try:
-            return any(line.startswith(b'{"d":') or b',"s":{"log":"' in line for line in islice(file, 1000))
-        except (EOFError, gzip.BadGzipFile, zlib.error):
-            return True  # which is judged where it is read
+            first, second = (json.loads(line) for line in islice(lines_of(file), 2))
+            before = file.with_name(min(second["d"]["file"], file.name))  # who follows a later file stands under a wrong name
+            if second["d"]["kind"] == "follows" and before in claims:
+                claims[before][second["d"]["line_hash"]] = first["w"]["at"]
+        except (*DAMAGED, ValueError, LookupError, TypeError, RecursionError):
+            continue  # whatever is wrong with it is found where it is judged
+    return claims
+
+
+def heads_of(path: Path, keys: Keys) -> list[dict]:
+    """The heads in a file, each proven by the key that it names; the signature covers what stands before `,"sig":"`."""
+    *whole, rest = path.read_bytes().split(b"\n")
+    found = []
+    for number, line in enumerate([*whole, rest], start=1):
+        if not line.strip():
+            continue
+        try:
+            seen = read(line.decode())
+            covered, key = line[: line.rindex(b',"sig":"')], keys.get(seen["key"])
+            if list(seen) != ["head", "key", "alg", "sig"] or list(seen["head"]) != HEAD or spell(seen).encode() != line:
+                raise ValueError("other members")
+        except (ValueError, LookupError, TypeError):
+            if line is rest and found:
+                continue  # a crash cut it off
+            raise Stop(UNREADABLE, f"{path}: expected a head in line {number}") from None
+        if seen["alg"] != "HMAC-SHA256" or key is None:
+            raise Stop(KEY_MISSING, f"{path}: head of line {number} is signed by {seen['key']!r}")
+        if hmac.new(key, covered, hashlib.sha256).hexdigest() != seen["sig"]:
+            raise tampered(f"a head whose bytes fit its signature in line {number} of {path}")
+        found.append(seen)
+    return found
+
+
+def holds_log(path: Path) -> bool:
+    """Whether one of a file's first 1,000 lines is of the format, or what is left of one."""
+    try:
+        return any(line.startswith(b'{"d":') or b',"s":{"log":"' in line for line in islice(lines_of(path), 1000))
+    except DAMAGED:
+        return True  # which is judged where it is read
 
 
 def check_objects(folder: Path) -> None:
@@ -257,25 +394,51 @@ def check_objects(folder: Path) -> None:
             raise tampered(f"an object with SHA-256 {path.name}")
 
 
-def verify(path: Path, key: bytes | None, expected_key_id: str | None = None, allow_unsigned: bool = False) -> tuple[int, str]:
-    """Verdict on the log at a path, and a line for people."""
-    folder = path.absolute() if path.is_dir() else path.absolute().parent
-    inside = LOG_ID.fullmatch(folder.name) and (path.is_dir() or SEGMENT.fullmatch(path.name))
-    log = Log(key, expected_key_id, allow_unsigned, folder.name if inside else None, folder / "tape" if inside else None)
+def verify(
+    path: Path,
+    key: bytes | dict[str, bytes] | None,
+    expected_key_id: str | None = None,
+    allow_unsigned: bool = False,
+    heads: Path | None = None,
+) -> tuple[int, str]:
+    """Verdict on the log at a path, or the worst one of a folder of logs, and a line for people."""
+    named, plain = (key, None) if isinstance(key, dict) else ({}, key)
+    inside = path.is_dir() and (LOG_ID.fullmatch(path.absolute().name) or any(SEGMENT.fullmatch(file.name) for file in path.iterdir()))
+    files = [path] if inside or not path.is_dir() else sorted(path.glob("*.jsonl"))
+    claims = claims_of(files) if path.is_dir() and not inside else {}
+    told, met = [], set()
     try:
-        named = sorted((match[1], file) for file in folder.iterdir() if (match := SEGMENT.fullmatch(file.name)))
-        if not inside and path.is_file() and not holds_log(path):
+        seen = [] if heads is None else heads_of(heads, Keys(named, plain, expected_key_id))
+        for file in files:
+            log = Log(Keys(named, plain, expected_key_id), expected_key_id, allow_unsigned, None)
+            log.heads, log.claims = list(seen), claims.get(file, {})
+            told.append(judge(log, file))
+            met.add(log.first.get("log"))
+        unmet = {each["head"]["log"] for each in seen} - met
+        if unmet and not (len(files) == 1 and len(unmet) < len({each["head"]["log"] for each in seen})):
+            raise tampered(f"the log {min(unmet)}, of which a head was seen")
+    except (Stop, OSError) as error:
+        told.append((error.verdict if isinstance(error, Stop) else UNREADABLE, str(error)))
+    return min(told, key=lambda each: WORST_FIRST.index(each[0]), default=(UNREADABLE, "expected a log, found none"))
+
+
+def judge(log: Log, path: Path) -> tuple[int, str]:
+    """Verdict on one log."""
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
+    if LOG_ID.fullmatch(folder.name) and (path.is_dir() or SEGMENT.fullmatch(path.name)):
+        log.log_id, log.tape = folder.name, folder / "tape"
+    try:
+        if log.log_id is None and path.is_file() and not holds_log(path):
             raise Stop(UNREADABLE, "expected a log, found no line of one")
-        for file in [file for _, file in named] if path.is_dir() else [path]:
+        for file in segments_of(folder) if path.is_dir() else [path]:
             log.walk(file)
         if path.is_dir():
             check_objects(folder / "objects")
+        log.end()
     except Stop as stop:
         return stop.verdict, f"line {log.line} of the log: {stop}"
     except OSError as error:
         return UNREADABLE, str(error)
-    if log.line == 0:
-        return UNREADABLE, "expected a log, found no whole line"
     told = f"{log.line} lines, {log.sequence} cycles, content link {log.link.hex()}"
     return (TORN_TAIL, f"{told}, then {log.torn} bytes of a torn line") if log.torn else (INTACT, told)
 
@@ -298,21 +461,29 @@ def main() -> int:
         description="Check journals of dudzian; exit codes: 0 intact, 1 tampered, 2 unreadable, 3 key missing, 4 torn."
     )
     parser.add_argument("log", nargs="+", type=Path)
-    parser.add_argument("--key-file", type=Path)
+    parser.add_argument("--key-file", action="append", default=[], metavar="[ID=]KEY")
+    parser.add_argument("--head", type=Path)
     parser.add_argument("--expected-key-id")
     parser.add_argument("--allow-unsigned", action="store_true")
     given = parser.parse_args()
-    try:
-        key = None if given.key_file is None else key_of(given.key_file)
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"key file {given.key_file}: {error}\n")
-        return KEY_MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
+    keys: dict[str, bytes] = {}
+    for text in given.key_file:
+        name, _, file = text.rpartition("=")
+        try:
+            keys[name] = key_of(Path(file))
+        except (OSError, ValueError) as error:
+            sys.stderr.write(f"key file {file}: {error}\n")
+            return KEY_MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
+    plain = keys.pop("", None)
+    if plain is not None and keys:
+        sys.stderr.write("of several keys each needs its id: --key-file ID=KEY\n")
+        return UNREADABLE
     verdicts = set()
     for path in given.log:
-        verdict, told = verify(path, key, given.expected_key_id, given.allow_unsigned)
+        verdict, told = verify(path, plain or keys or None, given.expected_key_id, given.allow_unsigned, given.head)
         sys.stdout.write(f"{('intact', 'TAMPERED', 'unreadable', 'key missing', 'torn tail')[verdict]}: {path}: {told}\n")
         verdicts.add(verdict)
-    return next((verdict for verdict in (TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL) if verdict in verdicts), INTACT)
+    return next(verdict for verdict in WORST_FIRST if verdict in verdicts)
 
 
 if __name__ == "__main__":

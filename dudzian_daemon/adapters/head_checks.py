@@ -18,20 +18,20 @@ REFUTED: Final = "refuted by a head"
 class HeadChecks:
     """Compares the lines of one log with the heads that were seen of it, in the order of their lines.
 
-    `next_line` is the line of the next head, 0 if there is none; `last_line` that of the last one.
+    `next_line` is the line of the next head, 0 if there is none; `public_line` that of the last one that is proven without a secret.
     """
 
     def __init__(self, report: LogReport) -> None:
         self._report = report
         self._due: list[SignedHead] = []
         self._met: Head | None = None
-        self.next_line = self.last_line = 0
+        self.next_line = self.public_line = 0
 
     def expect(self, heads: Sequence[SignedHead]) -> None:
         """The heads of this log, in any order."""
         self._due = sorted(heads, key=lambda signed: signed.head.line, reverse=True)
         self.next_line = self._due[-1].head.line if self._due else 0
-        self.last_line = self._due[0].head.line if self._due else 0
+        self.public_line = max((signed.head.line for signed in heads if signed.alg == ED25519), default=0)
 
     def meet(self, file: str, number: int, *, key_changed: bool) -> None:
         """The log has come to `next_line`, which is line `number` of a file: compare it with all heads of that line."""

@@ -164,4 +164,5 @@ def _claim(path: Path) -> tuple[str, Claim | None]:
         return path.name, None
     if follows.kind != "follows" or "/" in follows.file or "\\" in follows.file or follows.file in ("", ".", ".."):
         return path.name, None
-    return follows.file, Claim(by=path.name, at=born.at, line_hash=follows.line_hash)
+    # one that claims to follow a later file stands under the wrong name: what it says is asked of itself
+    return min(follows.file, path.name), Claim(by=path.name, at=born.at, line_hash=follows.line_hash)

@@ -247,7 +247,7 @@ class _Judge:
         """What follows is sealed by this key. Without it, a head whose signature is proven vouches for all lines up to its own."""
         key = self._terms.key(key_id)
         self._keyless = "" if key else key_id
-        if key is None and self._heads.last_line <= self._entries:
+        if key is None and self._heads.public_line <= self._entries:
             raise _NotJudged(Integrity.KEY_MISSING, shown(key_id))
         self._report.by_head |= key is None
         self._report.key_id = key_id
@@ -288,7 +288,7 @@ class _Judge:
             self._number = 0
             claim = next(iter(self._claims.values()))
             raise Mismatch(f"a line with the hash {claim.line_hash}, after which {claim.by} was begun", "none")
-        if self._keyless and report.entries > self._heads.last_line:
+        if self._keyless and report.entries > self._heads.public_line:
             self._heads.end(self._file)
             raise _NotJudged(Integrity.KEY_MISSING, shown(self._keyless))
 

@@ -301,3 +301,51 @@ class TestWithoutPath:
         done = verify("--data-dir", tmp_path)
         assert done.code == 2
         assert "start one: dudzian run --environment demo" in done.err
+
+
+class TestHeads:
+    """What an auditor keeps elsewhere, made and compared by commands alone."""
+
+    @pytest.fixture
+    def run(self, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+        def call(*arguments: object) -> Done:
+            with pytest.raises(SystemExit) as ended:
+                main([*map(str, arguments)])
+            captured = capsys.readouterr()
+            assert "Traceback" not in captured.err
+            return Done(int(ended.value.code or 0), captured.out, captured.err)
+
+        return call
+
+    def test_made_signed_and_compared(self, run: Callable[..., Done], log: Path, key_file: Path, tmp_path: Path) -> None:
+        private, public, head = tmp_path / "heads.key", tmp_path / "heads.pub", tmp_path / "head.json"
+        assert run("heads", "keygen", "-o", private).code == 0
+        assert run("heads", "keygen", "-o", private).code == 2
+        signed = run("heads", "sign", log.parent, "--signing-key", private, "--hmac-key-file", key_file)
+        assert (signed.code, signed.err) == (0, "")
+        head.write_text(signed.out, encoding="ascii")
+        verified = ("verify-decision-log", log.parent, "--head", head)
+        assert run(*verified, "--public-key", public).code == 0
+        assert "completeness complete up to head 7 (line 7)" in run(*verified, "--public-key", public).out
+        unproved = run(*verified)
+        assert (unproved.code, "give its public key by --public-key" in unproved.err) == (2, True)
+        assert run("verify-decision-log", log.parent, "--public-key", public).code == 2
+        log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-2]))
+        cut = run(*verified, "--public-key", public, "--json", "--hmac-key-file", key_file)
+        assert (cut.code, cut.document["verdict"], cut.document["logs"][0]["integrity"]) == (1, "incomplete", "intact")
+
+    def test_a_log_that_is_not_intact_or_has_no_key_gets_none(self, run: Callable[..., Done], log: Path, key_file: Path) -> None:
+        assert run("heads", "sign", log.parent).code == 3
+        spoil(log)
+        done = run("heads", "sign", log.parent, "--hmac-key-file", key_file)
+        assert (done.code, done.out, "no head was made" in done.err) == (1, "", True)
+
+    def test_a_whole_log_that_is_gone(self, run: Callable[..., Done], log: Path, key_file: Path, tmp_path: Path) -> None:
+        head = tmp_path / "head.json"
+        head.write_text(run("heads", "sign", log.parent, "--hmac-key-file", key_file).out, encoding="ascii")
+        other = write_session(tmp_path / "root", small_session())
+        log.unlink()
+        log.parent.rmdir()
+        done = run("verify-decision-log", tmp_path / "root", "--head", head, "--hmac-key-file", key_file)
+        assert (done.code, f"expected the log {log.parent.name}, of which a head" in done.out) == (1, True)
+        assert run("verify-decision-log", other, "--hmac-key-file", key_file).code == 0

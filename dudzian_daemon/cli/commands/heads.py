@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, given_key
-from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, KEY_MISSING, given_key
+from dudzian_daemon.cli.output import emit_json, emit_text, note
 
 EXAMPLES = """Examples:
 
@@ -67,7 +67,10 @@ def sign(
     log = find_recorded(LogOptions(session=session, data_dir=data_dir, config=config, environment=environment), os.environ)
     key = given_key(hmac_key_file, None, hmac_key_env, config)
     report = verify_log(log.source, Terms(key=key))
-    by = signer or key(report.key_id)
+    if report.integrity == "key_missing":
+        note(f"{report.log} is signed by key {report.reason}, which is not on this machine; give it by --hmac-key-file")
+        raise typer.Exit(KEY_MISSING)
+    by = signer or (key(report.key_id) if report.key_id else None)
     if report.integrity != "intact" or by is None:
         found = str(report.finding or report.reason or "no key")
         msg = f"expected a log that is intact at {report.log}, found one that is {report.integrity} ({found}); no head was made"

@@ -112,8 +112,8 @@ def command(
     if head is not None:
         reports += unproven + missing_logs(head, heads, reports)
     counts = Counter(map(_verdict, reports))
-    verdict = next(word for word in _WORST_FIRST if counts[word])
-    document = {"verdict": verdict, "exit_code": int(_WORST_FIRST[verdict]), "counts": counts, "logs": reports}
+    verdict, code = worst_verdict(reports)
+    document = {"verdict": verdict, "exit_code": int(code), "counts": counts, "logs": reports}
     if report_output is not None:
         _write_report(report_output, document)
     if json:
@@ -125,7 +125,13 @@ def command(
                 emit_text(_describe(report))
         if len(reports) > 1 and not quiet:
             emit_text(_summary(reports, counts, sum(source.log_id is not None for source in sources)))
-    raise typer.Exit(_WORST_FIRST[verdict])
+    raise typer.Exit(code)
+
+
+def worst_verdict(reports: Sequence[LogReport]) -> tuple[str, VerifyExit]:
+    """The verdict on all of them in a word, and its exit code; nothing to judge is unreadable."""
+    verdicts = {*map(_verdict, reports)} or {"unreadable"}
+    return next((word, code) for word, code in _WORST_FIRST.items() if word in verdicts)
 
 
 def _usage(text: str) -> Exception:

@@ -1,0 +1,61 @@
+"""Tampering of every class with journal, decision log and ledger is found, by us and by the stranger's verifier alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.scenario.tampering import KINDS, NEED_A_HEAD, Evidence, cases, lines_of, tamper, write
+from tests.scenario.verdicts import ours, theirs
+
+ALL = [(kind, name) for kind in KINDS for name in cases(kind)]
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Iterator[dict[str, Evidence]]:
+    with TemporaryDirectory() as folder:
+        yield {kind: make(Path(folder) / kind) for kind, make in KINDS.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_written_is_intact(evidence: dict[str, Evidence], kind: str) -> None:
+    one = evidence[kind]
+    assert [judge(one.path, heads) for judge in (ours, theirs) for heads in (None, one.heads)] == [0] * 4
+
+
+@pytest.mark.parametrize(("kind", "name"), ALL, ids=[f"{kind}: {name}" for kind, name in ALL])
+def test_tampering_is_found(evidence: dict[str, Evidence], kind: str, name: str) -> None:
+    one = evidence[kind]
+    kept = one.kept()
+    tamper(name, Random(name), one)
+    try:
+        assert (ours(one.path, one.heads, allow_unsigned=True), theirs(one.path, one.heads, allow_unsigned=True)) == (1, 1)
+        alone = ours(one.path)
+        assert alone == theirs(one.path)
+        assert alone == 1 or name in NEED_A_HEAD or "head" in name
+    finally:
+        one.restore(kept)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_bit_of_three_lines(evidence: dict[str, Evidence], kind: str) -> None:
+    """The first, one in the middle, the last: here every 111th bit, all of them in the long suite. An id of no key at all is not judged."""
+    one = evidence[kind]
+    kept = one.kept()
+    files = one.logs[0][0]
+    lines = lines_of(files)
+    try:
+        for number in (0, len(lines) // 2, len(lines) - 1):
+            for bit in range(number, len(lines[number]) * 8, 111):
+                spoiled = bytearray(lines[number])
+                spoiled[bit // 8] ^= 1 << bit % 8
+                write(files, [*lines[:number], bytes(spoiled), *lines[number + 1 :]])
+                verdicts = (ours(one.path, one.heads), theirs(one.path, one.heads))
+                assert verdicts == (1, 1) or (verdicts == (3, 3) and number == 0), bit
+                one.restore(kept)
+    finally:
+        one.restore(kept)
