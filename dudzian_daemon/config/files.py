@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.config.json_schema import OWN_FILES
-from dudzian_daemon.config.places import CREDENTIALS_FOLDER, INSTRUMENTS_FILE
+from dudzian_daemon.config.places import ALERTS_FILE, CREDENTIALS_FOLDER, INSTRUMENTS_FILE
 from dudzian_daemon.config.provenance import Document, Problem, Source
 from dudzian_daemon.config.scan import Scanned, scan
 
@@ -54,6 +54,8 @@ class Reader:
             if key not in ("version", "instruments"):
                 self.problems.append(instruments.problem((key,), "unknown key; known: version, instruments", at_key=True))
         _graft(core, ("instruments",), instruments, at=("instruments",))
+        if (main.parent / ALERTS_FILE).exists():
+            self._lay_alerts_over(core, self._read(main.parent / ALERTS_FILE))
         core.tree["credentials"] = {}
         for path in sorted((main.parent / CREDENTIALS_FOLDER).glob("*.yaml")):
             credential = self._read(path)
@@ -61,6 +63,24 @@ class Reader:
             credential.tree.pop("version", None)
             _graft(core, ("credentials", path.stem), credential)
         return core
+
+    def _lay_alerts_over(self, core: Document, own: Document) -> None:
+        """Its channels replace those of the same name in `core`, one by one, and its other keys theirs."""
+        self._check_version(own)
+        for key in own.tree:
+            if key not in ("version", "alerts"):
+                self.problems.append(own.problem((key,), "unknown key; known: version, alerts", at_key=True))
+        if not isinstance(core.at(("alerts",)), dict) or not isinstance(own.at(("alerts",)), dict):
+            _graft(core, ("alerts",), own, at=("alerts",))
+            return
+        for key in own.section("alerts"):
+            written = own.section("alerts", "channels") if key == "channels" else {}
+            places = [("channels", plugin, name) for plugin, _ in own.entries("alerts", "channels") for name in written[plugin]]
+            for place in places or [(key,)]:
+                for length in range(1, len(place) + 1):
+                    if not isinstance(core.at(("alerts", *place[: length - 1])), dict):
+                        _graft(core, ("alerts", *place[: length - 1]), own, at=("alerts", *place[: length - 1]))
+                _graft(core, ("alerts", *place), own, at=("alerts", *place))
 
     def _read(self, path: Path) -> Document:
         name = str(path)

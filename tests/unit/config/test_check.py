@@ -292,6 +292,7 @@ def test_names_of_keychain_entries_are_no_secrets(replaced: Replaced) -> None:
 
 def test_what_is_allowed_but_odd_is_a_warning(replaced: Replaced) -> None:
     replaced("host: 127.0.0.1", "host: 0.0.0.0")
+    replaced("logging:", "alerts: {channels: {telegram: {primary: {enabled: false}}}}\nlogging:")
     main = replaced("required_permissions: [read, trade]", "required_permissions: [read, trade]\n    alert_channels: ['telegram:primary']")
     assert [warning.key for warning in load(main, env={}).warnings] == [
         "environments.binance_paper.alert_channels[0]",
