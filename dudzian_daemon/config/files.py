@@ -75,7 +75,9 @@ class Reader:
             return
         for key in own.section("alerts"):
             written = own.section("alerts", "channels") if key == "channels" else {}
-            places = [("channels", plugin, name) for plugin, _ in own.entries("alerts", "channels") for name in written[plugin]]
+            places: list[tuple[str, ...]] = [
+                ("channels", plugin, name) for plugin, _ in own.entries("alerts", "channels") for name in written[plugin]
+            ]
             for place in places or [(key,)]:
                 for length in range(1, len(place) + 1):
                     if not isinstance(core.at(("alerts", *place[: length - 1])), dict):

@@ -18,6 +18,7 @@ from rich.console import Console
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
+from dudzian_daemon.app.alerting import ChannelOpener
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, close_session, facts_of
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.commands import Commands
@@ -104,6 +105,7 @@ class Daemon:
         self._units = UnitRegistry(self._unit_changed)
         self._assembly: Assembly | None = None
         self._kill_switch: KillSwitch | None = None
+        self._opener = ChannelOpener(env, prepared.data_folder, offline=prepared.chosen.offline_mode)
         self._log = logs.logger("daemon")
 
     async def run(self) -> int:
@@ -120,6 +122,7 @@ class Daemon:
             with guard.watchdog:
                 return await self._serve(supervisor, end, server, assembly, guard)
         finally:
+            await self._opener.http.close()
             self._signals.listen(None)
             self._signals.listen_kill_switch(None)
 
@@ -154,7 +157,7 @@ class Daemon:
         console = Console(file=self._out) if self._options.show_view else None
         assembly = self._assembly = assemble(
             self._prepared,
-            SessionStart(self._key, recovered),
+            SessionStart(self._key, recovered, tuple(map(self._opener.open, self._prepared.channels.values()))),
             self._clock,
             self._units,
             self._bus,

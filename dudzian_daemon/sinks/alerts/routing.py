@@ -1,0 +1,28 @@
+"""Which channels get an alert, and which stand in for one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from dudzian_daemon.domain.alerts import Alert, AlertCode, Severity
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """The active channels in their order, those of each severity that has a route of its own, and the order of fallback."""
+
+    active: Sequence[str]
+    by_severity: Mapping[Severity, Sequence[str]]
+    fallback: Sequence[str] = ()
+
+    def targets(self, alert: Alert) -> list[str]:
+        """Who gets it; a channel is never told of its own failure."""
+        wanted = self.by_severity.get(alert.severity, self.active)
+        own = alert.subject if alert.code is AlertCode.ALERT_CHANNEL_FAIL else ""
+        return [name for name in wanted if name in self.active and name != own]
+
+    def stand_in(self, instead_of: Collection[str]) -> str | None:
+        """The first channel of the fallback order that is none of these (failing, or carrying the alert already)."""
+        order = self.fallback or self.active
+        return next((name for name in order if name in self.active and name not in instead_of), None)
