@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -70,19 +71,10 @@ class Reader:
         for key in own.tree:
             if key not in ("version", "alerts"):
                 self.problems.append(own.problem((key,), "unknown key; known: version, alerts", at_key=True))
-        if not isinstance(core.at(("alerts",)), dict) or not isinstance(own.at(("alerts",)), dict):
-            _graft(core, ("alerts",), own, at=("alerts",))
-            return
-        for key in own.section("alerts"):
-            written = own.section("alerts", "channels") if key == "channels" else {}
-            places: list[tuple[str, ...]] = [
-                ("channels", plugin, name) for plugin, _ in own.entries("alerts", "channels") for name in written[plugin]
-            ]
-            for place in places or [(key,)]:
-                for length in range(1, len(place) + 1):
-                    if not isinstance(core.at(("alerts", *place[: length - 1])), dict):
-                        _graft(core, ("alerts", *place[: length - 1]), own, at=("alerts", *place[: length - 1]))
-                _graft(core, ("alerts", *place), own, at=("alerts", *place))
+        for place in _alert_places(own):
+            depths = (place[:length] for length in range(1, len(place)))
+            missing = next((depth for depth in depths if not isinstance(core.at(depth), dict)), place)
+            _graft(core, missing, own, at=missing)
 
     def _read(self, path: Path) -> Document:
         name = str(path)
@@ -135,6 +127,19 @@ class Reader:
         version = document.tree.get("version", "nothing")
         if document.tree and (version != FORMAT or version is True):
             self.problems.append(document.problem(("version",), f"expected {FORMAT}, found {version}"))
+
+
+def _alert_places(own: Document) -> Iterator[tuple[str, ...]]:
+    """What alerts.yaml replaces one by one: each channel, and each other key of the section."""
+    section = own.section("alerts")
+    if not section:
+        yield ("alerts",)
+    for key, value in section.items():
+        plugins = value if key == "channels" and isinstance(value, dict) else {}
+        places = [(plugin, name) for plugin, names in plugins.items() for name in (names if isinstance(names, dict) else ())]
+        yield from (("alerts", key, *place) for place in places)
+        if not places:
+            yield "alerts", key
 
 
 def _graft(document: Document, place: tuple[str, ...], part: Document, *, at: tuple[str, ...] = ()) -> None:
