@@ -27,7 +27,7 @@ from dudzian_daemon.sinks.alerts.book import AlertBook, AlertState, Mark, Tracke
 from dudzian_daemon.sinks.alerts.channel import OpenChannel
 from dudzian_daemon.sinks.alerts.outbox import Hooks, Outbox, Pauses
 from dudzian_daemon.sinks.alerts.routing import Routing
-from dudzian_daemon.sinks.alerts.throttle import Throttle
+from dudzian_daemon.sinks.alerts.throttle import MERGED, Throttle
 from dudzian_daemon.sinks.alerts.watch import AdapterWatch, LagWatch, merge_key, of_cycle, of_message, worth_tracking
 
 #: Topics of the merging queue.
@@ -218,7 +218,7 @@ class AlertSink:
         if each.resolved:
             for closed in self.book.resolve(each):
                 self._note_incident(closed)
-        elif worth_tracking(each) and "merged" not in each.context:  # those were tracked when they were held back
+        elif worth_tracking(each) and MERGED not in each.context:  # those were tracked when they were held back
             self._note_incident(self.book.track(each))
         self._dirty = True
         if not admitted:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
+from typing import Final
 
 import msgspec
 
 from dudzian_daemon.domain.alerts import Alert
+
+#: Key of the context of an alert that stands for several.
+MERGED: Final = "merged"
 
 
 class _Said(msgspec.Struct):
@@ -30,7 +34,8 @@ class Throttle:
 
     def admits(self, alert: Alert, now: int) -> bool:
         """Whether the alert goes out; one that does not is counted."""
-        if alert.severity in self._severities or alert.category in self._categories or alert.resolved:
+        excluded = alert.severity in self._severities or alert.category in self._categories
+        if excluded or alert.resolved or MERGED in alert.context:
             return True
         said = self._said.get(alert.merge_key)
         if said is not None and now < said.until:
@@ -57,4 +62,4 @@ class Throttle:
             else:
                 self._said[key] = _Said(now + self._window_ns, newest)
             body = f"{count} more of these; the newest: {newest.body}"
-            yield msgspec.structs.replace(newest, body=body, context={**newest.context, "merged": str(count)})
+            yield msgspec.structs.replace(newest, body=body, context={**newest.context, MERGED: str(count)})
