@@ -80,12 +80,13 @@ class ChannelTools(msgspec.Struct, frozen=True):
 
 
 class AlertChannel(Protocol):
-    """The contract of a channel plugin. A fault says by its class what it means; its text never holds the secret."""
+    """The contract of a channel plugin, which is made by `plugin(params, tools)`.
+
+    A fault says by its class what it means; its text never holds the secret.
+    """
 
     #: A frozen `msgspec.Struct` that refuses unknown fields.
     Params: type[Any]
-
-    def __init__(self, params: Any, tools: ChannelTools) -> None: ...
 
     async def send(self, alert: Alert) -> str:
         """Deliver; returns the receipt in a few words. Raises `Retryable`, `Permanent` (this alert will never be taken) or `AuthFailed`."""

@@ -17,10 +17,13 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Sequence[str] = ()
 
     def targets(self, alert: Alert) -> list[str]:
-        """Who gets it; a channel is never told of its own failure."""
+        """Who gets it. A channel is never told of its own failure; where nobody else is on that route, the fallback is."""
         wanted = self.by_severity.get(alert.severity, self.active)
-        own = alert.subject if alert.code is AlertCode.ALERT_CHANNEL_FAIL else ""
-        return [name for name in wanted if name in self.active and name != own]
+        if alert.code is not AlertCode.ALERT_CHANNEL_FAIL:
+            return [name for name in wanted if name in self.active]
+        others = [name for name in wanted if name in self.active and name != alert.subject]
+        spare = self.stand_in({alert.subject})
+        return others or ([] if spare is None else [spare])
 
     def stand_in(self, instead_of: Collection[str]) -> str | None:
         """The first channel of the fallback order that is none of these (failing, or carrying the alert already)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -35,8 +35,7 @@ LOG_ID = "nowhere"
 class ScriptedChannel:
     """Takes alerts, unless there is one of `faults` left to raise, `wrong` is set (raised for ever), or it is `hanging`."""
 
-    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        pass
+    Params: type[Any] = msgspec.Struct
 
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)
@@ -73,9 +72,9 @@ class Bench:
     def __init__(
         self,
         folder: Path,
-        channels: dict[str, AlertChannel | str],
+        channels: Mapping[str, AlertChannel | str],
         *,
-        routes: dict[Severity, Sequence[str]] | None = None,
+        routes: Mapping[Severity, Sequence[str]] | None = None,
         fallback: Sequence[str] = (),
         recorded: int = 0,
         timeout_seconds: float = 4.0,
@@ -127,8 +126,15 @@ class Bench:
         while self._sequence < sequence - 1:
             self.cycle(self._sequence + 1)
         self._sequence = sequence
-        parts = {"instant": sequence * SECOND_NS, "phase": 2, "due": (), "inputs": (), "cash": Decimal(1), "equity": Decimal(1)} | parts
-        self.bus.publish(events.CYCLE_DURABLE, durable(CycleRecord(sequence=sequence, **parts), LOG_ID))
+        record: dict[str, Any] = {
+            "instant": sequence * SECOND_NS,
+            "phase": 2,
+            "due": (),
+            "inputs": (),
+            "cash": Decimal(1),
+            "equity": Decimal(1),
+        } | parts
+        self.bus.publish(events.CYCLE_DURABLE, durable(CycleRecord(sequence=sequence, **record), LOG_ID))
 
     async def until(self, reached: Callable[[], bool]) -> None:
         """Wait until something that the sink tells makes it true."""
