@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 #: An input this late (wall seconds) makes the daemon not ready.
 OVERDUE_SECONDS: Final = 10.0
+MIB: Final = 1024 * 1024
 _GATE: Final = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
 _INACTIVE: Final = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
 
@@ -337,7 +338,8 @@ def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
     path = prepared.data_folder / "logs" / "runtime" / f"{prepared.artifact}.log"
     ensure_dir(path.parent)
     with os_errors(path):
-        logs.configure(settings.level, json=settings.format == "json", file=path, background=True, quiet=options.show_view)
+        file = logs.LogFile(path, json=settings.file_format == "json", size=settings.file_mb * MIB, kept=settings.files_kept)
+        logs.configure(settings.level, json=settings.format == "json", file=file, background=True, quiet=options.show_view)
 
 
 def _path(text: str | None) -> Path | None:

@@ -33,6 +33,8 @@ from dudzian_daemon.sinks.alerts.watch import AdapterWatch, LagWatch, merge_key,
 #: Topics of the merging queue.
 TOPICS: Final = (events.SESSION_STATE, events.SESSION_RECOVERED, events.SELF_CHECK, events.UNIT_STATE, events.ADAPTER_STATE)
 MERGE_KEY: Final = merge_key
+#: What is about risk stays open when it is over: a person looks at it and closes it.
+BY_PEOPLE: Final = "risk"
 #: Between two looks at what stays away; also the longest time for which a mark alone waits for the disk.
 TICK_SECONDS: Final = 1.0
 #: How long a stop waits for channels that still take alerts; the rest stays on disk.
@@ -215,7 +217,7 @@ class AlertSink:
 
     def _take_one(self, each: Alert) -> None:
         admitted = self._throttle.admits(each, self._clock.monotonic_ns())
-        if each.resolved:
+        if each.resolved and each.category != BY_PEOPLE:
             for closed in self.book.resolve(each):
                 self._note_incident(closed)
         elif worth_tracking(each) and MERGED not in each.context:  # those were tracked when they were held back

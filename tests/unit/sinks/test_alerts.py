@@ -163,6 +163,17 @@ async def test_a_disk_that_takes_lines_again_closes_the_alert(tmp_path: Path) ->
     assert [(each.state, each.operator) for each in (await bench.kept()).alerts] == [("closed", "daemon")]
 
 
+async def test_a_risk_alert_that_is_over_stays_open_for_a_person(tmp_path: Path) -> None:
+    channel = ScriptedChannel()
+    bench = Bench(tmp_path, {"file:a": channel})
+    async with bench.running():
+        bench.cycle(1, risk=(TRIP,))
+        bench.cycle(2, risk=(RiskChange(profile="balanced", change="reset", state="active", rule=TRIP.rule, limit=None, value=None),))
+        await bench.until(lambda: len(channel.taken) == 2)
+    assert channel.codes == ["RISK-DAILY-LIMIT", "-RISK-DAILY-LIMIT"]
+    assert [(each.state, each.operator) for each in (await bench.kept()).alerts] == [("open", "")]
+
+
 async def test_the_gaps_between_two_windows_of_stored_candles_are_no_lag(tmp_path: Path) -> None:
     channel = ScriptedChannel()
     bench = Bench(tmp_path, {"file:a": channel})
