@@ -36,7 +36,7 @@ class Alerts(Section, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
     routes: Annotated[AlertRoutes, about("channels by severity")] = AlertRoutes()
     fallback: Annotated[
-        tuple[Channel, ...], about("who gets what another channel did not take, in this order; empty: all active ones")
+        tuple[Channel, ...], about("who gets what another channel did not take, in this order; then the other active ones")
     ] = ()
     health_interval_seconds: Annotated[Seconds, about("seconds between two health reports, each with a check of every channel")] = 3_600
     retry_seconds: Annotated[Seconds, about("first pause before a failing channel is tried again; doubled up to `retry_cap_seconds`")] = 5

@@ -35,10 +35,9 @@ class Desk(ThreadingHTTPServer):
 
 
 class _Answer(BaseHTTPRequestHandler):
-    server: Desk
-
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert isinstance(self.server, Desk)
         self.server.go_on.wait()
         self.server.taken.append(json.loads(body))
         self.send_response(200)

@@ -26,6 +26,6 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         return others or ([] if spare is None else [spare])
 
     def stand_in(self, instead_of: Collection[str]) -> str | None:
-        """The first channel of the fallback order that is none of these (failing, or carrying the alert already)."""
-        order = self.fallback or self.active
+        """The first channel of the fallback order, then of the others, that is none of these (failing, or carrying the alert already)."""
+        order = [*self.fallback, *self.active]
         return next((name for name in order if name in self.active and name not in instead_of), None)
