@@ -28,6 +28,7 @@ from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
+from dudzian_daemon.app.alerting import alert_sink
 from dudzian_daemon.app.preparation import Prepared, run_facts
 from dudzian_daemon.app.recovery import Recovered
 from dudzian_daemon.app.replay_windows import replay_windows, require_sound, silent_schedules
@@ -43,6 +44,8 @@ from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
 from dudzian_daemon.services.session import Session
 from dudzian_daemon.services.tape_budget import tape_budget
+from dudzian_daemon.sinks.alerts.channel import OpenChannel
+from dudzian_daemon.sinks.alerts.sink import AlertSink
 from dudzian_daemon.sinks.console import ConsoleView
 from dudzian_daemon.sinks.execution_log import log_refusals
 from dudzian_daemon.sinks.ledger import LedgerFiles, LedgerSink
@@ -65,14 +68,15 @@ SELF_CHECK_FOLDER: Final = Path("run") / "self_check"
 FOLDS_FOLDER: Final = Path("run") / "folds"
 
 
-Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | TelemetrySink | RiskStateSink
+Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | TelemetrySink | RiskStateSink | AlertSink
 
 
 class SessionStart(msgspec.Struct, frozen=True):
-    """How the run's session begins: signed by `key`, and where it is an earlier run's, from what was `recovered`."""
+    """How the run's session begins: signed by `key`, told on `channels`, and where it is an earlier run's, from what was `recovered`."""
 
     key: SigningKey
     recovered: Recovered | None = None
+    channels: tuple[OpenChannel, ...] = ()
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -88,6 +92,7 @@ class Assembly(msgspec.Struct, frozen=True):
     status: StatusSink
     metrics: MetricsSink
     auto_trader: AutoTrader
+    alerts: AlertSink
     silent_schedules: Sequence[str]
 
 
@@ -185,6 +190,16 @@ def assemble(
 
     session.inspect = inspect
     report = ReportSink(follow("report"), marks("report"), environment=prepared.environment, log_id=journal.log_id, opening_equity=opening)
+    alerts = alert_sink(
+        prepared.config,
+        prepared.environment,
+        prepared.data_folder,
+        start.channels,
+        follow("alerts"),
+        bus,
+        clock,
+        journal.sequence,
+    )
     files = ledger_files(prepared, key)
     sinks: list[Sink] = [
         DecisionLog(
@@ -213,6 +228,7 @@ def assemble(
         self_check,
         risk_state,
         metrics,
+        alerts,
     ]
     if console is not None:
         queue = bus.subscribe_queued("session.*", name="console", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
@@ -230,6 +246,7 @@ def assemble(
         status,
         metrics,
         auto_trader,
+        alerts,
         silent_schedules(prepared.chosen, core, windows, store),
     )
 

@@ -13,6 +13,7 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
+from dudzian_daemon.app.plugins.channel_entries import ChannelEntry, channel_entries
 from dudzian_daemon.app.plugins.controller_modules import controllers_of
 from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
 from dudzian_daemon.app.plugins.places import plugin_folders
@@ -55,6 +56,7 @@ class Prepared(msgspec.Struct, frozen=True):
     plugins: Mapping[str, PluginSource]
     spec: SessionSpec
     speed: float | None
+    channels: Mapping[str, ChannelEntry] = {}
 
     @property
     def config(self) -> CoreConfig:
@@ -100,6 +102,7 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
         plugins=found.sources,
         spec=spec,
         speed=parse_speed(options.speed if options.speed is not None else str(chosen.replay.speed)),
+        channels=channel_entries(loaded, chosen.alert_channels, folders),
     )
 
 

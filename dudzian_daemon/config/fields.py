@@ -44,7 +44,7 @@ DottedName = Annotated[str, _text(r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*", "a dotted 
 Variable = Annotated[str, _text(r"^[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", 64)]
 Asset = Annotated[str, _text(r"^[A-Z0-9]+", "an asset in capitals such as USDT", 16)]
 Symbol = Annotated[str, _text(r"^[A-Za-z0-9]+[/_-]?[A-Za-z0-9]+", "a pair such as BTC_USDT", 33)]
-Channel = Annotated[str, _text(r"^[a-z]+:[a-z0-9_]+", "a channel such as telegram:primary", 64)]
+Channel = Annotated[str, _text(r"^[a-z][a-z0-9_]*:[A-Za-z][A-Za-z0-9_]*", "a channel such as telegram:primary", 64)]
 Text = Annotated[str, Meta(max_length=500)]
 #: Relative to the data folder; not resolved here.
 OutputPath = Annotated[str, _text(r"^[^\x00-\x1f\x7f]+", "a path", 400)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.config.json_schema import OWN_FILES
-from dudzian_daemon.config.places import CREDENTIALS_FOLDER, INSTRUMENTS_FILE
+from dudzian_daemon.config.places import ALERTS_FILE, CREDENTIALS_FOLDER, INSTRUMENTS_FILE
 from dudzian_daemon.config.provenance import Document, Problem, Source
 from dudzian_daemon.config.scan import Scanned, scan
 
@@ -54,6 +55,8 @@ class Reader:
             if key not in ("version", "instruments"):
                 self.problems.append(instruments.problem((key,), "unknown key; known: version, instruments", at_key=True))
         _graft(core, ("instruments",), instruments, at=("instruments",))
+        if (main.parent / ALERTS_FILE).exists():
+            self._lay_alerts_over(core, self._read(main.parent / ALERTS_FILE))
         core.tree["credentials"] = {}
         for path in sorted((main.parent / CREDENTIALS_FOLDER).glob("*.yaml")):
             credential = self._read(path)
@@ -61,6 +64,17 @@ class Reader:
             credential.tree.pop("version", None)
             _graft(core, ("credentials", path.stem), credential)
         return core
+
+    def _lay_alerts_over(self, core: Document, own: Document) -> None:
+        """Its channels replace those of the same name in `core`, one by one, and its other keys theirs."""
+        self._check_version(own)
+        for key in own.tree:
+            if key not in ("version", "alerts"):
+                self.problems.append(own.problem((key,), "unknown key; known: version, alerts", at_key=True))
+        for place in _alert_places(own):
+            depths = (place[:length] for length in range(1, len(place)))
+            missing = next((depth for depth in depths if not isinstance(core.at(depth), dict)), place)
+            _graft(core, missing, own, at=missing)
 
     def _read(self, path: Path) -> Document:
         name = str(path)
@@ -113,6 +127,19 @@ class Reader:
         version = document.tree.get("version", "nothing")
         if document.tree and (version != FORMAT or version is True):
             self.problems.append(document.problem(("version",), f"expected {FORMAT}, found {version}"))
+
+
+def _alert_places(own: Document) -> Iterator[tuple[str, ...]]:
+    """What alerts.yaml replaces one by one: each channel, and each other key of the section."""
+    section = own.section("alerts")
+    if not section:
+        yield ("alerts",)
+    for key, value in section.items():
+        plugins = value if key == "channels" and isinstance(value, dict) else {}
+        places = [(plugin, name) for plugin, names in plugins.items() for name in (names if isinstance(names, dict) else ())]
+        yield from (("alerts", key, *place) for place in places)
+        if not places:
+            yield "alerts", key
 
 
 def _graft(document: Document, place: tuple[str, ...], part: Document, *, at: tuple[str, ...] = ()) -> None:

@@ -11,6 +11,7 @@ from dudzian_daemon.domain.errors import ConfigError
 CONFIG_VARIABLE: Final = "DUDZIAN_CONFIG"
 MAIN_FILE: Final = "core.yaml"
 INSTRUMENTS_FILE: Final = "instruments.yaml"
+ALERTS_FILE: Final = "alerts.yaml"
 CREDENTIALS_FOLDER: Final = "credentials"
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent

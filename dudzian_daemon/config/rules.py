@@ -232,6 +232,32 @@ def scheduler_tokens(document: Document) -> Iterator[Problem]:
                 yield document.problem((*_SCHEDULERS, name, "rbac_tokens", index), f"token {token_id!r} is there already")
 
 
+def alert_channels(document: Document) -> Iterator[Problem]:
+    """A channel that is named exists, and a channel's pauses do not shrink."""
+    plugins = document.entries("alerts", "channels")
+    known = [f"{plugin}:{name}" for plugin, names in plugins for name in names]
+    for path, channel in _channels(document):
+        if channel not in known:
+            yield document.problem(path, f"unknown alert channel {channel!r}{lookup.suggestion(channel, known)}")
+    section = document.section("alerts")
+    first, cap = section.get("retry_seconds", 5), section.get("retry_cap_seconds", 300)
+    if isinstance(first, int) and isinstance(cap, int) and first > cap:
+        key = "retry_cap_seconds" if "retry_cap_seconds" in section else "retry_seconds"
+        yield document.problem(("alerts", key), f"expected retry_seconds <= retry_cap_seconds, found {first} and {cap}")
+
+
+def _channels(document: Document) -> Iterator[tuple[Path, str]]:
+    """Every place that names a channel."""
+    for key, entry in document.entries("environments"):
+        for index, channel in enumerate(listed(entry.get("alert_channels"))):
+            yield ("environments", key, "alert_channels", index), channel
+    for index, channel in enumerate(listed(document.at(("alerts", "fallback")))):
+        yield ("alerts", "fallback", index), channel
+    for severity in document.section("alerts", "routes"):
+        for index, channel in enumerate(listed(document.at(("alerts", "routes", severity)))):
+            yield ("alerts", "routes", severity, index), channel
+
+
 RULES: Final[tuple[Callable[[Document], Iterator[Problem]], ...]] = (
     unique_names,
     replay_windows,
@@ -246,15 +272,16 @@ RULES: Final[tuple[Callable[[Document], Iterator[Problem]], ...]] = (
     venues,
     watchdog_limits,
     scheduler_tokens,
+    alert_channels,
 )
 
 
 def warnings(document: Document) -> Iterator[Problem]:
     """What is allowed but should be looked at."""
-    for key, entry in document.entries("environments"):
-        for index, channel in enumerate(listed(entry.get("alert_channels"))):
-            path = ("environments", key, "alert_channels", index)
-            yield document.problem(path, f"{channel!r} is not used: this version sends no alerts")
+    for path, channel in _channels(document):
+        plugin, _, name = channel.partition(":")
+        if path[0] == "environments" and document.at(("alerts", "channels", plugin, name, "enabled")) is False:
+            yield document.problem(path, f"{channel!r} is not enabled: it is not used")
     host = document.at(("runtime", "metrics_http", "host"))
     if isinstance(host, str) and not _is_loopback(host):
         yield document.problem(("runtime", "metrics_http", "host"), f"{host!r} is reachable from other machines")

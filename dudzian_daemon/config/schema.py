@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, field
 
 from dudzian_daemon.config import lookup
+from dudzian_daemon.config.alerts import Alerts
 from dudzian_daemon.config.fields import (
     Amount,
     Asset,
@@ -488,7 +489,10 @@ class Logging(Section, frozen=True, kw_only=True):
     """The runtime log."""
 
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], about("least severity written")] = "INFO"
-    format: Annotated[Literal["auto", "console", "json"], about("auto: console on a terminal, else json")] = "auto"
+    format: Annotated[Literal["auto", "console", "json"], about("of stderr; auto: console on a terminal, else json")] = "auto"
+    file_format: Annotated[Literal["json", "console"], about("of the log file; console: for people")] = "json"
+    file_mb: Annotated[int, Meta(ge=1, le=1024, description="a log file is rotated at this size, in MiB")] = 16
+    files_kept: Annotated[int, Meta(ge=1, le=99, description="rotated files that are kept: NAME.log.1 is the newest")] = 5
 
 
 class CoreConfig(Section, frozen=True, kw_only=True):
@@ -508,6 +512,7 @@ class CoreConfig(Section, frozen=True, kw_only=True):
     runtime: Annotated[Runtime, about("what runs in the process")] = Runtime()
     shutdown: Annotated[Shutdown, about("how a stop goes")] = Shutdown()
     logging: Annotated[Logging, about("runtime log")] = Logging()
+    alerts: Annotated[Alerts, about("who is told what; alerts.yaml beside core.yaml goes before it")] = Alerts()
     instruments: Annotated[dict[Name, InstrumentEntry], about("read from instruments.yaml")] = field(default_factory=dict)
     credentials: Annotated[dict[Name, Credential], about("read from credentials/<environment>.yaml")] = field(default_factory=dict)
 

@@ -37,6 +37,10 @@ class AuthFailed(Permanent):
     """A person has to act: the other side refuses our identity."""
 
 
+class Offline(Permanent):
+    """The environment is offline (`offline_mode`): nothing beyond this machine is asked."""
+
+
 class IntegrityError(DudzianError):
     """A signed log, manifest or candle file is not what was written: stop the daemon."""
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from dudzian_daemon.domain.alerts import Alert
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.orders import Fill, OrderResult, Signal, Verdict
 from dudzian_daemon.domain.records import CycleRecord, Difference, LedgerEntry, RiskChange, StrategyChange, StrategyFault
@@ -32,6 +33,10 @@ LEDGER_ENTRY: Final = "ledger.entry"
 SELF_CHECK: Final = "session.self_check"
 SESSION_HEAD: Final = "session.head"
 CLOCK_JUMP: Final = "session.clock_jump"
+ADAPTER_STATE: Final = "adapter.state"
+ALERT_RAISED: Final = "alert.raised"
+ALERT_DELIVERY: Final = "alert.delivery"
+ALERT_CHANNEL: Final = "alert.channel"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +132,34 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
 
 
+class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
+    """`adapter.state`: what is outside was asked: it answered, or failed with `error`, a class in one word; `detail` is for people."""
+
+    adapter: str
+    reachable: bool
+    error: str = ""
+    detail: str = ""
+
+
+class AlertDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """`alert.delivery`: what became of an alert on a channel: `sent`, `failed`, `suppressed`, `offline` or `given_up`."""
+
+    channel: str
+    outcome: str
+    alert: Alert
+    attempts: int = 0
+
+
+class AlertChannelState(msgspec.Struct, frozen=True, kw_only=True):
+    """`alert.channel`: how a channel is: `ok`, `error` or `offline`; `checked` says that a check has found it, not a send."""
+
+    channel: str
+    status: str
+    detail: str = ""
+    waiting: int = 0
+    checked: bool = False
+
+
 Message = (
     ControllerCycle
     | CycleDurable
@@ -135,6 +168,10 @@ Message = (
     | SelfCheckFailed
     | SessionHead
     | ClockJump
+    | AdapterState
+    | Alert
+    | AlertDelivery
+    | AlertChannelState
     | LedgerEntry
     | UnitState
     | Candle

@@ -11,22 +11,31 @@ import os
 from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from dudzian_daemon.kernel.clock import Clock, SystemClock, iso_utc
-from dudzian_daemon.kernel.log_output import Output, RotatingFile, TextStream
+from dudzian_daemon.kernel.log_output import FILE_BYTES, FILES_KEPT, Output, RotatingFile, TextStream
 from dudzian_daemon.kernel.redaction import clean, forget_secrets, register_secret
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["bind_cycle", "close", "configure", "forget_secrets", "logger", "lost_lines", "register_secret"]
+__all__ = ["LogFile", "bind_cycle", "close", "configure", "forget_secrets", "logger", "lost_lines", "register_secret"]
 
 Event = MutableMapping[str, Any]
 
 _cycle: ContextVar[int | None] = ContextVar("cycle", default=None)
 #: Texts of several lines; anything else is kept on one.
 _TRACES: Final = ("exception", "stack")
+
+
+class LogFile(NamedTuple):
+    """A log file: JSON lines or lines for people, `size` bytes before it is rotated, `kept` predecessors."""
+
+    path: Path
+    json: bool = True
+    size: int = FILE_BYTES
+    kept: int = FILES_KEPT
 
 
 class _Sink:
@@ -61,12 +70,12 @@ def configure(
     *,
     json: bool = False,
     stream: TextIO | None = None,
-    file: Path | None = None,
+    file: LogFile | Path | None = None,
     background: bool = False,
     quiet: bool = False,
     clock: Clock | None = None,
 ) -> None:
-    """Log from `level` on to `stream` (default: stderr), for people if it is a terminal and `json` is false, and as JSON to `file`.
+    """Log from `level` on to `stream` (default: stderr), for people if it is a terminal and `json` is false, and to `file`.
 
     `background` writes from a thread behind a bounded queue, so that neither a slow disk nor a stalled reader of the stream
     holds the loop. `quiet` leaves the stream out. May be called again. Raises `ValueError` for an unknown level, `OSError` if
@@ -79,11 +88,13 @@ def configure(
     close()
     _sink.clock = clock or SystemClock()
     if file is not None:
-        _sink.outputs.append(Output(_json_renderer(), RotatingFile(file), background=background))
+        kept = file if isinstance(file, LogFile) else LogFile(file)
+        target = RotatingFile(kept.path, size=kept.size, kept=kept.kept)
+        _sink.outputs.append(Output(_json_renderer() if kept.json else _human_renderer(colours=False), target, background=background))
     if not quiet:
-        target = TextStream(stream)
-        render = _json_renderer() if json or not target.is_terminal() else _human_renderer()
-        _sink.outputs.append(Output(render, target, background=background))
+        screen = TextStream(stream)
+        render = _json_renderer() if json or not screen.is_terminal() else _human_renderer(colours=not os.environ.get("NO_COLOR"))
+        _sink.outputs.append(Output(render, screen, background=background))
     _set_up_structlog(numeric)
     logging.getLogger().addHandler(_bridge)
     logging.getLogger().setLevel(max(numeric, logging.WARNING))
@@ -166,10 +177,10 @@ def _json_renderer() -> Callable[[dict[str, Any]], bytes]:
     return render
 
 
-def _human_renderer() -> Callable[[dict[str, Any]], bytes]:
+def _human_renderer(*, colours: bool) -> Callable[[dict[str, Any]], bytes]:
     from structlog.dev import ConsoleRenderer, plain_traceback
 
-    console = ConsoleRenderer(colors=not os.environ.get("NO_COLOR"), exception_formatter=plain_traceback)
+    console = ConsoleRenderer(colors=colours, exception_formatter=plain_traceback)
 
     def render(event: dict[str, Any]) -> bytes:
         single = {key: text.replace("\n", "\\n") if isinstance(text, str) and key not in _TRACES else text for key, text in event.items()}

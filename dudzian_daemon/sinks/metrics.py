@@ -15,17 +15,25 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.metrics import MetricWrapperBase
 
 from dudzian_daemon import __version__
+from dudzian_daemon.domain.alerts import Alert, AlertCode
 from dudzian_daemon.domain.events import (
+    ADAPTER_STATE,
+    ALERT_CHANNEL,
+    ALERT_DELIVERY,
+    ALERT_RAISED,
     CYCLE_DURABLE,
     SESSION_HEAD,
     SESSION_STATE,
     UNIT_STATE,
+    AdapterState,
+    AlertChannelState,
+    AlertDelivery,
     CycleDurable,
     SessionHead,
     SessionState,
     UnitState,
 )
-from dudzian_daemon.domain.market import SECOND_NS, Book, Candle, Input, OpenPrint, Quote
+from dudzian_daemon.domain.market import GRANULARITIES, SECOND_NS, Book, Candle, Command, Input, OpenPrint, Quote
 from dudzian_daemon.domain.orders import Fill, OrderStatus
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange
 from dudzian_daemon.domain.risk import TradingState
@@ -35,7 +43,16 @@ from dudzian_daemon.kernel.subscription import QueuedSubscription
 from dudzian_daemon.trading.step import Core
 
 #: What the sink's queue must be subscribed to. The other topics repeat parts of `session.cycle_durable`.
-TOPICS: Final = (CYCLE_DURABLE, SESSION_STATE, SESSION_HEAD, UNIT_STATE)
+TOPICS: Final = (
+    CYCLE_DURABLE,
+    SESSION_STATE,
+    SESSION_HEAD,
+    UNIT_STATE,
+    ADAPTER_STATE,
+    ALERT_RAISED,
+    ALERT_DELIVERY,
+    ALERT_CHANNEL,
+)
 #: Wall time of a step; the operator's limit is the edge at 0.25.
 STEP_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 COMMIT_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -96,6 +113,9 @@ class Families:
         self.journal_head_sequence = plain(Gauge, "journal_head_sequence", "Sequence of the newest signed head.")
         self.session_instant = plain(Gauge, "session_instant_seconds", "Event time of the newest durable cycle, seconds since 1970 UTC.")
         self.instrument_instant = labelled(Gauge, "instrument_instant_seconds", "Event time of an instrument's newest price.", "instrument")
+        self.data_lag = labelled(
+            Gauge, "data_lag_seconds", "Event time by which a series' next candle is overdue.", "instrument", "granularity", most=64
+        )
         self.last_input_age = plain(Gauge, "last_input_age_seconds", "Process time since the newest durable cycle came (or since start).")
         self.session_state = labelled(Gauge, "session_state", "1 for the state the session is in.", "state")
         self.signals = labelled(Counter, "signals", "Signals of strategies.", "strategy", "intent", most=48)
@@ -118,10 +138,15 @@ class Families:
         self.kill_switch = plain(Gauge, "kill_switch", "1 while the kill switch is on.")
         self.strategy_faults = labelled(Counter, "strategy_faults", "Faults of strategies, contained.", "strategy", "where")
         self.adapter_errors = labelled(Counter, "adapter_errors", "Errors of what is outside the process.", "adapter", "error")
+        self.adapter_up = labelled(Gauge, "adapter_up", "1 if the adapter's last request was answered, 0 if it failed.", "adapter", most=16)
         self.unit_state = labelled(Gauge, "unit_state", "1 for the state a unit is in.", "unit", "state", most=64)
         self.unit_restarts = labelled(Counter, "unit_restarts", "Restarts of a unit by the supervisor.", "unit")
         self.bus_dropped = labelled(Counter, "bus_dropped", "Messages a subscriber's full queue has lost.", "subscriber")
         self.bus_faults = labelled(Counter, "bus_faults", "Faults of a subscriber, contained.", "subscriber")
+        self.alerts_raised = labelled(Counter, "alerts_raised", "Alerts, suppressed ones apart.", "code", "severity")
+        self.health_reports = plain(Counter, "health_reports", "Periodic health reports.")
+        self.alert_channel_up = labelled(Gauge, "alert_channel_up", "1 if the channel takes alerts, 0 if it fails.", "channel", most=16)
+        self.alerts_waiting = labelled(Gauge, "alerts_waiting", "Alerts on disk that wait for the channel.", "channel", most=16)
         self.alerts_sent = labelled(Counter, "alerts_sent", "Alerts a channel took.", "channel", most=16)
         self.alerts_failed = labelled(Counter, "alerts_failed", "Alerts a channel refused.", "channel", most=16)
         self.alerts_suppressed = labelled(Counter, "alerts_suppressed", "Alerts held back by a throttle.", "channel", most=16)
@@ -150,6 +175,8 @@ class MetricsSink:
         self._tripped: dict[str, set[str]] = {}
         self._halted = False
         self._peak = 0.0
+        self._ends: dict[tuple[str, str], int] = {}
+        self._instant = 0
         self._states: dict[tuple[object, ...], Gauge] = {}
         self._totals: dict[Counter, int] = {}
         for profile in profiles:
@@ -195,9 +222,14 @@ class MetricsSink:
         elif isinstance(message, UnitState):
             self._enter_state(self.families.unit_state, message.state, message.name)
             self._count_up_to(self.families.unit_restarts.at(message.name), message.restarts)
+        else:
+            self._outside(message)
 
     def refresh(self) -> None:
         """Bring up to date what moves without a message: the age of the last input, the bus's losses and faults."""
+        for (instrument, granularity), end in self._ends.items():
+            overdue = self._instant - end - GRANULARITIES[granularity]
+            self.families.data_lag.at(instrument, granularity).set(max(0, overdue) / SECOND_NS)
         self.families.last_input_age.set((self._clock.monotonic_ns() - self._came_ns) / SECOND_NS)
         for name, statistics in self._bus.statistics().items():
             self._count_up_to(self.families.bus_dropped.at(name), statistics.dropped)
@@ -206,6 +238,26 @@ class MetricsSink:
     def observe_commit(self, seconds: float) -> None:
         """One journal commit took so long."""
         self.families.journal_commit.observe(seconds)
+
+    def _outside(self, message: object) -> None:
+        """What is beyond the process: adapters, and the ways to people."""
+        families = self.families
+        if isinstance(message, AdapterState):
+            families.adapter_up.at(message.adapter).set(message.reachable)
+            if not message.reachable:
+                families.adapter_errors.at(message.adapter, message.error or OTHER).inc()
+        elif isinstance(message, Alert):
+            families.alerts_raised.at(message.code, message.severity).inc()
+            families.health_reports.inc(message.code is AlertCode.HEALTH)
+        elif isinstance(message, AlertDelivery):
+            counters = {"sent": families.alerts_sent, "failed": families.alerts_failed, "suppressed": families.alerts_suppressed}
+            if message.outcome in counters:
+                counters[message.outcome].at(message.channel).inc()
+        elif isinstance(message, AlertChannelState):
+            families.alert_channel_up.at(message.channel).set(message.status != "error")
+            families.alerts_waiting.at(message.channel).set(message.waiting)
+            if message.checked and message.status == "error":
+                families.alert_healthcheck_errors.at(message.channel).inc()
 
     def _consume(self) -> None:
         while self._unread:
@@ -221,6 +273,7 @@ class MetricsSink:
         families.cycles.inc()
         families.cycle_duration.observe(durable.duration_s)
         families.journal_sequence.set(record.sequence)
+        self._instant = record.instant
         families.session_instant.set(record.instant / SECOND_NS)
         for schedule in record.due:
             families.schedule_runs.at(schedule).inc()
@@ -234,6 +287,7 @@ class MetricsSink:
     def _note_prices(self, inputs: Iterable[Input]) -> None:
         for item in inputs:
             if isinstance(item, Candle):
+                self._ends[(item.instrument, item.granularity)] = item.end
                 instant, price = item.end, item.close
             elif isinstance(item, OpenPrint):
                 instant, price = item.instant, item.price
@@ -242,10 +296,17 @@ class MetricsSink:
             elif isinstance(item, Book) and item.bids and item.asks:
                 instant, price = item.instant, (item.bids[0][0] + item.asks[0][0]) / 2.0
             else:
+                if isinstance(item, Command) and item.name == "end_of_data":  # the next window of stored candles is another time
+                    self._end_series()
                 continue
             if instant >= self._prices.get(item.instrument, (0, 0.0))[0]:
                 self._prices[item.instrument] = (instant, price)
                 self.families.instrument_instant.at(item.instrument).set(instant / SECOND_NS)
+
+    def _end_series(self) -> None:
+        for instrument, granularity in self._ends:
+            self.families.data_lag.at(instrument, granularity).set(0)
+        self._ends.clear()
 
     def _count_decisions(self, record: CycleRecord) -> None:
         owners = {signal.id: signal.strategy for signal in record.signals}

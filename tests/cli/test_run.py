@@ -51,7 +51,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(
     assert lines[0] == "environment   demo (demo), execution PaperTradingExecutionService, speed max"
     assert lines[1] == "balance       10000 USDT (from paper_trading.initial_balances.USDT)"
     assert lines[3] == f"data folder   {tmp_path / 'data'}"
-    assert [line.split()[0] for line in lines[4:]] == ["config"] * 3 + ["schedule"] * 5 + ["plugin"] * 4 + ["window"] * 2
+    assert [line.split()[0] for line in lines[4:]] == ["config"] * 4 + ["schedule"] * 5 + ["plugin"] * 4 + ["window"] * 2
     assert not (tmp_path / "data").exists()
     assert tree(isolated_environment) == before
 

@@ -62,7 +62,7 @@ def test_without_the_old_key_it_is_refused_with_what_to_do(killed: Path, tmp_pat
 def test_a_key_that_was_left_does_not_come_back(killed: Path, tmp_path: Path) -> None:
     config = tmp_path / "config" / "core.yaml"
     assert start(tmp_path, config, faults="journal.fsync=kill@3").code != 0
-    config.write_text(config.read_text(encoding="utf-8").replace(*reversed(ROTATED)), encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8").replace(ROTATED[1], ROTATED[0]), encoding="utf-8")
     ended = start(tmp_path, config)
     assert (ended.code, "expected a key that it has not left, found risk-ci" in ended.err) == (2, True)
 

@@ -28,9 +28,10 @@ from dudzian_daemon.adapters.http_connections import SMALLEST_CAP
 from dudzian_daemon.adapters.http_guard import GuardedServer, Limits
 from dudzian_daemon.adapters.loopback import bind_loopback
 from dudzian_daemon.adapters.metrics_http import DEFAULT_PORT, MetricsServer
+from dudzian_daemon.domain.alerts import AlertCode, alert
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.domain.events import CycleDurable, SessionState, UnitState
-from dudzian_daemon.domain.market import OpenPrint
+from dudzian_daemon.domain.events import AdapterState, AlertChannelState, AlertDelivery, CycleDurable, SessionState, UnitState
+from dudzian_daemon.domain.market import Candle, OpenPrint
 from dudzian_daemon.domain.orders import Fill, Intent, OrderResult, OrderStatus, Outcome, Side, Signal, Verdict
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyFault
 from dudzian_daemon.kernel import logs
@@ -605,14 +606,22 @@ def populate(sink: MetricsSink) -> None:
         cash=one,
         equity=one,
     )
+    closed = Candle(2 * 10**9, BTC, "1d", 2 * 10**9, 1.0, 1.0, 1.0, 1.0, 1.0)
+    candles = CycleRecord(sequence=2, instant=2 * 10**9, phase=2, due=(), inputs=(closed,), cash=one, equity=one)
     sink.handle(SessionState(state="running", log_id="log", instant=0))
     sink.handle(UnitState(name="feed", state="running"))
     sink.handle(CycleDurable(record=record, log_id="log", line=1, line_hash="", duration_s=0.001))
+    sink.handle(CycleDurable(record=candles, log_id="log", line=2, line_hash="", duration_s=0.001))
     sink.observe_commit(0.004)
-    families = sink.families
-    families.adapter_errors.at("binance", "Retryable").inc()
-    for family in (families.alerts_sent, families.alerts_failed, families.alerts_suppressed, families.alert_healthcheck_errors):
-        family.at("file").inc()
+    sink.refresh()
+    sent = alert(AlertCode.TEST, "a test")
+    for message in (
+        AdapterState(adapter="binance", reachable=False, error="Retryable"),
+        sent,
+        *(AlertDelivery(channel="file:local", outcome=outcome, alert=sent) for outcome in ("sent", "failed", "suppressed")),
+        AlertChannelState(channel="file:local", status="error", checked=True),
+    ):
+        sink.handle(message)
 
 
 # -- the kill switch ---------------------------------------------------------------------------------------------------

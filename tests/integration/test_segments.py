@@ -14,7 +14,7 @@ from dudzian_daemon.adapters.heads import read_heads
 from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.adapters.log_report import Completeness, Integrity
 from tests.integration.daemon_process import LAST_LINE, Ended, cycles, dudzian, report, short_config, verdicts
-from tests.integration.test_kill_loop import projected
+from tests.integration.killing import projected
 
 #: Lines of a segment.
 LINES: Final = 20

@@ -16,6 +16,7 @@ from dudzian_daemon.app.preparation import RunOptions, prepare
 from dudzian_daemon.app.recovery import recover
 from dudzian_daemon.app.reexecution.report import ReplayVerdict
 from dudzian_daemon.domain.errors import IntegrityError
+from dudzian_daemon.testing.clock import ManualClock
 from tests.docs.test_verify_standalone import STANDALONE
 from tests.scenario.live_like import KEY, facts_of
 from tests.scenario.recorded import play, replayed, resealed
@@ -66,7 +67,7 @@ def test_a_start_that_comes_to_another_state_ends(home: Home, tmp_path: Path) ->
     data = tmp_path / "data"
     prepared = prepare(RunOptions(config=home.config, data_dir=data), {})
     folder = play(prepared, hashes=HASHES, ticks=45)
-    recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), accept_change=False)
+    recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), lambda _: False, ManualClock())
     shutil.copytree(resealed(folder, tmp_path, lambda d: forged(d, hash="0" * 64)), folder, dirs_exist_ok=True)
     with pytest.raises(IntegrityError, match=r"the state after cycle \d+ comes out differently"):
-        recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), accept_change=False)
+        recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), lambda _: False, ManualClock())

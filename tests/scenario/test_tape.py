@@ -26,6 +26,7 @@ from dudzian_daemon.app.reexecution.recorded_log import LogOptions, find_recorde
 from dudzian_daemon.app.reexecution.report import ReplayVerdict
 from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Phase, Quote, Tick
+from dudzian_daemon.testing.clock import ManualClock
 from dudzian_daemon.trading.content import INLINE_INPUTS
 from tests.docs.test_verify_standalone import STANDALONE
 from tests.scenario.live_like import KEY, facts_of
@@ -112,12 +113,12 @@ def test_a_session_goes_on_from_its_tape(home: Home, tmp_path: Path) -> None:
     data = tmp_path / "data"
     prepared = prepare(RunOptions(config=home.config, data_dir=data), {})
     folder = play(prepared, before=quotes_before, ticks=20)
-    found = recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), accept_change=False)
+    found = recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), lambda _: False, ManualClock())
     (last,) = latest_cycles(folder, 1)
     assert (found.chain.sequence, found.driver.core.sequence) == (last.record.sequence, last.record.sequence)
     next((folder / TAPE_FOLDER).iterdir()).unlink()
     with pytest.raises(IntegrityError, match="of the tape, which a cycle names, found none"):
-        recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), accept_change=False)
+        recover(prepared, sessions(data, prepared.artifact)[0], KEY, facts_of(prepared), lambda _: False, ManualClock())
 
 
 @pytest.mark.parametrize("harm", ["missing", "altered", "cut", "another"])

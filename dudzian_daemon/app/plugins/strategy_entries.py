@@ -51,7 +51,7 @@ def made(
         except PluginError as error:
             unloaded[name] = loaded.document.problem(("strategies", name, "plugin"), str(error))
             continue
-        problems = list(_of_parameters(sources[name].plugin.Params, entry.parameters))
+        problems = list(parameter_faults(sources[name].plugin.Params, entry.parameters))
         strategy, more = _strategy(sources[name], entry.parameters, problems)
         wrong += [loaded.document.problem(("strategies", name, "parameters", *key), text) for key, text in problems + more]
         if strategy is not None:
@@ -98,7 +98,7 @@ def _strategy(source: PluginSource, parameters: Mapping[str, Any], problems: Seq
     return None, [(tuple(given[:1]), said)]
 
 
-def _of_parameters(params: Any, parameters: Mapping[str, Any]) -> Iterator[_Fault]:
+def parameter_faults(params: Any, parameters: Mapping[str, Any]) -> Iterator[_Fault]:
     """Every parameter that cannot be decoded for itself, by its key; what must hold between several is the plugin's to say."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(params)}
     for key, value in parameters.items():

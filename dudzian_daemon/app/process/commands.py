@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from dudzian_daemon.app.bootstrap import Assembly
 from dudzian_daemon.app.process.ending import SessionEnd
 from dudzian_daemon.app.risk_queries import QUERIES, answer
+from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.services.inbox import CommandFile, Reply
+from dudzian_daemon.sinks.alerts.book import AlertState
 from dudzian_daemon.trading.operator import OPERATOR_COMMANDS
 from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED
 
-KNOWN: Final = tuple(sorted({"close_positions", "resume", "session_close", "stop", "suspend", *OPERATOR_COMMANDS, *QUERIES}))
+#: Commands about alerts, which are no part of the session: no input, no cycle.
+ALERTS: Final[Mapping[str, AlertState]] = MappingProxyType({"alert_ack": "acknowledged", "alert_close": "closed"})
+KNOWN: Final = tuple(sorted({"close_positions", "resume", "session_close", "stop", "suspend", *ALERTS, *OPERATOR_COMMANDS, *QUERIES}))
 
 
 class Commands:
@@ -32,6 +38,8 @@ class Commands:
         refusal = self._refusal(command)
         if refusal is not None:
             return Reply(command_id, accepted=False, detail=refusal)
+        if command.name in ALERTS:
+            return self._change_alert(command_id, command)
         if command.name in QUERIES:
             detail = answer(self._assembly.core, command_id, command)
             return Reply(command_id, accepted=True, detail=detail, sequence=await self._assembly.session.settled())
@@ -42,6 +50,17 @@ class Commands:
             arguments = {"strategy": arguments["strategy"], "reason": "operator"}
         sequence = await self._assembly.session.command(command_id, command.name, arguments)
         return Reply(command_id, accepted=True, detail=f"{command.name} done", sequence=sequence)
+
+    def _change_alert(self, command_id: str, command: CommandFile) -> Reply:
+        """Acknowledge or close: the alerts' own book keeps it, and who did it."""
+        arguments = command.arguments
+        try:
+            changed = self._assembly.alerts.change(
+                arguments.get("id", ""), ALERTS[command.name], operator=arguments.get("operator", ""), note=arguments.get("note", "")
+            )
+        except ConfigError as error:
+            return Reply(command_id, accepted=False, detail=str(error))
+        return Reply(command_id, accepted=True, detail=changed.id)
 
     def _refusal(self, command: CommandFile) -> str | None:
         if command.name == "kill_switch" and command.arguments.get("on") not in ("yes", "no"):

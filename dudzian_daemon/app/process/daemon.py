@@ -18,6 +18,7 @@ from rich.console import Console
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent, write_atomic
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
+from dudzian_daemon.app.alerting import ChannelOpener
 from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, facts_of
 from dudzian_daemon.app.change_consent import consented
 from dudzian_daemon.app.change_consent import forget as forget_consent
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 #: An input this late (wall seconds) makes the daemon not ready.
 OVERDUE_SECONDS: Final = 10.0
+MIB: Final = 1024 * 1024
 _GATE: Final = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
 _INACTIVE: Final = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
 
@@ -108,6 +110,7 @@ class Daemon:
         self._units = UnitRegistry(self._unit_changed)
         self._assembly: Assembly | None = None
         self._kill_switch: KillSwitch | None = None
+        self._opener = ChannelOpener(env, prepared.data_folder, offline=prepared.chosen.offline_mode)
         self._log = logs.logger("daemon")
 
     async def run(self) -> int:
@@ -124,6 +127,7 @@ class Daemon:
             with guard.watchdog:
                 return await self._serve(supervisor, end, server, assembly, guard)
         finally:
+            await self._opener.http.close()
             self._signals.listen(None)
             self._signals.listen_kill_switch(None)
 
@@ -159,7 +163,7 @@ class Daemon:
         console = Console(file=self._out) if self._options.show_view else None
         assembly = self._assembly = assemble(
             self._prepared,
-            SessionStart(self._key, recovered),
+            SessionStart(self._key, recovered, tuple(map(self._opener.open, self._prepared.channels.values()))),
             self._clock,
             self._units,
             self._bus,
@@ -350,7 +354,8 @@ def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
     ensure_dir(path.parent)
     require_regular_or_absent(path)
     with os_errors(path):
-        logs.configure(settings.level, json=settings.format == "json", file=path, background=True, quiet=options.show_view)
+        file = logs.LogFile(path, json=settings.file_format == "json", size=settings.file_mb * MIB, kept=settings.files_kept)
+        logs.configure(settings.level, json=settings.format == "json", file=file, background=True, quiet=options.show_view)
 
 
 def _path(text: str | None) -> Path | None:

@@ -1,8 +1,8 @@
 """Check the configuration and report every problem at once, each with file, line and column.
 
-Told are unknown and duplicate keys, wrong values, names that do not exist, secrets, and parameters that a strategy plugin (bundled or
-your own) does not take. Read are core.yaml, with instruments.yaml and credentials/ beside it, and the plugins; nothing is started or
-written. Exit 0 if valid, else 2.
+Told are unknown and duplicate keys, wrong values, names that do not exist, secrets, and parameters that a strategy or alert plugin
+(bundled or your own) does not take. Read are core.yaml, with instruments.yaml, alerts.yaml and credentials/ beside it, and the
+plugins; nothing is started or written. Exit 0 if valid, else 2.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def command(
 
         emit_json(editor_schema())
         return
+    from dudzian_daemon.app.plugins.channel_entries import all_channels, channel_entries
     from dudzian_daemon.app.plugins.places import plugin_folders
     from dudzian_daemon.app.plugins.strategy_entries import looked_over
     from dudzian_daemon.config.check import ConfigErrors
@@ -62,6 +63,7 @@ def command(
         loaded = load(config, env=os.environ)
         wanted = [loaded.config.environment_id(environment)] if environment else list(loaded.config.environments)
         unused = looked_over(loaded, folders)
+        channel_entries(loaded, all_channels(loaded.config), folders)
     except ConfigErrors as error:
         _report_invalid(error.problems, json)
     except ConfigError as error:

@@ -300,6 +300,7 @@ def test_names_of_keychain_entries_are_no_secrets(replaced: Replaced) -> None:
 
 def test_what_is_allowed_but_odd_is_a_warning(replaced: Replaced) -> None:
     replaced("host: 127.0.0.1", "host: 0.0.0.0")
+    replaced("logging:", "alerts: {channels: {telegram: {primary: {enabled: false}}}}\nlogging:")
     main = replaced("required_permissions: [read, trade]", "required_permissions: [read, trade]\n    alert_channels: ['telegram:primary']")
     assert [warning.key for warning in load(main, env={}).warnings] == [
         "environments.binance_paper.alert_channels[0]",
@@ -317,3 +318,73 @@ def test_a_valid_configuration_needs_no_schema_library(folder: Path, monkeypatch
 def test_the_version_of_the_format_is_exactly_one(problems: Problems, replaced: Replaced, version: str) -> None:
     (problem,) = problems(replaced("version: 1\n", f"version: {version}\n"))
     assert (problem.line, problem.column, problem.key) == (3, 10, "version")
+
+
+CHANNELS = """version: 1
+alerts:
+  channels:
+    file: {local: {parameters: {path: elsewhere.jsonl}}, second: {}}
+    webhook: {desk: {timeout_seconds: 9}}
+"""
+
+
+def test_alerts_yaml_replaces_channels_by_name_and_other_keys_whole(replaced: Replaced, folder: Path) -> None:
+    main = replaced(
+        "logging:",
+        "alerts: {channels: {file: {local: {enabled: false}, kept: {}}}, routes: {info: ['file:kept']}, retry_seconds: 7}\nlogging:",
+    )
+    (folder / "alerts.yaml").write_text(CHANNELS + "  routes: {critical: ['webhook:desk', 'file:kept']}\n")
+    alerts = load(main, env={}).config.alerts
+    assert list(alerts.channels) == ["file", "webhook"] and list(alerts.channels["file"]) == ["local", "kept", "second"]
+    assert (alerts.channels["file"]["local"].enabled, alerts.channels["file"]["local"].parameters) == (True, {"path": "elsewhere.jsonl"})
+    assert (alerts.routes.info, alerts.routes.critical, alerts.retry_seconds) == (None, ("webhook:desk", "file:kept"), 7)
+
+
+def test_alerts_yaml_stands_alone_where_core_yaml_says_nothing(folder: Path) -> None:
+    (folder / "alerts.yaml").write_text(CHANNELS)
+    loaded = load(folder / "core.yaml", env={})
+    assert loaded.config.alerts.channels["webhook"]["desk"].timeout_seconds == 9
+    assert loaded.sources["alerts.channels.webhook.desk.timeout_seconds"].text.endswith("alerts.yaml:5:39")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        (
+            "  fallback: ['file:locall']\n",
+            "alerts.yaml:6:14 alerts.fallback[0]",
+            "unknown alert channel 'file:locall'; did you mean 'file:local'?",
+        ),
+        (
+            "  routes: {critical: ['sms:x']}\n",
+            "alerts.yaml:6:23 alerts.routes.critical[0]",
+            "unknown alert channel 'sms:x'; known: file:local",
+        ),
+        (
+            "  retry_seconds: 400\n",
+            "alerts.yaml:6:18 alerts.retry_seconds",
+            "expected retry_seconds <= retry_cap_seconds, found 400 and 300",
+        ),
+        ("  chanels: {}\n", "alerts.yaml:6:3 alerts.chanels", "unknown key; did you mean 'channels'?"),
+        ("other: 1\n", "alerts.yaml:6:1 other", "unknown key; known: version, alerts"),
+        (
+            "    sms: {x: {parameters: {api_token: hunter2hunter2}}}\n",
+            "alerts.yaml:6:39 alerts.channels.sms.x.parameters.api_token",
+            "a secret is written here",
+        ),
+    ],
+)
+def test_what_is_wrong_in_alerts_yaml_is_told_with_its_line(problems: Problems, folder: Path, text: str, place: str, message: str) -> None:
+    (folder / "alerts.yaml").write_text(CHANNELS + text)
+    (problem,) = problems(folder / "core.yaml")
+    assert problem.text.endswith(f"{place}: {problem.message}") and message in problem.message
+    assert "hunter2" not in problem.text
+
+
+def test_an_environment_names_channels_that_exist(problems: Problems, replaced: Replaced, folder: Path) -> None:
+    (folder / "alerts.yaml").write_text(CHANNELS)
+    main = replaced(
+        "required_permissions: [read, trade]", "required_permissions: [read, trade]\n    alert_channels: ['file:local', 'telegram:x']"
+    )
+    (problem,) = problems(main)
+    assert problem.key == "environments.binance_paper.alert_channels[1]"

@@ -291,3 +291,16 @@ def test_importing_is_cheap_and_an_unconfigured_logger_leaves_stdout_alone() -> 
     child = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
     assert child.stdout == ""
     assert [json.loads(line)["event"] for line in child.stderr.splitlines()] == ["unconfigured"]
+
+
+def test_a_file_may_be_for_people_and_of_its_own_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    path = tmp_path / "runtime.log"
+    logs.configure(file=logs.LogFile(path, json=False, size=200, kept=1), quiet=True)
+    for number in range(6):
+        logs.logger("execution").warning("order_refused", code="open_positions", quantity="0.5", number=number)
+    logs.close()
+    text = path.read_text(encoding="utf-8")
+    assert "order_refused" in text and "code=open_positions" in text and "component=execution" in text
+    assert "\x1b" not in text and not text.startswith("{")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["runtime.log", "runtime.log.1"]

@@ -15,7 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dudzian_daemon import __version__
-from dudzian_daemon.domain.events import CYCLE_DURABLE, ControllerCycle, CycleDurable, Message, SessionState, UnitState
+from dudzian_daemon.domain.alerts import AlertCode, alert
+from dudzian_daemon.domain.events import (
+    CYCLE_DURABLE,
+    AdapterState,
+    AlertChannelState,
+    AlertDelivery,
+    ControllerCycle,
+    CycleDurable,
+    Message,
+    SessionState,
+    UnitState,
+)
 from dudzian_daemon.domain.market import Candle, Command, OpenPrint, Quote
 from dudzian_daemon.domain.orders import Fill, Intent, OrderResult, OrderStatus, Outcome, RefusalCode, Side, Signal, Verdict
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyFault
@@ -452,10 +463,54 @@ def populate(bench: Bench) -> None:
     """Give every family at least one series."""
     feed(bench, *session())
     bench.sink.refresh()
-    families = bench.sink.families
-    families.adapter_errors.at("binance", "Retryable").inc()
-    for family in (families.alerts_sent, families.alerts_failed, families.alerts_suppressed, families.alert_healthcheck_errors):
-        family.at("file").inc()
+    sent = alert(AlertCode.TEST, "a test")
+    for message in (
+        AdapterState(adapter="binance", reachable=False, error="Retryable"),
+        sent,
+        *(AlertDelivery(channel="file:local", outcome=outcome, alert=sent) for outcome in ("sent", "failed", "suppressed")),
+        AlertChannelState(channel="file:local", status="error", checked=True),
+    ):
+        bench.sink.handle(message)
+
+
+def test_alerts_and_adapters_are_counted_as_they_are_told() -> None:
+    bench = Bench()
+    for code in (AlertCode.HEALTH, AlertCode.DATA_LAG):
+        bench.sink.handle(alert(code, "title"))
+    sent = alert(AlertCode.DATA_LAG, "title")
+    for channel, outcome in (
+        ("sms:x", "failed"),
+        ("file:y", "sent"),
+        ("sms:x", "sent"),
+        ("__suppressed__", "suppressed"),
+        ("a:b", "offline"),
+    ):
+        bench.sink.handle(AlertDelivery(channel=channel, outcome=outcome, alert=sent))
+    bench.sink.handle(AlertChannelState(channel="sms:x", status="error", waiting=3))
+    assert bench.value("alerts_raised_total", code="DATA-LAG", severity="critical") == 1
+    assert bench.value("health_reports_total") == 1
+    assert (bench.value("alerts_failed_total", channel="sms:x"), bench.value("alerts_sent_total", channel="sms:x")) == (1, 1)
+    assert bench.value("alerts_suppressed_total", channel="__suppressed__") == 1
+    assert (bench.value("alert_channel_up", channel="sms:x"), bench.value("alerts_waiting", channel="sms:x")) == (0, 3)
+    assert bench.value("alert_healthcheck_errors_total", channel="sms:x") is None, "a send is no check"
+    for reachable in (False, False, True):
+        bench.sink.handle(AdapterState(adapter="binance", reachable=reachable, error="" if reachable else "timeout"))
+    assert (bench.value("adapter_errors_total", adapter="binance", error="timeout"), bench.value("adapter_up", adapter="binance")) == (2, 1)
+
+
+def test_a_series_that_stays_away_lags_in_event_time_until_its_window_ends() -> None:
+    bench = Bench()
+    day, hour = 86_400 * S, 3_600 * S
+    series = {"instrument": BTC, "granularity": "1d"}
+    bench.sink.handle(cycle(1, instant=day, inputs=(Candle(day, BTC, "1d", day, 1.0, 1.0, 1.0, 1.0, 1.0),)))
+    bench.sink.refresh()
+    assert bench.value("data_lag_seconds", **series) == 0
+    bench.sink.handle(cycle(2, instant=2 * day + 13 * hour, inputs=()))
+    bench.sink.refresh()
+    assert bench.value("data_lag_seconds", **series) == 13 * 3_600
+    bench.sink.handle(cycle(3, instant=3 * day, inputs=(Command(3 * day, "end_of_data-1", "end_of_data"),)))
+    bench.sink.refresh()
+    assert bench.value("data_lag_seconds", **series) == 0
 
 
 def snapshot(bench: Bench) -> dict[tuple[str, str], float]:

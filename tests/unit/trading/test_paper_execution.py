@@ -159,7 +159,7 @@ def test_fill_or_kill_that_would_more_than_close_the_position_ends() -> None:
 def test_a_part_that_the_account_cannot_bear_never_happened() -> None:
     at = venue()
     at.submit(approve(order("4")), START_NS)
-    matching = at.match(Book(START_NS, BTC.key, (), ((100.0, 1.0), (200.0, 9.0))))
+    matching = iter(at.match(Book(START_NS, BTC.key, (), ((100.0, 1.0), (200.0, 9.0)))))
     next(matching)
     second = next(matching)
     assert second.fill is not None

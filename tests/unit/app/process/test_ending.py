@@ -113,4 +113,9 @@ def test_what_a_fault_asks_for() -> None:
     asked = {name: verdict(kind("x")) for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
     stopping = {name for name, action in asked.items() if action is Action.STOP_DAEMON}
     assert stopping == {"IntegrityError", "StorageError", StorageFull.__name__}
-    assert {name for name, action in asked.items() if action is Action.STOP_SERVICE} == {"Permanent", "AuthFailed", "PluginError"}
+    assert {name for name, action in asked.items() if action is Action.STOP_SERVICE} == {
+        "Permanent",
+        "AuthFailed",
+        "Offline",
+        "PluginError",
+    }
