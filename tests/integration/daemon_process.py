@@ -132,9 +132,9 @@ class Child:
         """End every pause, those to come included."""
         Path(f"{self._trace}.go").touch()
 
-    def end(self) -> Ended:
+    def end(self, patience_s: float = PATIENCE_S) -> Ended:
         """Wait for its end; no process of its may be left."""
-        code = self._process.wait(PATIENCE_S)
+        code = self._process.wait(patience_s)
         self._reaper.join(PATIENCE_S)
         return Ended(code, self.out.rest(), self.err.rest())
 

@@ -30,6 +30,8 @@ from tests.integration.daemon_process import DEMO_WINDOWS, cycles, daemon, journ
 DURING_START: Final = 10
 #: Market seconds that the whole session has: the hours of the demo.
 _MARKET_S: Final = 15_700_000
+#: The lives that nobody cuts short may have most of the market before them.
+_LAST_LIFE_S: Final = 900.0
 _TRACED: Final = "run.recover=trace;run.assemble=trace"
 _EQUITY: Final = re.compile(r"  equity +(?P<equity>[\d.]+), cycle (?P<sequence>\d+)$")
 _FIGURE: Final = re.compile(r"^dudzian_journal_sequence (?P<sequence>[\d.e+]+)$", re.MULTILINE)
@@ -86,7 +88,7 @@ class KillLoop:
     def run(self, *, seconds: float = float("inf")) -> Outcome:
         """All kills, or as many as there is time for; then the session is let go to its end, and compared."""
         with daemon(self._whole, *self._said, "--speed", "max") as child:
-            whole = child.end()
+            whole = child.end(_LAST_LIFE_S)
             assert whole.code == 0, whole
         until = self._clock.monotonic_ns() + int(min(seconds, 1e9) * 1e9)
         for number in range(self._kills):
@@ -94,7 +96,7 @@ class KillLoop:
                 break
             self._life(during_start=number % DURING_START == 0)
         with daemon(self._home, *self._said, "--speed", "max") as child:
-            ended = child.end()
+            ended = child.end(_LAST_LIFE_S)
             assert ended.code == 0, ended
         self._note(ended.out, ended.err)
         self._compare(whole.out)
