@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 def emit_json(document: Any) -> None:
     """Write one JSON document (structs, dicts, Decimals as strings) and a newline to stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    sys.stdout.write(json_text(document))
+
+
+def json_text(document: Any) -> str:
+    """The JSON document as `emit_json` writes it, for a file that is to be equal."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
 def emit_text(text: str) -> None:
