@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import stat
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,9 +15,10 @@ from typing import Final
 import msgspec
 import platformdirs
 
+from dudzian_daemon.adapters.private_files import readable_by_others
+from dudzian_daemon.adapters.secret_store import SecretStore, place_of
 from dudzian_daemon.domain.errors import ConfigError
 
-SERVICE: Final = "dudzian.trading"
 KEY_FILE_VARIABLE: Final = "DUDZIAN_KEY_FILE"
 #: Names under which the key's text is taken from the environment, the first one that is set wins.
 KEY_VARIABLES: Final = ("DECISION_LOG_HMAC_KEY", "DECISION_KEY")
@@ -27,8 +27,6 @@ NEW_KEY_BYTES: Final = 32
 
 _KEY_TEXT_BYTES: Final = 4096
 _KEY_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-#: keyring rates its backends; below 1 are the null, the failing and the plain-text ones.
-_RECOMMENDED_BACKEND: Final = 1
 
 
 class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,13 +49,13 @@ def signing_key(key_id: str, *, env: Mapping[str, str], config_dir: Path | None 
     Raises `ConfigError` when a key is there and cannot be used.
     """
     found = find_signing_key(key_id, env=env, config_dir=config_dir, key_file=key_file)
-    return found or _create(key_id, _key_path(key_id, config_dir))
+    return found or _create(key_id, _key_path(key_id, config_dir), SecretStore(place_of(env)))
 
 
 def find_signing_key(
     key_id: str, *, env: Mapping[str, str], config_dir: Path | None = None, key_file: Path | None = None
 ) -> SigningKey | None:
-    """The key `key_id` from key file, environment, config folder or OS keychain, in this order; None if it is nowhere."""
+    """The key `key_id` from key file, environment, config folder or keychain (see `secret_store`), in this order; None if it is nowhere."""
     given = key_file or (Path(env[KEY_FILE_VARIABLE]) if env.get(KEY_FILE_VARIABLE) else None)
     if given is not None:
         return SigningKey(id=key_id, secret=read_key_file(given), source=str(given))
@@ -67,18 +65,19 @@ def find_signing_key(
     path = _key_path(key_id, config_dir)
     if path.exists():
         return SigningKey(id=key_id, secret=read_key_file(path), source=str(path))
-    text = _from_keyring(key_id)
+    text = _from_keychain(key_id, env, KEY_FILE_VARIABLE)
     if text is None:
         return None
-    return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {SERVICE}/{key_id}"), source="OS keychain")
+    place = place_of(env)
+    return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {place.namespace}/{key_id}"), source=SecretStore(place).source)
 
 
 def find_token(name: str, variable: str, env: Mapping[str, str]) -> str | None:
-    """Text of an access token from an environment variable, else from the OS keychain entry `name`; None if it is nowhere.
+    """Text of an access token from an environment variable, else from the keychain entry `name`; None if it is nowhere.
 
     Raises `ConfigError` when the keychain does not answer.
     """
-    return env.get(variable) or _from_keyring(name, variable)
+    return env.get(variable) or _from_keychain(name, env, variable)
 
 
 def decode_key(text: str, where: str) -> bytes:
@@ -118,11 +117,6 @@ def read_key_file(path: Path, *, private: bool = True) -> bytes:
     return decode_key(text.decode("ascii", "replace"), f"key file {path}")
 
 
-def readable_by_others(status: os.stat_result) -> bool:
-    """True if group or others have any right on the file; on Windows the profile folder's own rules protect it."""
-    return sys.platform != "win32" and bool(status.st_mode & 0o077)
-
-
 def _key_path(key_id: str, config_dir: Path | None) -> Path:
     if not _KEY_ID.fullmatch(key_id):
         msg = f"signing key id {key_id!r}: expected up to 64 letters, digits, '.', '_' or '-', not starting with '.'"
@@ -131,10 +125,10 @@ def _key_path(key_id: str, config_dir: Path | None) -> Path:
     return folder / "keys" / f"{key_id}.key"
 
 
-def _create(key_id: str, path: Path) -> SigningKey:
+def _create(key_id: str, path: Path, keychain: SecretStore) -> SigningKey:
     text = secrets.token_hex(NEW_KEY_BYTES)
-    if _to_keyring(key_id, text):
-        return SigningKey(id=key_id, secret=bytes.fromhex(text), source="OS keychain", created=True)
+    if _to_keychain(key_id, text, keychain):
+        return SigningKey(id=key_id, secret=bytes.fromhex(text), source=keychain.source, created=True)
     created = _write_key_file(path, text)
     return SigningKey(id=key_id, secret=read_key_file(path), source=str(path), created=created)
 
@@ -161,31 +155,18 @@ def _write_key_file(path: Path, text: str) -> bool:
     return True
 
 
-def _from_keyring(key_id: str, variable: str = KEY_FILE_VARIABLE) -> str | None:
-    import keyring
-    import keyring.errors
-
-    if not _usable(keyring.get_keyring().priority):
-        return None
+def _from_keychain(name: str, env: Mapping[str, str], variable: str) -> str | None:
     try:
-        return keyring.get_password(SERVICE, key_id)
-    except (keyring.errors.KeyringError, OSError) as error:
-        msg = f"the OS keychain does not answer ({type(error).__name__}); unlock it, or give it by {variable}"
+        return SecretStore(place_of(env)).get(name)
+    except ConfigError as error:
+        msg = f"{error}, or give it by {variable}"
         raise ConfigError(msg) from None
 
 
-def _to_keyring(key_id: str, text: str) -> bool:
-    import keyring
-    import keyring.errors
-
-    if not _usable(keyring.get_keyring().priority):
-        return False
+def _to_keychain(key_id: str, text: str, keychain: SecretStore) -> bool:
+    """Whether the keychain has taken the key; a poor or locked one does not."""
     try:
-        keyring.set_password(SERVICE, key_id, text)
-        return keyring.get_password(SERVICE, key_id) == text
-    except (keyring.errors.KeyringError, OSError):
+        keychain.set(key_id, text)
+        return keychain.get(key_id) == text
+    except ConfigError:
         return False
-
-
-def _usable(priority: float) -> bool:
-    return priority >= _RECOMMENDED_BACKEND

@@ -21,7 +21,8 @@ KEY_MISSING: Final = 3
 
 def given_key(file: Path | None, text: str | None, variable: str | None) -> Callable[[str], SigningKey | None] | None:
     """The key of a flag, under whatever id a log names; None without such a flag."""
-    from dudzian_daemon.adapters.keychain import SigningKey, decode_key, read_key_file, readable_by_others
+    from dudzian_daemon.adapters.keychain import SigningKey, decode_key, read_key_file
+    from dudzian_daemon.adapters.private_files import readable_by_others
 
     if sum(given is not None for given in (file, text, variable)) > 1:
         msg = "give the key once: --hmac-key-file, --hmac-key or --hmac-key-env"
