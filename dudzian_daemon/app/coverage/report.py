@@ -17,6 +17,7 @@ from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
 from dudzian_daemon.app.coverage.judging import CoverageEntry, Status, Terms, judged
 from dudzian_daemon.app.coverage.requirements import Needed, Selection, needed
 from dudzian_daemon.config.schema import CoreConfig, DataQuality
+from dudzian_daemon.domain.errors import ConfigError
 
 
 class GapStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class CoverageQuestion(msgspec.Struct, frozen=True, kw_only=True):
 def coverage(config: CoreConfig, data_folder: Path, question: CoverageQuestion) -> CoverageReport:
     """Judge every series. Raises `ConfigError` for unknown names, `IntegrityError` for a damaged manifest."""
     environment = config.environment(question.environment)
-    store = store_of(environment, data_folder) if question.manifest is None else ParquetCandleStore(question.manifest.parent)
+    store = store_of(environment, data_folder) if question.manifest is None else _store_at(question.manifest)
     limits = _limits(config, question)
     need = needed(config, question.environment, store, question.now, question.as_of, question.selection)
     gaps = {} if store.read_only else load_venue_gaps(store.root)
@@ -73,6 +74,13 @@ def coverage(config: CoreConfig, data_folder: Path, question: CoverageQuestion) 
         for each in sorted(need.requirements, key=lambda each: (each.symbol, each.series, each.window))
     )
     return _report(question, environment.exchange, _shown(store.root / FILE_NAME, data_folder), need, entries, limits)
+
+
+def _store_at(manifest: Path) -> ParquetCandleStore:
+    if manifest.name != FILE_NAME:
+        msg = f"expected a manifest called {FILE_NAME}, found {manifest}"
+        raise ConfigError(msg)
+    return ParquetCandleStore(manifest.parent)
 
 
 def _shown(path: Path, data_folder: Path) -> str:
