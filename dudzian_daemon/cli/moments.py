@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.market import DAY_NS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,3 +35,16 @@ def day_ns(text: str, option: str) -> int:
         msg = f"{option}: expected a day such as 2016-01-01, from {_EPOCH.year} on, found {text!r}"
         raise ConfigError(msg)
     return (datetime.combine(day, datetime.min.time(), UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def window_ns(text: str, option: str) -> tuple[int, int]:
+    """First instant and end (ns) of START:END, two days of which the second is included. Raises `ConfigError`."""
+    first, colon, last = text.partition(":")
+    if not colon:
+        msg = f"{option}: expected START:END such as 2024-01-01:2024-02-15, found {text!r}"
+        raise ConfigError(msg)
+    start, end = day_ns(first, option), day_ns(last, option) + DAY_NS
+    if start >= end:
+        msg = f"{option}: expected a START that is not after END, found {text!r}"
+        raise ConfigError(msg)
+    return start, end
