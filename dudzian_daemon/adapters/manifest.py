@@ -42,7 +42,10 @@ _SELECT_FILES: Final = "SELECT * FROM files ORDER BY state, instrument, granular
 
 _DELETE: Final = "DELETE FROM files WHERE state = ? AND instrument = ? AND granularity = ? AND year = ? AND month = ?"
 _INSERT: Final = "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_REMEDY: Final = "restore it from a copy, make it anew with `dudzian backfill --rebuild-manifest`, or delete the folder and fill it again (`dudzian seed-paper-cache`)"
+_REMEDY: Final = (
+    "restore it from a copy, make it anew with `dudzian backfill --rebuild-manifest`, or delete the folder and fill it again "
+    "(`dudzian seed-paper-cache`)"
+)
 _HELD: Final = (Retryable, "is held by another writer: wait for it to finish, then run again")
 _CLOSED: Final = (ConfigError, "cannot be used: check owner and permissions of its folder")
 #: What to tell the operator by SQLite's primary result code; any other code means damage.
