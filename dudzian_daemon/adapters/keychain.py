@@ -18,6 +18,7 @@ import platformdirs
 from dudzian_daemon.adapters.private_files import readable_by_others
 from dudzian_daemon.adapters.secret_store import SecretStore, place_of
 from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.kernel.redaction import register_secret
 
 KEY_FILE_VARIABLE: Final = "DUDZIAN_KEY_FILE"
 #: Names under which the key's text is taken from the environment, the first one that is set wins.
@@ -49,13 +50,26 @@ def signing_key(key_id: str, *, env: Mapping[str, str], config_dir: Path | None 
     Raises `ConfigError` when a key is there and cannot be used.
     """
     found = find_signing_key(key_id, env=env, config_dir=config_dir, key_file=key_file)
-    return found or _create(key_id, _key_path(key_id, config_dir), SecretStore(place_of(env)))
+    return found or _masked(_create(key_id, _key_path(key_id, config_dir), SecretStore(place_of(env))))
 
 
 def find_signing_key(
     key_id: str, *, env: Mapping[str, str], config_dir: Path | None = None, key_file: Path | None = None
 ) -> SigningKey | None:
-    """The key `key_id` from key file, environment, config folder or keychain (see `secret_store`), in this order; None if it is nowhere."""
+    """The key `key_id` from key file, environment, config folder or keychain (see `secret_store`), in this order; None if it is nowhere.
+
+    It is masked in logs from now on.
+    """
+    found = _found(key_id, env, config_dir, key_file)
+    return None if found is None else _masked(found)
+
+
+def _masked(key: SigningKey) -> SigningKey:
+    register_secret(key.secret)
+    return key
+
+
+def _found(key_id: str, env: Mapping[str, str], config_dir: Path | None, key_file: Path | None) -> SigningKey | None:
     given = key_file or (Path(env[KEY_FILE_VARIABLE]) if env.get(KEY_FILE_VARIABLE) else None)
     if given is not None:
         return SigningKey(id=key_id, secret=read_key_file(given), source=str(given))

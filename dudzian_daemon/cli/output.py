@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
+from dudzian_daemon.kernel.redaction import mask_text
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -28,8 +30,8 @@ def emit_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write diagnostics to stderr, every line (of several problems each has its own) under our name."""
-    sys.stderr.write("".join(f"dudzian: {line}\n" for line in text.splitlines()))
+    """Write diagnostics to stderr, every line (of several problems each has its own) under our name; known secrets are masked."""
+    sys.stderr.write("".join(f"dudzian: {line}\n" for line in mask_text(text).splitlines()))
 
 
 def lossy_stdout() -> TextIO:
