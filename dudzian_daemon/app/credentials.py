@@ -53,8 +53,10 @@ def expected_secrets(config: CoreConfig, environment: str) -> list[ExpectedSecre
         found.append(ExpectedSecret(label=credential_label(chosen.keychain_key, purpose), kind="exchange_credential", purpose=purpose))
     signing = config.risk.decision_log.signing_key_id
     found.append(ExpectedSecret(label=signing, kind="signing_key", purpose="decision log", variable="DECISION_LOG_HMAC_KEY"))
-    for token in config.scheduler(chosen.scheduler).rbac_tokens:
-        found.append(ExpectedSecret(label=token.token_id, kind="access_token", purpose="scheduler", variable=token.token_env))
+    found += [
+        ExpectedSecret(label=token.token_id, kind="access_token", purpose="scheduler", variable=token.token_env)
+        for token in config.scheduler(chosen.scheduler).rbac_tokens
+    ]
     switch = config.runtime.metrics_http.kill_switch_token
     if switch is not None:
         found.append(ExpectedSecret(label=switch.token_id, kind="access_token", purpose="kill switch", variable=switch.token_env))

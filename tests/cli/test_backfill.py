@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from dudzian_daemon.adapters.candle_files import path_of
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.market import DAY_NS, Series
+from dudzian_daemon.kernel.clock import SystemClock
 from tests.unit.app.coverage.real_store import CACHE, CONFIG, at, bars
 
 DAYS = Series("binance:BTC/USDT", "1d")
@@ -32,7 +32,7 @@ def backfill(data: Path, *options: str) -> int:
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
     """Another store with days of BTC up to today."""
-    today = int((datetime.now(UTC) - timedelta(hours=1)).timestamp()) * 10**9 // DAY_NS * DAY_NS
+    today = SystemClock().wall_ns() // DAY_NS * DAY_NS
     store = ParquetCandleStore(tmp_path / "other")
     store.write(DAYS, bars(DAYS, at("2024-01-01T00:00:00"), today), source="binance")
     return store.root

@@ -15,6 +15,7 @@ import pyrage
 import pytest
 
 from dudzian_daemon.cli.main import main
+from dudzian_daemon.kernel.clock import SystemClock
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "core.yaml"
 CREDENTIAL = "binance_paper_trading:trading"
@@ -110,6 +111,10 @@ def test_help_loads_neither_keyring_nor_age() -> None:
     assert child.stderr.strip() == "[]"
 
 
+def now() -> datetime:
+    return datetime.fromtimestamp(SystemClock().wall_ns() // 10**9, UTC)
+
+
 def rotation(data: Path, *options: str) -> int:
     return dudzian("check-key-rotation", "--config", str(CONFIG), "--data-dir", str(data), *options)
 
@@ -117,7 +122,7 @@ def rotation(data: Path, *options: str) -> int:
 def register(data: Path, age_days: float) -> Path:
     path = data / "security" / "rotation_log.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    moment = datetime.now(UTC) - timedelta(days=age_days)
+    moment = now() - timedelta(days=age_days)
     path.write_text(
         json.dumps({"binance_paper_trading::trading": moment.strftime("%Y-%m-%dT%H:%M:%SZ"), "other::read": "2020-01-01T00:00:00Z"})
     )
@@ -147,7 +152,7 @@ def test_update_sets_one_key_and_leaves_the_others(tmp_path: Path) -> None:
     assert rotation(tmp_path, "--update", "-e", "binance_paper") == 0
     found = json.loads(path.read_text())
     assert found["other::read"] == "2020-01-01T00:00:00Z"
-    assert datetime.fromisoformat(found["binance_paper_trading::trading"]) > datetime.now(UTC) - timedelta(hours=1)
+    assert datetime.fromisoformat(found["binance_paper_trading::trading"]) > now() - timedelta(hours=1)
 
 
 @pytest.mark.parametrize(

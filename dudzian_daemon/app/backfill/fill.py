@@ -1,7 +1,8 @@
 """The paging loop: ask the venue for each hole, store every page at once, ask again for what lacks, remember what it does not have.
 
-It can be stopped at any moment and run again: what was stored is no hole any more. Bars that are not there are asked for twice
-before they count as the venue's own gap; those at the end of the window never do, since they may still come.
+It can be stopped at any moment and run again: what was stored is no hole any more. Bars that do not come are asked for twice more,
+together with bars beside them that do, before they count as the venue's own gap: an answer may have lost some. Those at the end of the
+window never count, since they may still come.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ Status = Literal["complete", "up_to_date", "incomplete", "failed"]
 
 #: Bars asked for in one call; a venue that gives fewer is asked more often.
 PAGE_ROWS: Final = 1000
+#: How often bars that lack are asked for again before the venue counts as not having them.
+_CONFIRMATIONS: Final = 2
 _LOGGED: Final = ("status", "requests", "fetched", "added", "revised", "venue_gap_rows", "left_rows")
 
 _log: Final = logger("backfill")
@@ -118,9 +121,7 @@ class Backfill:
             for market in market_spans(self._config, plan.symbol, plan.venue, hole):
                 lacking = await self._fetch(plan, market, tally)
                 if self._manner.is_venue:
-                    lacking = [each for span in lacking for each in await self._fetch(plan, MarketSpan(market.symbol, span), tally)]
-                    await self._remember(plan, [span for span in lacking if span.end != plan.window.end], tally)
-                    lacking = [span for span in lacking if span.end == plan.window.end]
+                    lacking = [each for span in lacking for each in await self._asked_again(plan, MarketSpan(market.symbol, span), tally)]
                 left += sum(span.length_ns for span in lacking)
             self._told(plan, hole.length_ns // plan.series.step_ns)
         return left
@@ -139,6 +140,26 @@ class Backfill:
             came += [Span(row.end - step, row.end) for row in rows]
             cursor = rows[-1].end
         return without(market.span, came)
+
+    async def _asked_again(self, plan: SeriesPlan, market: MarketSpan, tally: _Tally) -> list[Span]:
+        """Ask for what lacks together with its neighbours; what still does not come beside them, each time, the venue does not have.
+
+        Returns what may still come: the end of the window, and whatever the venue gave no neighbour of.
+        """
+        step = plan.series.step_ns
+        lacking, sure = [market.span], True
+        for _ in range(_CONFIRMATIONS):
+            around = Span(max(market.span.start - step, 0), min(market.span.end + step, plan.window.end))
+            rows = await self._page(plan, market.symbol, around, tally)
+            wanted = [row for row in rows if market.span.start < row.end <= market.span.end]
+            sure = sure and len(rows) > len(wanted)
+            if wanted:
+                tally.fetched += len(wanted)
+                tally.wrote(await anyio.to_thread.run_sync(self._write, plan, wanted))
+                lacking = [left for each in lacking for left in without(each, [Span(row.end - step, row.end) for row in wanted])]
+        gaps = [span for span in lacking if sure and span.end != plan.window.end]
+        await self._remember(plan, gaps, tally)
+        return [span for span in lacking if span not in gaps]
 
     async def _page(self, plan: SeriesPlan, symbol: str, span: Span, tally: _Tally) -> list[Candle]:
         if tally.requests and self._manner.throttle_seconds:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -80,7 +81,7 @@ def test_from_before_the_listing_to_now_and_nothing_the_second_time(config: Core
     assert store.read(DAYS, *ALWAYS) == truth(source, DAYS, 0, at("2024-06-30T00:00:00"))
     assert source.closed == 1
     before, asked = digests(store), len(source.asked)
-    assert asked == 6 + 1  # six pages, and once more for what was before the listing
+    assert asked == 6 + 2  # six pages, and twice more for what was before the listing
     (again,) = fill(config, store, source, wish("1d", "2016-01-01"))
     assert (again.status, again.requests, len(source.asked), source.closed) == ("up_to_date", 0, asked, 1)
     assert digests(store) == before
@@ -109,7 +110,7 @@ def test_holes_are_found_and_only_they_are_fetched(config: CoreConfig, store: Pa
     assert store.read(HOURS, *ALWAYS) == truth(source, HOURS, start, at("2024-06-30T12:00:00"))
 
 
-def test_an_outage_of_the_venue_is_asked_for_twice_and_then_remembered(config: CoreConfig, store: ParquetCandleStore) -> None:
+def test_an_outage_of_the_venue_is_asked_for_again_and_then_remembered(config: CoreConfig, store: ParquetCandleStore) -> None:
     outage = (at("2024-06-10T03:00:00"), at("2024-06-10T09:00:00"))
     source = ScriptedSource(btc(outage), page=100)
     (outcome,) = fill(config, store, source, wish("1h", "2024-06-09"))
@@ -118,6 +119,32 @@ def test_an_outage_of_the_venue_is_asked_for_twice_and_then_remembered(config: C
     asked = len(source.asked)
     fill(config, store, source, wish("1h", "2024-06-09"))
     assert len(source.asked) == asked
+
+
+def test_an_answer_that_lost_bars_is_not_believed(config: CoreConfig, store: ParquetCandleStore) -> None:
+    """Bars 5 and 6 lack in the first answer and in the second, which is empty altogether; the third has them."""
+
+    class Losing(ScriptedSource):
+        async def candles(self, symbol: str, granularity: str, since_ns: int, until_ns: int, limit: int) -> list[Candle]:
+            found = await super().candles(symbol, granularity, since_ns, until_ns, limit)
+            return found[:5] + found[7:] if len(self.asked) == 1 else [] if len(self.asked) == 2 else found
+
+    source = Losing(btc())
+    (outcome,) = fill(config, store, source, wish("1d", "2024-06-01"))
+    assert (outcome.status, outcome.venue_gap_rows, outcome.left_rows) == ("complete", 0, 0)
+    assert store.read(DAYS, *ALWAYS) == truth(source, DAYS, at("2024-06-01T00:00:00"), at("2024-06-30T00:00:00"))
+
+
+def test_empty_answers_alone_prove_no_gap(config: CoreConfig, store: ParquetCandleStore) -> None:
+    class Silent(ScriptedSource):
+        async def candles(self, symbol: str, granularity: str, since_ns: int, until_ns: int, limit: int) -> list[Candle]:
+            found = await super().candles(symbol, granularity, since_ns, until_ns, limit)
+            return found[:5] + found[7:] if len(self.asked) == 1 else []
+
+    (outcome,) = fill(config, store, Silent(btc()), wish("1d", "2024-06-01"))
+    assert (outcome.status, outcome.left_rows, load_venue_gaps(store.root)) == ("incomplete", 2, {})
+    (outcome,) = fill(config, store, ScriptedSource(btc()), wish("1d", "2024-06-01"))
+    assert (outcome.status, outcome.added) == ("complete", 2)
 
 
 def test_a_renamed_market_is_one_series(config: CoreConfig, store: ParquetCandleStore) -> None:
@@ -222,7 +249,7 @@ async def test_requests_keep_their_distance(config: CoreConfig, store: ParquetCa
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
         while not source.closed:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             if clock.sleeping:
                 seen.append(len(source.asked))
                 await clock.advance(2.0)
