@@ -95,6 +95,4 @@ def _existing(path: Path) -> Path:
 
 def _mode(path: Path) -> int:
     """Rights of the file, 0 where there is none and on Windows, whose rules are others."""
-    if sys.platform == "win32" or not path.exists():
-        return 0
-    return stat.S_IMODE(path.stat().st_mode)
+    return stat.S_IMODE(path.stat().st_mode) if sys.platform != "win32" and path.exists() else 0
