@@ -17,9 +17,8 @@ from dudzian_daemon.domain.market import DAY_NS, Instrument
 from dudzian_daemon.domain.money import ONE, exact_money, quantise_down, units
 from dudzian_daemon.domain.orders import OrderGroup, OrderLeg, Outcome, Protection, RefusalCode, Side, Verdict
 from dudzian_daemon.domain.risk import RiskLimits
-from dudzian_daemon.trading.ledger import Ledger
-from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
-from dudzian_daemon.trading.spec import Schedule, SessionSpec
+from dudzian_daemon.trading.spec import SessionSpec
+from dudzian_daemon.trading.step import Core
 
 EQUITY: Final = Decimal(120_000)
 PRICE: Final = Decimal(30_000)
@@ -135,10 +134,9 @@ def _check(rules: RiskLimits, name: str, verdict: Verdict, expected: str, *, pas
 def _asked(
     config: CoreConfig, environment: str, rules: RiskLimits, quantity: Decimal, multiple: Decimal, *, whole: bool = False
 ) -> Verdict:
-    """The verdict of a fresh gate on a purchase whose stop is `multiple` of the least distance away."""
-    ledger = Ledger({_INSTRUMENT.key: _INSTRUMENT}, "USDT", EQUITY)
-    ledger.mark(_INSTRUMENT.key, float(PRICE), _NOW_NS)
-    gate = ThresholdRiskEngine(_spec(config, environment, rules), ledger)
+    """The verdict of the gate of a fresh core on a purchase whose stop is `multiple` of the least distance away."""
+    core = Core(_spec(config, environment, rules))
+    core.ledger.mark(_INSTRUMENT.key, float(PRICE), _NOW_NS)
     leg = OrderLeg(
         instrument=_INSTRUMENT.key,
         side=Side.BUY,
@@ -158,25 +156,14 @@ def _asked(
         legs=(leg,),
         whole=whole,
     )
-    return gate.judge(group).verdict
+    return core.gate.preview(group)
 
 
 def _spec(config: CoreConfig, environment: str, rules: RiskLimits) -> SessionSpec:
     paper = config.paper(environment)
-    schedule = Schedule(
-        name="sanity",
-        strategy="sanity",
-        instruments=(_INSTRUMENT.key,),
-        granularity="1d",
-        cadence_ns=DAY_NS,
-        profile=rules.name,
-        allocation=ONE,
-        position_size=ONE,
-        max_signals=1,
-    )
     return SessionSpec(
         instruments={_INSTRUMENT.key: _INSTRUMENT},
-        schedules=(schedule,),
+        schedules=(),
         strategies={},
         profiles={rules.name: rules},
         preset=execution_preset(paper, config.preset(paper.preset)),
