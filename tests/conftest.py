@@ -13,6 +13,8 @@ import pytest
 from blockbuster import BlockBuster
 from hypothesis import settings
 
+from dudzian_daemon.kernel.redaction import forget_secrets
+
 # Asked once, before any test changes the environment.
 CI = bool(os.environ.get("CI"))
 SKIPS_ALLOWED = not CI or bool(os.environ.get("DUDZIAN_ALLOW_SKIPS"))
@@ -45,6 +47,13 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     return home
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_masked() -> Iterator[None]:
+    """What one test keeps secret is no secret to the next."""
+    yield
+    forget_secrets()
 
 
 @pytest.fixture(autouse=True, scope="session")

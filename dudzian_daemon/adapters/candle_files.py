@@ -80,9 +80,21 @@ def by_month(series: Series, rows: Sequence[Candle]) -> dict[MonthKey, Bars]:
             msg = f"{series.instrument} {series.granularity} candle that ends at {candle.end} ns: {fault}; nothing was written"
             raise Permanent(msg)
         open_ms = (candle.end - step) // MS
-        values = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+        values = bar_of(candle)
         months.setdefault((series, *_month_of(open_ms)), {})[open_ms] = values
     return months
+
+
+def candle_of(series: Series, open_ms: int, values: tuple[float, ...]) -> Candle:
+    """The closed candle of a bar."""
+    end = open_ms * MS + series.step_ns
+    opened, high, low, close, volume = values
+    return Candle(end, series.instrument, series.granularity, end, opened, high, low, close, volume)
+
+
+def bar_of(candle: Candle) -> tuple[float, ...]:
+    """Open, high, low, close and volume of a candle."""
+    return candle.open, candle.high, candle.low, candle.close, candle.volume
 
 
 def candles_between(series: Series, columns: Columns, start: int, end: int) -> list[Candle]:
@@ -139,10 +151,19 @@ def decoded(data: bytes) -> Columns:
             table = parquet.read_row_group(group, columns=list(_NAMES), use_threads=False)
             for column, more in zip(columns, table.columns, strict=True):
                 column += more.to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
         msg = f"{place} cannot be read ({str(error).splitlines()[0]})"
         raise IntegrityError(msg) from error
     return columns
+
+
+def damaged_place(data: bytes) -> str:
+    """Which part of a Parquet file fails its page checksum, in words: a row group, the footer, or none that has a checksum."""
+    try:
+        decoded(data)
+    except IntegrityError as error:
+        return str(error)
+    return "every row group passes its page checksums, so the change is in its footer"
 
 
 def _month_of(open_ms: int) -> tuple[int, int]:

@@ -18,20 +18,26 @@ from dudzian_daemon.adapters.candle_files import (
     Bars,
     Columns,
     MonthKey,
+    bar_of,
     by_month,
+    candle_of,
     candles_between,
     content_of,
+    damaged_place,
     decoded,
     encoded,
     folder_of,
     months_between,
     path_of,
 )
+from dudzian_daemon.adapters.damaged_files import keys_on_disk, move_away
 from dudzian_daemon.adapters.files import ensure_dir, remove_leftovers, sha256_file, write_atomic
+from dudzian_daemon.adapters.live_candles import LiveCandles
 from dudzian_daemon.adapters.manifest import FILE_NAME, Manifest, ManifestWriter, MonthFile, load_manifest, writing
+from dudzian_daemon.adapters.revisions import Revision, keep_replaced, revisions
 from dudzian_daemon.config.schema import Environment
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
-from dudzian_daemon.domain.market import Candle, Series
+from dudzian_daemon.domain.market import DAY_NS, Candle, Series
 
 #: `source` of candles that were made up; they never share a store with real ones.
 SEEDED: Final = "seeded"
@@ -63,21 +69,32 @@ class ParquetCandleStore:
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
         self.root: Final = root
         self.read_only: Final = read_only
+        self._live: Final = LiveCandles(root)
         self._cached: tuple[tuple[int, ...], Manifest] | None = None
 
     def series(self) -> list[Series]:
         """Every series the store holds, in order of their names."""
-        return list(self._manifest().by_series)
+        return sorted({*self._manifest().by_series, *self._live.series()})
+
+    def files(self, series: Series) -> list[MonthFile]:
+        """The month files of a series as the manifest has them, oldest first."""
+        return self._manifest().by_series.get(series, [])
+
+    @property
+    def sources(self) -> set[str]:
+        """Everyone who gave candles to the month files."""
+        return self._manifest().sources
 
     def ranges(self, series: Series) -> list[StoredRange]:
-        """What the manifest says is stored of a series, oldest first; months that touch are one range."""
+        """What manifest and day files say is stored of a series, oldest first; what touches is one range."""
         found: list[StoredRange] = []
         for file in self._manifest().by_series.get(series, []):
             start, end, rows = file.first_ms * MS, file.last_ms * MS + series.step_ns, file.rows
-            if found and found[-1].end == start:
-                last = found.pop()
-                start, rows = last.start, last.rows + rows
-            found.append(StoredRange(start, end, rows))
+            _extend(found, StoredRange(start, end, rows))
+        newest = found[-1].end if found else 0
+        for opened in (at * MS for at in sorted(self._live.bars(series))):
+            if opened >= newest:
+                _extend(found, StoredRange(opened, opened + series.step_ns, 1))
         return found
 
     def read(self, series: Series, start: int, end: int) -> list[Candle]:
@@ -86,13 +103,76 @@ class ParquetCandleStore:
         Raises `IntegrityError` naming the file when what is stored is not what was written.
         """
         folder_of(self.root, series)
-        manifest = self._manifest()
-        candles: list[Candle] = []
-        for key in months_between(series, start, end - series.step_ns):
-            columns = self._month(manifest, key)
-            if columns is not None:
-                candles += candles_between(series, columns, start, end)
-        return candles
+        return self._with_live(series, self._read_months(series, start, end), start, end)
+
+    def live(self, series: Series) -> list[Candle]:
+        """The candles of the day files that no month file has yet, oldest first."""
+        return self._live_candles(series, self._live.bars(series))
+
+    def append_live(self, series: Series, candle: Candle, *, source: str) -> bool:
+        """Add one closed candle of a running feed to its day file, durably; False if its bar is there already.
+
+        Raises `Permanent` for a candle that cannot be true, `ConfigError` in a seeded or read-only store.
+        """
+        self._require_writable()
+        self.require_room_for(source)
+        return self._live.append(series, candle, source=source)
+
+    def compact_live(self, series: Series, before: int) -> WriteReport:
+        """Move the day files of the days that ended at or before `before` (ns) into the month files.
+
+        Of two values for a bar the month file's stays and the other is kept as a revision. Safe to be killed at any moment.
+        """
+        total = WriteReport()
+        for day in self._live.days(series):
+            if day.bars and max(day.bars) * MS // DAY_NS * DAY_NS + DAY_NS > before:
+                continue
+            start, end = min(day.bars) * MS, max(day.bars) * MS + series.step_ns
+            there = {(candle.end - series.step_ns) // MS: bar_of(candle) for candle in self._read_months(series, start, end)}
+            keep_replaced(self.root, series, day.bars, there, source="month file")
+            new = {at: values for at, values in day.bars.items() if at not in there}
+            report = self.write(series, self._live_candles(series, new), source="+".join(day.sources))
+            total = WriteReport(added=total.added + report.added, months=total.months + report.months)
+            day.path.unlink()
+        return total
+
+    def revisions(self, series: Series) -> list[Revision]:
+        """Values of the series that gave way to others, in the order of replacing."""
+        return revisions(self.root, series)
+
+    def read_month(self, file: MonthFile) -> list[Candle]:
+        """The candles of a month file. Raises `IntegrityError` when it is not what was written."""
+        columns = self._month(self._manifest(), file.key)
+        series = file.key[0]
+        return [] if columns is None else candles_between(series, columns, file.first_ms * MS, file.last_ms * MS + series.step_ns)
+
+    def verify_month(self, file: MonthFile) -> None:
+        """Check the bytes of a month file, decoding nothing. Raises `IntegrityError` as `read_month` would."""
+        series = file.key[0]
+        self.verify(series, file.first_ms * MS, file.last_ms * MS + series.step_ns)
+
+    def quarantine_damaged(self, series: Series) -> list[Path]:
+        """Move away the files of a series that are not what was written, so that their bars can be filled again; where they are now.
+
+        A file that is gone is forgotten.
+        """
+        self._require_writable()
+        moved: list[Path] = []
+        with writing(self.root) as writer:
+            self._settle(writer)
+            known = {key for key in writer.manifest.current if key[0] == series}
+            for key in sorted({*known, *keys_on_disk(self.root, series)}):
+                try:
+                    self._checked(writer.manifest, key)
+                except IntegrityError:
+                    moved += move_away(self.root, path_of(self.root, key))
+                    writer.forget([key])
+        for path in self._live.paths(series):
+            try:
+                self._live.day(path)
+            except IntegrityError:
+                moved += move_away(self.root, path)
+        return moved
 
     def verify(self, series: Series, start: int, end: int) -> None:
         """Check the bytes of every file that `read` of the same would read, decoding none. Raises `IntegrityError` as `read` would."""
@@ -110,9 +190,7 @@ class ParquetCandleStore:
         Raises `Permanent` for a candle that cannot be true, `ConfigError` when seeded candles would meet real ones; then
         nothing was written. A damaged month is replaced only by candles that cover all it held, else `IntegrityError`.
         """
-        if self.read_only:
-            msg = f"the candle store at {self.root} is read-only: choose another folder"
-            raise ConfigError(msg)
+        self._require_writable()
         months = by_month(series, rows)
         if not months:
             return WriteReport()
@@ -123,6 +201,7 @@ class ParquetCandleStore:
             merges = [self._merged(writer.manifest, key, bars) for key, bars in sorted(months.items())]
             changed = [merge for merge in merges if merge.added or merge.revised]
             if changed:
+                keep_replaced(self.root, series, *_replaced(changed), source=source)
                 self._replace(writer, changed, source)
         return WriteReport(
             added=sum(merge.added for merge in merges),
@@ -134,6 +213,32 @@ class ParquetCandleStore:
     def require_room_for(self, source: str) -> None:
         """Raise `ConfigError` if candles of `source` may not be written here, because seeded and real ones would meet."""
         self._refuse_mixture(self._manifest(), source)
+
+    def _read_months(self, series: Series, start: int, end: int) -> list[Candle]:
+        manifest = self._manifest()
+        candles: list[Candle] = []
+        for key in months_between(series, start, end - series.step_ns):
+            columns = self._month(manifest, key)
+            if columns is not None:
+                candles += candles_between(series, columns, start, end)
+        return candles
+
+    def _require_writable(self) -> None:
+        if self.read_only:
+            msg = f"the candle store at {self.root} is read-only: choose another folder"
+            raise ConfigError(msg)
+
+    def _with_live(self, series: Series, candles: list[Candle], start: int, end: int) -> list[Candle]:
+        """The candles of month files with those of day files in [start, end); a bar that both have is the month file's."""
+        bars = self._live.bars(series)
+        if not bars:
+            return candles
+        there = {candle.end for candle in candles}
+        more = [each for each in self._live_candles(series, bars) if each.end not in there and start <= each.end - series.step_ns]
+        return sorted([*candles, *(each for each in more if each.end <= end)], key=lambda candle: candle.end)
+
+    def _live_candles(self, series: Series, bars: Bars) -> list[Candle]:
+        return [candle_of(series, at, values) for at, values in sorted(bars.items())]
 
     def _manifest(self, *, fresh: bool = False) -> Manifest:
         """The manifest, loaded again when its file looks changed (a matter of speed) or when asked to (a matter of truth)."""
@@ -176,7 +281,7 @@ class ParquetCandleStore:
         for file in (claim, manifest.intended.get(key)):
             if file is not None and file.sha256 == digest:
                 return file, data
-        raise self._damaged(path, claim, f"its SHA-256 is {digest[:16]}...")
+        raise self._damaged(path, claim, f"its SHA-256 is {digest[:16]}... ({damaged_place(data)})")
 
     def _decoded(self, path: Path, file: MonthFile, data: bytes) -> Columns:
         try:
@@ -194,7 +299,7 @@ class ParquetCandleStore:
         if self.read_only:
             remedy = "put the original back (the shipped sample comes with the package: reinstall it)"
         else:
-            how = " with `dudzian seed-paper-cache`" if file.source == SEEDED else ""
+            how = " with `dudzian seed-paper-cache`" if file.source == SEEDED else " with `dudzian backfill`, which moves the file away"
             remedy = f"fill {file.year}-{file.month:02d} again{how}"
         expected = f"expected {file.rows} candles with SHA-256 {file.sha256[:16]}..."
         return IntegrityError(f"{path} is not what was written: {expected}, but {found}; {remedy}")
@@ -206,7 +311,7 @@ class ParquetCandleStore:
             writer.commit([file for path, file in intended if path.is_file() and sha256_file(path) == file.sha256])
 
     def _refuse_mixture(self, manifest: Manifest, source: str) -> None:
-        there = manifest.sources
+        there = manifest.sources | ({"a live feed"} if self._live.used else set())
         if there and (source == SEEDED) != (there == {SEEDED}):
             msg = (
                 f"the candle store at {self.root} holds candles from {', '.join(sorted(there))}, the new ones are from {source}: "
@@ -218,7 +323,7 @@ class ParquetCandleStore:
         stored = self._stored(manifest, key, bars)
         added = len(bars.keys() - stored.keys())
         revised = sum(1 for at, values in bars.items() if stored.get(at, values) != values)
-        return _Merge(key, {**stored, **bars}, added, revised, len(bars) - added - revised)
+        return _Merge(key, {**stored, **bars}, added, revised, len(bars) - added - revised, stored)
 
     def _stored(self, manifest: Manifest, key: MonthKey, bars: Bars) -> Bars:
         try:
@@ -251,6 +356,21 @@ class _Merge(msgspec.Struct, frozen=True):
     added: int
     revised: int
     unchanged: int
+    stored: Bars
+
+
+def _replaced(merges: Sequence[_Merge]) -> tuple[Bars, Bars]:
+    """All bars of the months as they are stored, and as they will be."""
+    before = {at: values for merge in merges for at, values in merge.stored.items()}
+    return before, {at: values for merge in merges for at, values in merge.bars.items()}
+
+
+def _extend(found: list[StoredRange], more: StoredRange) -> None:
+    """Append a range, or lengthen the last one if they touch."""
+    if found and found[-1].end == more.start:
+        last = found.pop()
+        more = StoredRange(last.start, more.end, last.rows + more.rows)
+    found.append(more)
 
 
 def _month_file(manifest: Manifest, merge: _Merge, data: bytes, source: str) -> MonthFile:

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import stat
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import Final
 import msgspec
 import platformdirs
 
+from dudzian_daemon.adapters.private_files import readable_by_others
+from dudzian_daemon.adapters.secret_store import SecretStore, place_of
 from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.kernel.redaction import register_secret
 
-SERVICE: Final = "dudzian.trading"
 KEY_FILE_VARIABLE: Final = "DUDZIAN_KEY_FILE"
 #: Names under which the key's text is taken from the environment, the first one that is set wins.
 KEY_VARIABLES: Final = ("DECISION_LOG_HMAC_KEY", "DECISION_KEY")
@@ -28,8 +29,6 @@ NEW_KEY_BYTES: Final = 32
 
 _KEY_TEXT_BYTES: Final = 4096
 _KEY_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-#: keyring rates its backends; below 1 are the null, the failing and the plain-text ones.
-_RECOMMENDED_BACKEND: Final = 1
 
 
 def _no_other(_key_id: str) -> SigningKey | None:
@@ -65,13 +64,27 @@ def signing_key(key_id: str, *, env: Mapping[str, str], config_dir: Path | None 
     """
     found = find_signing_key(key_id, env=env, config_dir=config_dir, key_file=key_file)
     ring = partial(find_other_key, env=env, config_dir=config_dir, key_file=key_file)
-    return msgspec.structs.replace(found or _create(key_id, _key_path(key_id, config_dir)), other=ring)
+    key = found or _masked(_create(key_id, _key_path(key_id, config_dir), SecretStore(place_of(env))))
+    return msgspec.structs.replace(key, other=ring)
 
 
 def find_signing_key(
     key_id: str, *, env: Mapping[str, str], config_dir: Path | None = None, key_file: Path | None = None
 ) -> SigningKey | None:
-    """The key `key_id` from key file, environment, config folder or OS keychain, in this order; None if it is nowhere."""
+    """The key `key_id` from key file, environment, config folder or keychain (see `secret_store`), in this order; None if it is nowhere.
+
+    It is masked in logs from now on.
+    """
+    found = _found(key_id, env, config_dir, key_file)
+    return None if found is None else _masked(found)
+
+
+def _masked(key: SigningKey) -> SigningKey:
+    register_secret(key.secret)
+    return key
+
+
+def _found(key_id: str, env: Mapping[str, str], config_dir: Path | None, key_file: Path | None) -> SigningKey | None:
     given = key_file or (Path(env[KEY_FILE_VARIABLE]) if env.get(KEY_FILE_VARIABLE) else None)
     if given is not None:
         return SigningKey(id=key_id, secret=read_key_file(given), source=str(given))
@@ -81,7 +94,7 @@ def find_signing_key(
     path = _key_path(key_id, config_dir)
     if path.exists():
         return SigningKey(id=key_id, secret=read_key_file(path), source=str(path))
-    return _from_keychain(key_id)
+    return _of_keychain(key_id, env)
 
 
 def find_other_key(
@@ -90,8 +103,13 @@ def find_other_key(
     """The key `key_id` where keys lie by their ids, for what was signed before the configured one; None if it is nowhere.
 
     That is the variable `DECISION_LOG_HMAC_KEY_<ID>`, the file `<key id>.key` beside the key file or in the config folder, the OS
-    keychain, in this order. What holds the configured key, whatever its id, is not asked.
+    keychain, in this order. What holds the configured key, whatever its id, is not asked. It is masked in logs from now on.
     """
+    found = _found_other(key_id, env, config_dir, key_file)
+    return None if found is None else _masked(found)
+
+
+def _found_other(key_id: str, env: Mapping[str, str], config_dir: Path | None, key_file: Path | None) -> SigningKey | None:
     path = _key_path(key_id, config_dir)
     name = ring_variable(key_id)
     if env.get(name):
@@ -101,7 +119,7 @@ def find_other_key(
     for file in (*beside, path):
         if file.exists():
             return SigningKey(id=key_id, secret=read_key_file(file), source=str(file))
-    return _from_keychain(key_id)
+    return _of_keychain(key_id, env)
 
 
 def find_key(key_id: str, configured: str, *, env: Mapping[str, str], key_file: Path | None = None) -> SigningKey | None:
@@ -116,11 +134,11 @@ def ring_variable(key_id: str) -> str:
 
 
 def find_token(name: str, variable: str, env: Mapping[str, str]) -> str | None:
-    """Text of an access token from an environment variable, else from the OS keychain entry `name`; None if it is nowhere.
+    """Text of an access token from an environment variable, else from the keychain entry `name`; None if it is nowhere.
 
     Raises `ConfigError` when the keychain does not answer.
     """
-    return env.get(variable) or _from_keyring(name, variable)
+    return env.get(variable) or _from_keychain(name, env, variable)
 
 
 def decode_key(text: str, where: str) -> bytes:
@@ -164,11 +182,6 @@ def read_private_file(path: Path, *, private: bool = True) -> bytes:
         os.close(descriptor)
 
 
-def readable_by_others(status: os.stat_result) -> bool:
-    """True if group or others have any right on the file; on Windows the profile folder's own rules protect it."""
-    return sys.platform != "win32" and bool(status.st_mode & 0o077)
-
-
 def _key_path(key_id: str, config_dir: Path | None) -> Path:
     if not _KEY_ID.fullmatch(key_id):
         msg = f"signing key id {key_id!r}: expected up to 64 letters, digits, '.', '_' or '-', not starting with '.'"
@@ -177,10 +190,10 @@ def _key_path(key_id: str, config_dir: Path | None) -> Path:
     return folder / "keys" / f"{key_id}.key"
 
 
-def _create(key_id: str, path: Path) -> SigningKey:
+def _create(key_id: str, path: Path, keychain: SecretStore) -> SigningKey:
     text = secrets.token_hex(NEW_KEY_BYTES)
-    if _to_keyring(key_id, text):
-        return SigningKey(id=key_id, secret=bytes.fromhex(text), source="OS keychain", created=True)
+    if _to_keychain(key_id, text, keychain):
+        return SigningKey(id=key_id, secret=bytes.fromhex(text), source=keychain.source, created=True)
     created = _write_key_file(path, text)
     return SigningKey(id=key_id, secret=read_key_file(path), source=str(path), created=created)
 
@@ -207,38 +220,26 @@ def _write_key_file(path: Path, text: str) -> bool:
     return True
 
 
-def _from_keychain(key_id: str) -> SigningKey | None:
-    text = _from_keyring(key_id)
+def _of_keychain(key_id: str, env: Mapping[str, str]) -> SigningKey | None:
+    text = _from_keychain(key_id, env, KEY_FILE_VARIABLE)
     if text is None:
         return None
-    return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {SERVICE}/{key_id}"), source="OS keychain")
+    place = place_of(env)
+    return SigningKey(id=key_id, secret=decode_key(text, f"keychain entry {place.namespace}/{key_id}"), source=SecretStore(place).source)
 
 
-def _from_keyring(key_id: str, variable: str = KEY_FILE_VARIABLE) -> str | None:
-    import keyring
-    import keyring.errors
-
-    if not _usable(keyring.get_keyring().priority):
-        return None
+def _from_keychain(name: str, env: Mapping[str, str], variable: str) -> str | None:
     try:
-        return keyring.get_password(SERVICE, key_id)
-    except (keyring.errors.KeyringError, OSError) as error:
-        msg = f"the OS keychain does not answer ({type(error).__name__}); unlock it, or give it by {variable}"
+        return SecretStore(place_of(env)).get(name)
+    except ConfigError as error:
+        msg = f"{error}, or give it by {variable}"
         raise ConfigError(msg) from None
 
 
-def _to_keyring(key_id: str, text: str) -> bool:
-    import keyring
-    import keyring.errors
-
-    if not _usable(keyring.get_keyring().priority):
-        return False
+def _to_keychain(key_id: str, text: str, keychain: SecretStore) -> bool:
+    """Whether the keychain has taken the key; a poor or locked one does not."""
     try:
-        keyring.set_password(SERVICE, key_id, text)
-        return keyring.get_password(SERVICE, key_id) == text
-    except (keyring.errors.KeyringError, OSError):
+        keychain.set(key_id, text)
+        return keychain.get(key_id) == text
+    except ConfigError:
         return False
-
-
-def _usable(priority: float) -> bool:
-    return priority >= _RECOMMENDED_BACKEND

@@ -1,6 +1,6 @@
 """An unsigned file of JSON lines that only grows: every write is whole lines, and what a crash left of one is cut off at the next start.
 
-Several processes may append to it. It does not sync: what it holds can be made again from somewhere else.
+Several processes may append to it. It does not sync unless asked to: most of what it holds can be made again from somewhere else.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ class LineFile:
         self.path = path
         self._mode = mode
 
-    def append(self, lines: bytes) -> None:
-        """Append whole lines with their newlines, or nothing of them and raise `StorageFull`, `StorageError` or `ConfigError`."""
+    def append(self, lines: bytes, *, sync: bool = False) -> None:
+        """Append whole lines with their newlines, or nothing of them and raise `StorageFull`, `StorageError` or `ConfigError`.
+
+        With `sync` they are durable when it returns.
+        """
         require_regular_or_absent(self.path)
         ensure_dir(self.path.parent)
         with os_errors(self.path):
@@ -35,6 +38,8 @@ class LineFile:
                 if os.write(descriptor, lines) != len(lines):
                     os.ftruncate(descriptor, length)
                     raise OSError(errno.ENOSPC, "the disk took a part of the lines")
+                if sync:
+                    os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 

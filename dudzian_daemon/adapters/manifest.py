@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +42,10 @@ _SELECT_FILES: Final = "SELECT * FROM files ORDER BY state, instrument, granular
 
 _DELETE: Final = "DELETE FROM files WHERE state = ? AND instrument = ? AND granularity = ? AND year = ? AND month = ?"
 _INSERT: Final = "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_REMEDY: Final = "restore it from a copy, or delete the folder and fill it again (`dudzian seed-paper-cache`)"
+_REMEDY: Final = (
+    "restore it from a copy, make it anew with `dudzian backfill --rebuild-manifest`, or delete the folder and fill it again "
+    "(`dudzian seed-paper-cache`)"
+)
 _HELD: Final = (Retryable, "is held by another writer: wait for it to finish, then run again")
 _CLOSED: Final = (ConfigError, "cannot be used: check owner and permissions of its folder")
 #: What to tell the operator by SQLite's primary result code; any other code means damage.
@@ -141,6 +144,12 @@ class ManifestWriter:
     def commit(self, files: Sequence[MonthFile]) -> None:
         """Record that `files` are in place and nothing is intended any more."""
         self._replace(Manifest({**self.manifest.current, **{file.key: file for file in files}}))
+
+    def forget(self, keys: Iterable[MonthKey]) -> None:
+        """Record that the files of these months are no part of the store any more."""
+        gone = set(keys)
+        current = {key: file for key, file in self.manifest.current.items() if key not in gone}
+        self._replace(Manifest(current, {key: file for key, file in self.manifest.intended.items() if key not in gone}))
 
     def _replace(self, manifest: Manifest) -> None:
         before, after = _rows(self.manifest), _rows(manifest)

@@ -74,7 +74,8 @@ def _named_file(given: str) -> tuple[str | None, Path]:
 
 
 def _secret_of(path: Path) -> bytes:
-    from dudzian_daemon.adapters.keychain import read_key_file, readable_by_others
+    from dudzian_daemon.adapters.keychain import read_key_file
+    from dudzian_daemon.adapters.private_files import readable_by_others
 
     if not path.exists():
         raise _missing(f"key file {path} does not exist")

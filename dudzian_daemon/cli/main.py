@@ -6,6 +6,7 @@ sentence of the overview, perhaps `EXAMPLES`, and imports nothing heavy outside 
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.resources import files
@@ -16,6 +17,7 @@ import typer
 from dudzian_daemon import __version__
 from dudzian_daemon.cli.output import note
 from dudzian_daemon.domain.errors import ConfigError, DudzianError
+from dudzian_daemon.kernel.redaction import register_environment
 
 COMMANDS_PACKAGE = "dudzian_daemon.cli.commands"
 #: What typer raises for a wrong command line; its versions export the class under no common name.
@@ -25,6 +27,7 @@ _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit with its code (docs/reference/exit-codes.md)."""
     arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    register_environment(os.environ)
     try:
         code = _application(arguments)(args=arguments, prog_name="dudzian", standalone_mode=False)
     except DudzianError as error:

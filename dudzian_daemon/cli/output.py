@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
+from dudzian_daemon.kernel.redaction import mask_text
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
 def emit_json(document: Any) -> None:
     """Write one JSON document (structs, dicts, Decimals as strings) and a newline to stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    sys.stdout.write(json_text(document))
+
+
+def json_text(document: Any) -> str:
+    """The JSON document as `emit_json` writes it, for a file that is to be equal."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
 def emit_line(document: Any) -> None:
@@ -28,8 +35,8 @@ def emit_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write diagnostics to stderr, every line (of several problems each has its own) under our name."""
-    sys.stderr.write("".join(f"dudzian: {line}\n" for line in text.splitlines()))
+    """Write diagnostics to stderr, every line (of several problems each has its own) under our name; known secrets are masked."""
+    sys.stderr.write("".join(f"dudzian: {line}\n" for line in mask_text(text).splitlines()))
 
 
 def lossy_stdout() -> TextIO:

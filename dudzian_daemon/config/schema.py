@@ -60,8 +60,10 @@ def midnight_ns(day: date) -> int:
 class DataQuality(Section, frozen=True, kw_only=True):
     """How complete stored candles must be."""
 
-    max_gap_minutes: Annotated[int, Meta(ge=0, le=10_000_000, description="longest hole in a series, in minutes")] = 1440
-    min_ok_ratio: Annotated[Fraction, about("smallest share of candles that must be there")] = Decimal("0.9")
+    max_gap_minutes: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="longest hole in a series, in minutes; a longer one is an error")
+    ] = 1440
+    min_ok_ratio: Annotated[Fraction, about("smallest share of series without any finding")] = Decimal("0.9")
 
 
 class ReplayWindow(Section, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ class VenueRules(Section, frozen=True, kw_only=True):
     min_quantity: Annotated[Amount, about("smallest quantity of an order, in the base asset")]
     min_notional: Annotated[Amount, about("smallest value of an order, in the quote asset")]
     funding: Annotated[Funding | None, about("set for a perpetual; without it the pair is a spot one")] = None
+    listed_until: Annotated[datetime.date | None, about("day after the last one on which it was traded there, UTC")] = None
 
 
 class BackfillWindow(Section, frozen=True, kw_only=True):

@@ -151,3 +151,18 @@ class Journal(Protocol):
     async def close(self, kind: str, detail: dict[str, Any], wall: dict[str, Any] | None = None) -> Sequence[Released]:
         """Append a last entry of `kind` (`closed` or `stopped`), make all durable, release the file; returns as `commit`."""
         ...
+
+
+class CandleSource(Protocol):
+    """Closed candles of one venue, as a backfill asks for them. `symbol` is the unified BASE/QUOTE, instants are ns since 1970."""
+
+    async def candles(self, symbol: str, granularity: str, since_ns: int, until_ns: int, limit: int) -> Sequence[Candle]:
+        """The first closed candles with `since_ns` <= start and end <= `until_ns`, oldest first, at most `limit`.
+
+        Empty: the venue has none in this span. Raises `Retryable` when it does not answer, `Permanent` when it refuses for good.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End all connections; may be called twice."""
+        ...

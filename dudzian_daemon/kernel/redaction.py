@@ -18,6 +18,10 @@ _SECRET_WORDS: Final = (
     "password passwd passphrase secret token authorization cookie api_key apikey api_secret hmac_key signing_key private_key secret_key"
 )
 _SECRET_KEY: Final = re.compile(rf"(.*_)?({'|'.join(_SECRET_WORDS.split())})")
+#: Variables that hold a secret under a name that does not say so.
+_SECRET_VARIABLES: Final = frozenset({"DECISION_KEY"})
+#: Shorter values of variables (`SOME_TOKEN=1`) are no secrets, and masking them would mask half of every text.
+_SHORTEST_OF_ENVIRONMENT: Final = 8
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _UNPRINTABLE: Final = re.compile(r"[^\n\t -~\u00a0-\U0010ffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NEVER: Final = re.compile(r"(?!)")
@@ -48,6 +52,13 @@ def register_secret(value: str | bytes) -> None:
         msg = f"a secret of less than {SHORTEST_SECRET} characters cannot be masked"
         raise ValueError(msg)
     _registry.add(_spellings(value))
+
+
+def register_environment(env: Mapping[str, str]) -> None:
+    """Mask the values of all variables whose names say that they hold a secret (`CORE_SCHEDULER_TOKEN`, `DECISION_KEY`)."""
+    for name, value in env.items():
+        if len(value) >= _SHORTEST_OF_ENVIRONMENT and (is_secret_key(name) or name in _SECRET_VARIABLES):
+            register_secret(value)
 
 
 def forget_secrets() -> None:

@@ -119,3 +119,17 @@ def test_a_damaged_manifest_exits_1_with_one_line(data: Path, capsys: pytest.Cap
     error = capsys.readouterr().err
     assert f"manifest {data / CACHE / FILE_NAME} is not what was written" in error
     assert error.count("\n") == 1
+
+
+def test_holes_are_listed_with_live_candles_and_revisions(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, hours = ParquetCandleStore(data / CACHE), Series("binance:BTC/USDT", "1h")
+    end = JANUARY_NS + 8 * hours.step_ns
+    store.append_live(hours, Candle(end, hours.instrument, "1h", end, 10.0, 11.0, 9.0, 10.5, 1.0), source="exchange")
+    first = JANUARY_NS + hours.step_ns
+    store.write(hours, [Candle(first, hours.instrument, "1h", first, 10.0, 11.0, 9.0, 10.0, 1.0)], source="exchange")
+    assert inspect("--environment", "paper", "--data-dir", str(data), "--json", "--interval", "1h", "--holes") == 0
+    (entry,) = json.loads(capsys.readouterr().out)["entries"]
+    assert entry["holes"] == [["2024-01-01T02:00:00Z", "2024-01-01T05:00:00Z"], ["2024-01-01T06:00:00Z", "2024-01-01T07:00:00Z"]]
+    assert (entry["row_count"], entry["live_rows"], entry["revisions"]) == (3, 1, 1)
+    assert inspect("--environment", "paper", "--data-dir", str(data), "--interval", "1h", "--holes") == 0
+    assert "binance:BTC/USDT 1h: hole [2024-01-01T02:00:00Z, 2024-01-01T05:00:00Z)" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """Show what the candle manifest of an environment says is stored: rows, first and last bar per series.
 
-Times are the opens of bars, UTC. `missing` counts the bars that lack between first and last. The data is not read; every
-read of candles checks it against this manifest.
+Times are the opens of bars, UTC. `missing` counts the bars that lack between first and last; --holes lists them, for which the months
+with holes are read. Otherwise the data is not read; every read of candles checks it against this manifest.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import typer
 from dudzian_daemon.cli.output import emit_json, emit_text
 
 if TYPE_CHECKING:
+    from dudzian_daemon.adapters.candle_store import ParquetCandleStore
     from dudzian_daemon.adapters.manifest import Manifest, MonthFile
     from dudzian_daemon.domain.market import Series
 
@@ -36,12 +37,19 @@ class SeriesEntry(msgspec.Struct, frozen=True, kw_only=True):
     files: int
     bytes: int
     sources: list[str]
+    live_rows: int = 0
+    revisions: int = 0
+    venue_gap_rows: int = 0
+    holes: list[tuple[str, str]] | None = None
 
 
 def command(
     environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose candles; default: the default environment.")] = None,
     symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Only this pair (BTC_USDT or the venue's name); repeatable.")] = None,
     interval: Annotated[list[str] | None, typer.Option("--interval", help="Only this length of candle (1d or D1); repeatable.")] = None,
+    holes: Annotated[
+        bool, typer.Option("--holes", help="List the holes between first and last bar: open of the first, end of the last.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
@@ -52,6 +60,7 @@ def command(
     from dudzian_daemon.adapters import data_folder
     from dudzian_daemon.adapters.candle_files import granularity_named
     from dudzian_daemon.adapters.candle_store import store_of
+    from dudzian_daemon.adapters.damaged_files import quarantined
     from dudzian_daemon.adapters.manifest import FILE_NAME, read_manifest
     from dudzian_daemon.config.load import load
 
@@ -67,7 +76,7 @@ def command(
 
     manifest = anyio.run(manifest_of_store)
     entries = [
-        _entry(series, files)
+        _entry(store, series, files, list_holes=holes)
         for series, files in manifest.by_series.items()
         if (not pairs or series.instrument in pairs) and (not granularities or series.granularity in granularities)
     ]
@@ -75,6 +84,7 @@ def command(
         "environment": name,
         "manifest_path": str(store.root / FILE_NAME),
         "interrupted_files": len(manifest.intended),
+        "quarantined_files": len(quarantined(store.root)),
         "entries": entries,
     }
     if json:
@@ -83,7 +93,10 @@ def command(
         emit_text(_table(store.root / FILE_NAME, entries, len(manifest.intended)))
 
 
-def _entry(series: Series, files: Sequence[MonthFile]) -> SeriesEntry:
+def _entry(store: ParquetCandleStore, series: Series, files: Sequence[MonthFile], *, list_holes: bool) -> SeriesEntry:
+    from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
+
+    known = [] if store.read_only else load_venue_gaps(store.root).get(series, [])
     first, last, rows = files[0].first_ms, files[-1].last_ms, sum(file.rows for file in files)
     return SeriesEntry(
         symbol=series.instrument,
@@ -97,7 +110,21 @@ def _entry(series: Series, files: Sequence[MonthFile]) -> SeriesEntry:
         files=len(files),
         bytes=sum(file.bytes for file in files),
         sources=sorted({name for file in files for name in file.source.split("+")}),
+        live_rows=len(store.live(series)),
+        revisions=len(store.revisions(series)),
+        venue_gap_rows=sum(span.length_ns for span in known) // series.step_ns,
+        holes=_holes(store, series) if list_holes else None,
     )
+
+
+def _holes(store: ParquetCandleStore, series: Series) -> list[tuple[str, str]]:
+    from dudzian_daemon.adapters.series_audit import audited, iso_second
+    from dudzian_daemon.domain.spans import Span
+
+    audit = audited(store, series)
+    if audit.first_open is None or audit.last_end is None:
+        return []
+    return [(iso_second(hole.start), iso_second(hole.end)) for hole in audit.holes(Span(audit.first_open, audit.last_end))]
 
 
 def _iso(at_ms: int) -> str:
@@ -117,4 +144,5 @@ def _table(path: Path, entries: Sequence[SeriesEntry], interrupted: int) -> str:
         f"{entry.first_timestamp_iso:<20}  {entry.last_timestamp_iso:<20}  {', '.join(entry.sources)}"
         for entry in entries
     ]
+    lines += [f"{entry.symbol} {entry.interval}: hole [{start}, {end})" for entry in entries for start, end in entry.holes or ()]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dudzian_daemon.kernel.redaction import MASK, clean, forget_secrets, is_secret_key, mask_text, register_secret
+from dudzian_daemon.kernel.redaction import MASK, clean, forget_secrets, is_secret_key, mask_text, register_environment, register_secret
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +116,10 @@ def test_cycles_end() -> None:
 def test_control_characters_are_spelled_out(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
     assert clean({text: [text]}) == {cleaned: [cleaned]}
+
+
+def test_variables_that_hold_secrets_are_masked_by_their_names() -> None:
+    register_environment(
+        {"MY_SCHEDULER_TOKEN": "abcdefgh-1", "DECISION_KEY": "ijklmnop-2", "SOME_TOKEN": "1", "PATH": "/usr/bin/of-the-machine"}
+    )
+    assert mask_text("abcdefgh-1 ijklmnop-2 1 /usr/bin/of-the-machine") == f"{MASK} {MASK} 1 /usr/bin/of-the-machine"

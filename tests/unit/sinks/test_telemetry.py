@@ -208,10 +208,10 @@ class Flaky(LineFile):
         super().__init__(path)
         self.faults = list(faults)
 
-    def append(self, lines: bytes) -> None:
+    def append(self, lines: bytes, *, sync: bool = False) -> None:
         if self.faults:
             raise self.faults.pop(0)
-        super().append(lines)
+        super().append(lines, sync=sync)
 
 
 def record(root: Path, records: Iterable[CycleRecord], end: str | None) -> Path:

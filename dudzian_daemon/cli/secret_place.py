@@ -1,0 +1,44 @@
+"""The flags that choose where secrets are kept, the same for every command that reads them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dudzian_daemon.cli.output import note
+
+if TYPE_CHECKING:
+    from dudzian_daemon.adapters.secret_store import SecretStore
+
+Namespace = Annotated[
+    str | None,
+    typer.Option("--secret-namespace", metavar="NAME", help="Service name of the entries in the keychain; default dudzian.trading."),
+]
+Passphrase = Annotated[
+    str | None,
+    typer.Option(
+        "--headless-passphrase", metavar="TEXT", help="Of the encrypted file; other users can see it, better by file or variable."
+    ),
+]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--headless-passphrase-file", help="Its first line is the passphrase (or an age identity); mode 0600.")
+]
+Storage = Annotated[
+    Path | None,
+    typer.Option("--headless-storage", "--headless-secrets-path", help="Encrypted file to use instead of the OS keychain."),
+]
+
+
+def secret_store(namespace: str | None, passphrase: str | None, passphrase_file: Path | None, storage: Path | None) -> SecretStore:
+    """The store that the flags name, else the environment's. Raises `ConfigError` for half of a choice."""
+    from dudzian_daemon.adapters.secret_store import SecretStore, place_of
+
+    if passphrase is not None:
+        note(
+            "a passphrase given by --headless-passphrase can be seen by other users of this machine; "
+            "--headless-passphrase-file and DUDZIAN_HEADLESS_PASSPHRASE cannot"
+        )
+    return SecretStore(place_of(os.environ, namespace=namespace, passphrase=passphrase, passphrase_file=passphrase_file, storage=storage))
