@@ -59,12 +59,12 @@ class Shared:
         self.failures: Counter[str] = Counter()
         #: Monotonic time (ns) since when every request has failed; None while the venue answers.
         self.down_since: int | None = None
-        #: How far the venue's clock is ahead of ours, as last measured.
-        self.offset_ns = 0
+        #: The venue's time minus our monotonic clock's, as last measured; up to then by our wall clock.
+        self.offset_ns = clock.wall_ns() - clock.monotonic_ns()
 
     def now_ns(self) -> int:
-        """The venue's time by our clock."""
-        return self.clock.wall_ns() + self.offset_ns
+        """The venue's time; our wall clock may jump meanwhile."""
+        return self.clock.monotonic_ns() + self.offset_ns
 
 
 class VenueData:
@@ -168,11 +168,29 @@ class VenueData:
             before = self._shared.clock.monotonic_ns()
             answer = await self._source.time_ms() * _MS_NS
             way_back = (self._shared.clock.monotonic_ns() - before) // 2
-            self._shared.offset_ns = answer + way_back - self._shared.clock.wall_ns()
+            self._shared.offset_ns = answer + way_back - self._shared.clock.monotonic_ns()
             self._measured = True
             return answer + way_back
 
         return await self._call("time", ask)
+
+    @property
+    def pushes(self) -> bool:
+        """Whether the venue's client can be pushed quotes."""
+        return bool(self._shared.profile.stream_hosts) and hasattr(self._source, "next_tops")
+
+    async def next_quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """The next quotes the venue pushes. Raises `Retryable` when the connection is lost; waits for ever on a silent one."""
+        await self._know_the_time()
+        streams: Any = self._source
+        tops = await streams.next_tops(symbols)
+        now = self._shared.now_ns()
+        return [quote for top in tops if (quote := self.judged_top(top, now)) is not None]
+
+    async def drop_streams(self) -> None:
+        """Cut the pushing connections; the next call connects and subscribes anew."""
+        streams: Any = self._source
+        await streams.drop()
 
     async def close(self) -> None:
         """End all connections."""

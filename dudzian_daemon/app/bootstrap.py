@@ -27,6 +27,7 @@ from dudzian_daemon.adapters.journal_reader import is_begun, latest_cycles, read
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
+from dudzian_daemon.app.live import live_feed
 from dudzian_daemon.app.preparation import Prepared, run_facts
 from dudzian_daemon.app.recovery import Recovered
 from dudzian_daemon.app.replay_windows import replay_windows, require_sound, silent_schedules
@@ -40,6 +41,8 @@ from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.kernel.service import Readiness, UnitRegistry
 from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
+from dudzian_daemon.services.live.feed import LiveFeed
+from dudzian_daemon.services.live.pace import LivePace
 from dudzian_daemon.services.session import Session
 from dudzian_daemon.sinks.console import ConsoleView
 from dudzian_daemon.sinks.execution_log import log_refusals
@@ -86,6 +89,7 @@ class Assembly(msgspec.Struct, frozen=True):
     metrics: MetricsSink
     auto_trader: AutoTrader
     silent_schedules: Sequence[str]
+    live: LiveFeed | None = None
 
 
 def assemble(
@@ -106,9 +110,10 @@ def assemble(
         opening = driver.core.ledger.equity
     driver = driver if recovered is None else recovered.driver
     core = driver.core
-    windows = replay_windows(prepared.config, prepared.environment, core, store)
+    live = live_feed(prepared, driver, clock, bus) if prepared.live else None
+    windows = [] if live is not None else replay_windows(prepared.config, prepared.environment, core, store)
     require_sound(windows, store)
-    feed = ReplayFeed(store, windows, digest_rows, driver.feed)
+    feed = live or ReplayFeed(store, windows, digest_rows, driver.feed)
     decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock) if recovered is None else resume_journal(prepared, key, clock, recovered)
     follow = partial(follower, bus=bus, journal=journal)
@@ -132,7 +137,7 @@ def assemble(
     session = Session(
         driver,
         feed,
-        Pace(clock, prepared.speed),
+        Pace(clock, prepared.speed) if live is None else LivePace(clock, live.command_instant),
         journal,
         bus,
         clock,
@@ -211,7 +216,8 @@ def assemble(
         status,
         metrics,
         auto_trader,
-        silent_schedules(prepared.chosen, core, windows, store),
+        [] if live is not None else silent_schedules(prepared.chosen, core, windows, store),
+        live,
     )
 
 
@@ -314,5 +320,7 @@ def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness
 
 def notes(prepared: Prepared) -> list[str]:
     """What the head of the view says beside the state."""
+    if prepared.live:
+        return ["live market data", str(prepared.data_folder)]
     speed = "as fast as possible" if prepared.speed is None else f"{prepared.speed:,.10g} x real time"
     return [f"speed {speed}", str(prepared.data_folder)]

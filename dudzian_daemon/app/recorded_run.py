@@ -20,6 +20,7 @@ class RunEntry(msgspec.Struct, frozen=True):
     interpreter: str
     platform: str
     opening_source: str = ""
+    feed: str = ""
 
 
 def run_entry(log_id: str, d: bytes) -> RunEntry:

@@ -20,7 +20,7 @@ from dudzian_daemon.app.accepted_change import carried, changed_strategies, diff
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.recorded_run import run_entry
 from dudzian_daemon.app.reexecution.core import recorded_spec
-from dudzian_daemon.domain.errors import IntegrityError
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
@@ -77,6 +77,7 @@ def recover(prepared: Prepared, session: Session, key: SigningKey, facts: dict[s
         msg = f"session {session.log_id} cannot be read; run: dudzian verify-decision-log {session.folder}, or begin a new one with --fresh"
         raise IntegrityError(msg)
     log = SessionLog(session, key)
+    _require_same_feed(log, facts, session.log_id)
     now = encode(facts)
     before = _other_run(log, identity_of(now))
     change = {} if before is None else difference(before.d, now)
@@ -97,6 +98,19 @@ def recover(prepared: Prepared, session: Session, key: SigningKey, facts: dict[s
         torn_bytes=log.torn_bytes,
         change=change,
     )
+
+
+def _require_same_feed(log: SessionLog, facts: dict[str, Any], log_id: str) -> None:
+    """A session on live data does not go on with stored candles, nor the other way round. Raises `ConfigError`."""
+    run = log.run_before("")
+    before = "" if run is None else run_entry(log_id, run.d).feed
+    if run is not None and before != facts.get("feed", ""):
+        names = {"live": "live data", "": "stored candles"}
+        msg = (
+            f"session {log_id} ran on {names.get(before, before)}, this run is for {names[facts.get('feed', '')]}; "
+            "run it as before, or begin a new session with --fresh"
+        )
+        raise ConfigError(msg)
 
 
 def _other_run(log: SessionLog, identity: str) -> Entry | None:

@@ -86,9 +86,9 @@ class Venues:
         self._shared: dict[str, Shared] = {}
         self._sources: dict[str, Source] = {}
 
-    def shared(self, name: str) -> Shared:
-        """Budget, counters and clock offset of a venue that was opened."""
-        return self._shared[name]
+    def known(self) -> Mapping[str, Shared]:
+        """Budget, counters and clock of each venue that was opened."""
+        return self._shared
 
     async def open(self, name: str, symbols: Sequence[str] = (), *, background: bool = False) -> VenueData:
         """A client of the venue; `symbols` (BASE/QUOTE) are the markets it is for, empty for all. Raises what makes it unusable."""

@@ -28,6 +28,8 @@ UNIT_STATE: Final = "daemon.unit"
 CYCLE_DURABLE: Final = "session.cycle_durable"
 LEDGER_ENTRY: Final = "ledger.entry"
 SELF_CHECK: Final = "session.self_check"
+FEED_ALERT: Final = "feed.alert"
+MARKET_RULES: Final = "market.rules"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,26 @@ class SelfCheckFailed(msgspec.Struct, frozen=True, kw_only=True):
     file: str
 
 
+class FeedAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """`feed.alert`: `code` `ADAPTER-OFFLINE` (a venue does not answer) or `DATA-LAG` (a series stands still); `subject` is which.
+
+    Told once when it begins and once, with `active` false, when it is over; `seconds` is how long it has lasted.
+    """
+
+    code: str
+    subject: str
+    active: bool
+    seconds: float
+    detail: str
+
+
+class MarketRulesChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """`market.rules`: the venue describes a market otherwise than before: status, tick, lot, least order, fees; [before, now] by name."""
+
+    instrument: str
+    changes: dict[str, tuple[str, str]]
+
+
 class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """`daemon.unit`: a named part of the daemon changed its state."""
 
@@ -108,6 +130,8 @@ Message = (
     | SessionRecovered
     | SelfCheckFailed
     | LedgerEntry
+    | FeedAlert
+    | MarketRulesChanged
     | UnitState
     | Candle
     | Signal
