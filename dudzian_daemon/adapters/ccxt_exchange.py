@@ -71,10 +71,13 @@ class CcxtSource:
     async def market_rows(self) -> Sequence[VenueMarket]:
         """The markets, asked anew each time."""
         async with self._loading:
-            client, markets = await anyio.to_thread.run_sync(self._load_in_thread, abandon_on_cancel=False)
-            self.__client.set_markets_from_exchange(client)
-            self._loaded = True
-        return list(markets)
+            return await self._load_markets()
+
+    async def _load_markets(self) -> list[VenueMarket]:
+        client, markets = await anyio.to_thread.run_sync(self._load_in_thread)
+        self.__client.set_markets_from_exchange(client)
+        self._loaded = True
+        return markets
 
     async def tops(self, symbols: Sequence[str]) -> Sequence[TopOfBook]:
         """Best bids and asks in one request."""
@@ -118,9 +121,12 @@ class CcxtSource:
 
     async def _ready(self) -> None:
         """Calls name markets, so these are loaded first; once, and not ended by a caller that is cancelled."""
-        if not self._loaded:
-            with anyio.CancelScope(shield=True):
-                await self.market_rows()
+        if self._loaded:
+            return
+        with anyio.CancelScope(shield=True):
+            async with self._loading:
+                if not self._loaded:
+                    await self._load_markets()
 
     def _load_in_thread(self) -> tuple[Any, list[VenueMarket]]:
         return asyncio.run(self._load())

@@ -41,6 +41,8 @@ DEADLINE_S: Final = 30.0
 
 T = TypeVar("T")
 
+stamina.instrumentation.set_on_retry_hooks(())  # every fault is logged and counted here, with the venue's name
+
 
 class CircuitOpen(VenueDown):
     """The venue failed too often in a row and is not asked for the moment; no request went out."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -27,7 +27,6 @@ from dudzian_daemon.adapters.journal_reader import is_begun, latest_cycles, read
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
-from dudzian_daemon.app.live import live_feed
 from dudzian_daemon.app.preparation import Prepared, run_facts
 from dudzian_daemon.app.recovery import Recovered
 from dudzian_daemon.app.replay_windows import replay_windows, require_sound, silent_schedules
@@ -41,7 +40,6 @@ from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.kernel.service import Readiness, UnitRegistry
 from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
-from dudzian_daemon.services.live.feed import LiveFeed
 from dudzian_daemon.services.live.pace import LivePace
 from dudzian_daemon.services.session import Session
 from dudzian_daemon.sinks.console import ConsoleView
@@ -58,6 +56,9 @@ from dudzian_daemon.trading.content import ORIGIN, ContentChain
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.state import encode_state
 from dudzian_daemon.trading.step import Core
+
+if TYPE_CHECKING:
+    from dudzian_daemon.services.live.feed import LiveFeed
 
 #: Queued cycles a sink may be behind before its queue drops (and counts) or reads back from the journal.
 QUEUE_SIZE: Final = 4096
@@ -110,7 +111,7 @@ def assemble(
         opening = driver.core.ledger.equity
     driver = driver if recovered is None else recovered.driver
     core = driver.core
-    live = live_feed(prepared, driver, clock, bus) if prepared.live else None
+    live = _live_feed(prepared, driver, clock, bus) if prepared.live else None
     windows = [] if live is not None else replay_windows(prepared.config, prepared.environment, core, store)
     require_sound(windows, store)
     feed = live or ReplayFeed(store, windows, digest_rows, driver.feed)
@@ -219,6 +220,12 @@ def assemble(
         [] if live is not None else silent_schedules(prepared.chosen, core, windows, store),
         live,
     )
+
+
+def _live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> LiveFeed:
+    from dudzian_daemon.app.live import live_feed  # only now: clients of venues are a tenth of a second and 10 MB
+
+    return live_feed(prepared, driver, clock, bus)
 
 
 def scheduler_set(prepared: Prepared) -> SchedulerSet:

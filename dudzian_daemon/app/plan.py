@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from dudzian_daemon.adapters.derived_venue import candles_of
-from dudzian_daemon.app.live import venue_plan
-from dudzian_daemon.app.preparation import RunOptions, prepare
+from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.tokens import outlook
 from dudzian_daemon.app.replay_windows import replay_windows, require_sound, silent_schedules
 from dudzian_daemon.domain.money import exact_money
@@ -84,9 +83,15 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
             for window in windows
         ),
         without_candles=() if prepared.live else tuple(silent_schedules(prepared.chosen, core, windows, store)),
-        venues=venue_plan(prepared, core) if prepared.live else (),
+        venues=_venues(prepared, core) if prepared.live else (),
         token=outlook(prepared.config.scheduler(prepared.chosen.scheduler).rbac_tokens, env),
     )
+
+
+def _venues(prepared: Prepared, core: Core) -> tuple[str, ...]:
+    from dudzian_daemon.app.live import venue_plan  # only now: clients of venues are a tenth of a second and 10 MB
+
+    return venue_plan(prepared, core)
 
 
 def _account(spec: SessionSpec) -> dict[str, str]:

@@ -17,6 +17,7 @@ from dudzian_daemon.app.plugins.controller_modules import controllers_of
 from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
 from dudzian_daemon.app.plugins.places import plugin_folders
 from dudzian_daemon.app.plugins.strategy_entries import made, required
+from dudzian_daemon.app.recorded_run import LIVE
 from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.load import LoadedConfig, load
@@ -159,7 +160,7 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
     """Member `d` of the journal's `run` entry: what a re-execution needs to be the same, by hash."""
     return {
         "environment": prepared.environment,
-        **({"feed": "live"} if prepared.live else {}),
+        **({"feed": LIVE} if prepared.live else {}),
         "opening_source": prepared.spec.opening_source,
         "config": msgspec.Raw(canonical(prepared.config, prepared.environment)),
         "package": {"version": dudzian_daemon.__version__, "sha256": package_digest()},

@@ -18,7 +18,7 @@ from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, ide
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.app.accepted_change import carried, changed_strategies, difference, refused
 from dudzian_daemon.app.preparation import Prepared
-from dudzian_daemon.app.recorded_run import run_entry
+from dudzian_daemon.app.recorded_run import LIVE, run_entry
 from dudzian_daemon.app.reexecution.core import recorded_spec
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Candle
@@ -105,7 +105,7 @@ def _require_same_feed(log: SessionLog, facts: dict[str, Any], log_id: str) -> N
     run = log.run_before("")
     before = "" if run is None else run_entry(log_id, run.d).feed
     if run is not None and before != facts.get("feed", ""):
-        names = {"live": "live data", "": "stored candles"}
+        names = {LIVE: "live data", "": "stored candles"}
         msg = (
             f"session {log_id} ran on {names.get(before, before)}, this run is for {names[facts.get('feed', '')]}; "
             "run it as before, or begin a new session with --fresh"

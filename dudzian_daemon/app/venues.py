@@ -92,7 +92,7 @@ class Venues:
 
     async def open(self, name: str, symbols: Sequence[str] = (), *, background: bool = False) -> VenueData:
         """A client of the venue; `symbols` (BASE/QUOTE) are the markets it is for, empty for all. Raises what makes it unusable."""
-        choice = choose_venue(name, self._folders, self.settings)
+        choice = await anyio.to_thread.run_sync(choose_venue, name, self._folders, self.settings)
         shared = self._shared.setdefault(name, Shared(choice.profile, self._clock))
         if name not in self._sources:
             self._sources[name] = await self._source(choice, shared, self._wanted(name, symbols))

@@ -41,6 +41,9 @@ class Fault(msgspec.Struct):
     value: int = 503
 
 
+_FAULT: Final = web.RequestKey("fault", object)
+
+
 class Request(msgspec.Struct, frozen=True):
     """A request as it arrived (monotonic ns), and the fault it met."""
 
@@ -60,6 +63,8 @@ class LoopbackExchange:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.shift = _VENUE_SHIFT
+        #: Answers by path that are given as they stand: recorded ones.
+        self.answers: dict[str, bytes] = {}
         #: Added to the venue's clock, in ms.
         self.skew_ms = 0
         #: Seconds between two pushed quotes; 0 falls silent and stays connected.
@@ -134,7 +139,9 @@ class LoopbackExchange:
         self.requests.append(Request(self.clock.monotonic_ns(), request.path, dict(request.query), weight, kind))
         if fault is not None and (answer := await self._refused(fault, request)) is not None:
             return answer
-        request["fault"] = fault
+        if request.path in self.answers:
+            return web.Response(body=self.answers[request.path], content_type="application/json")
+        request[_FAULT] = fault
         answer = await handler(request)
         if not isinstance(answer, web.WebSocketResponse):
             answer.headers["X-MBX-USED-WEIGHT-1M"] = str(self._used[1])
@@ -186,7 +193,7 @@ class LoopbackExchange:
         limit = min(int(request.query.get("limit", 500)), 1000)
         since = int(request.query.get("startTime", self.now_ms - limit * step_ms))
         until = min(int(request.query.get("endTime", self.now_ms)), self.now_ms)
-        rows = self._with_faults(market.candles(since, until, step_ms, limit), request["fault"], step_ms)
+        rows = self._with_faults(market.candles(since, until, step_ms, limit), request[_FAULT], step_ms)
         return web.json_response(
             [[int(r[0]), *(str(value) for value in r[1:]), int(r[0]) + step_ms - 1, "0", 1, "0", "0", "0"] for r in rows]
         )
@@ -222,7 +229,7 @@ class LoopbackExchange:
         step_ms = int(request.query["interval"]) * MINUTE_MS
         since = max(int(request.query.get("since", 0)) * 1000, self.now_ms - _KRAKEN_ROWS * step_ms)
         rows = market.candles(since + 1, self.now_ms, step_ms, _KRAKEN_ROWS, self.shift)
-        rows = self._with_faults(rows, request["fault"], step_ms)
+        rows = self._with_faults(rows, request[_FAULT], step_ms)
         told = [[int(r[0]) // 1000, *(str(value) for value in r[1:5]), str(r[4]), str(r[5]), 3] for r in rows]
         return _kraken({market.kraken_id: told, "last": self.now_ms // 1000})
 
@@ -316,8 +323,8 @@ class LoopbackExchange:
         asks = [[f"{price + 0.01 * (n + 1):.2f}", f"{1 + n}"] for n in range(levels)]
         return bids, asks
 
-    def _with_faults(self, rows: list[list[Any]], fault: Fault | None, step_ms: int) -> list[list[Any]]:
-        if fault is None or not rows:
+    def _with_faults(self, rows: list[list[Any]], fault: object, step_ms: int) -> list[list[Any]]:
+        if not isinstance(fault, Fault) or not rows:
             return rows
         middle = len(rows) // 2
         bad = list(rows[middle])

@@ -36,7 +36,8 @@ class Desk:
         self._made_series = made
         self._made = QuoteBars(made)
         self._finest = _finest(first)
-        self._printed: dict[str, int] = {}
+        #: The bar of each instrument that needs no open print any more: the one that runs now began before us.
+        self._printed = {series.instrument: self._now // series.step_ns for series in self._finest.values()}
         self.ages = StreamAges({series: end - series.step_ns for series, end in first.items()}, quoted, self._now)
         #: Set when something came that may be released.
         self.arrived = anyio.Event()
@@ -82,9 +83,9 @@ class Desk:
         series = self._finest.get(quote.instrument)
         if series is not None:
             bar = now // series.step_ns
-            if self._printed.get(quote.instrument, bar - 1) < bar:
+            if self._printed[quote.instrument] < bar:
                 self._barrier.offer(OpenPrint(now, series.instrument, series.granularity, middle), now)
-            self._printed[quote.instrument] = bar
+                self._printed[quote.instrument] = bar
         self._barrier.offer(msgspec.structs.replace(quote, instant=now), now)
         self.ages.quote(quote.instrument, now)
         self._wake()
