@@ -59,6 +59,7 @@ class CcxtSource:
         self._options = options
         self._loading = anyio.Lock()
         self._loaded = False
+        self._pushed: dict[str, Any] = {}
 
     async def candle_rows(self, symbol: str, granularity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Any]:
         """Rows from `since_ms` on, no more than the span has room for: venues understand an end differently."""
@@ -100,11 +101,13 @@ class CcxtSource:
             return int(await self.__client.fetch_time())
 
     async def next_tops(self, symbols: Sequence[str]) -> Sequence[TopOfBook]:
-        """The next update that the venue pushes."""
+        """What the venue has pushed since the last call, at least one update: one wake-up may stand for a burst of them."""
         await self._ready()
         with self._errors.read("quote stream"):
-            found = await self.__client.watch_bids_asks([self._name(symbol) for symbol in symbols], {})
-        return [top for symbol in symbols if (top := _top(symbol, found.get(self._name(symbol))))]
+            update = await self.__client.watch_bids_asks([self._name(symbol) for symbol in symbols], {})
+        known, self._pushed = self._pushed, {**self.__client.tickers, **self.__client.bidsasks, **update}
+        changed = {name: ticker for name, ticker in self._pushed.items() if ticker is not known.get(name)}
+        return [top for symbol in symbols if (top := _top(symbol, changed.get(self._name(symbol))))]
 
     async def drop(self) -> None:
         """Cut the websockets."""

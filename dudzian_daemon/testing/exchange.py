@@ -72,6 +72,7 @@ class LoopbackExchange:
         self.sockets: set[web.WebSocketResponse] = set()
         self._port = port
         self._numbers = count(1)
+        self._arrived = anyio.Event()
         self._used = (0, 0)
         self.url = ""
 
@@ -103,6 +104,12 @@ class LoopbackExchange:
     def asked(self, path: str) -> list[Request]:
         """The requests to a path with `path` in it."""
         return [request for request in self.requests if path in request.path]
+
+    async def until_asked(self, path: str, times: int) -> None:
+        """Wait until there were `times` requests to a path with `path` in it."""
+        while len(self.asked(path)) < times:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
 
     async def cut(self) -> None:
         """Drop every websocket."""
@@ -137,6 +144,7 @@ class LoopbackExchange:
         self._used = (minute, weight + (self._used[1] if self._used[0] == minute else 0))
         kind = "" if fault is None else fault.kind
         self.requests.append(Request(self.clock.monotonic_ns(), request.path, dict(request.query), weight, kind))
+        self._arrived.set()
         if fault is not None and (answer := await self._refused(fault, request)) is not None:
             return answer
         if request.path in self.answers:
@@ -189,6 +197,8 @@ class LoopbackExchange:
 
     async def _klines(self, request: web.Request) -> web.Response:
         market = self._market(request.query["symbol"], lambda market: market.binance_id)
+        if request.query["interval"] not in _STEPS_MS:
+            return web.json_response({"code": -1120, "msg": "Invalid interval."}, status=400)
         step_ms = _STEPS_MS[request.query["interval"]] * MINUTE_MS
         limit = min(int(request.query.get("limit", 500)), 1000)
         since = int(request.query.get("startTime", self.now_ms - limit * step_ms))

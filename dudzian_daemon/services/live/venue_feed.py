@@ -10,7 +10,7 @@ import msgspec
 
 from dudzian_daemon.adapters.venue_answers import BadAnswer
 from dudzian_daemon.adapters.venue_data import VenueData
-from dudzian_daemon.domain.errors import AdapterError, Permanent, Retryable
+from dudzian_daemon.domain.errors import AdapterError, Retryable
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Quote, Series
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock
@@ -88,9 +88,10 @@ class VenueFeed:
             self._due[series] = max(self._due[series], row.end + series.step_ns)
 
     async def _settle_missing(self) -> None:
-        """Bars that the barrier misses are asked for once more; what the venue lacks then never comes."""
+        """Bars that the barrier misses are asked for once more; what the venue lacks then never comes, nor a bar made of no quote."""
         for bars in self._desk.missing(self._data.venue):
-            rows = await self._ask(bars.series, bars.start, bars.end)
+            made = bars.series not in self._due
+            rows = [] if made else await self._ask(bars.series, bars.start, bars.end)
             if rows is None:
                 continue
             for row in rows:
@@ -99,7 +100,8 @@ class VenueFeed:
                 if still.series == bars.series and still.start < bars.end:
                     gone = Missing(still.series, still.start, min(still.end, bars.end))
                     self._desk.declare_missing(gone)
-                    self._due[bars.series] = max(self._due[bars.series], gone.end + bars.series.step_ns)
+                    if not made:
+                        self._due[bars.series] = max(self._due[bars.series], gone.end + bars.series.step_ns)
 
     async def _ask(self, series: Series, since: int, until: int) -> list[Candle] | None:
         """The candles of a span; None where the venue could not be asked, none where what it sent was no candle."""
@@ -108,8 +110,8 @@ class VenueFeed:
             return await self._data.candles(symbol, series.granularity, since, until // step * step, self._data.candles_per_call)
         except BadAnswer:
             return []
-        except Retryable:
-            return None
+        except AdapterError:
+            return None  # told and counted where it was raised
 
     def _pause_s(self) -> float:
         """Until the next candle is due; a while where one is late."""
@@ -131,7 +133,7 @@ class VenueFeed:
         try:
             for quote in await self._data.quotes(self._plan.symbols):
                 self._desk.quote(quote)
-        except Retryable:
+        except AdapterError:
             return  # told and counted where it was raised
 
     async def _take_pushed(self) -> None:
@@ -183,5 +185,5 @@ class VenueFeed:
             await self._clock.sleep(CLOCK_S)
             try:
                 await self._data.server_time_ns()
-            except (Retryable, Permanent) as error:
+            except AdapterError as error:
                 self._log.warning("clock_not_measured", venue=self._data.venue, text=str(error))
