@@ -111,7 +111,7 @@ def assemble(
         opening = driver.core.ledger.equity
     driver = driver if recovered is None else recovered.driver
     core = driver.core
-    live = _live_feed(prepared, driver, clock, bus) if prepared.live else None
+    live = _live_feed(prepared, driver, clock, bus, registry) if prepared.live else None
     windows = [] if live is not None else replay_windows(prepared.config, prepared.environment, core, store)
     require_sound(windows, store)
     feed = live or ReplayFeed(store, windows, digest_rows, driver.feed)
@@ -222,10 +222,12 @@ def assemble(
     )
 
 
-def _live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> LiveFeed:
-    from dudzian_daemon.app.live import live_feed  # only now: clients of venues are a tenth of a second and 10 MB
+def _live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus, registry: CollectorRegistry) -> LiveFeed:
+    from dudzian_daemon.app.live import feed_metrics, live_feed  # only now: clients of venues are a tenth of a second and 10 MB
 
-    return live_feed(prepared, driver, clock, bus)
+    feed = live_feed(prepared, driver, clock, bus)
+    registry.register(feed_metrics(feed))
+    return feed
 
 
 def scheduler_set(prepared: Prepared) -> SchedulerSet:

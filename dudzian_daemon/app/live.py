@@ -10,10 +10,11 @@ from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.replay_windows import warm_up_needs
 from dudzian_daemon.app.venues import Venues, adapter_settings, choose_venue
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.domain.market import Candle, Series
+from dudzian_daemon.domain.market import SECOND_NS, Candle, Series
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
+from dudzian_daemon.sinks.feed_metrics import FeedMetrics, VenueFigures
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
 
@@ -33,6 +34,24 @@ def live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> Liv
         store.write(series, candles, source=series.instrument.partition(":")[0])
 
     return LiveFeed(plan, venues, driver, clock, bus, digest_rows, keep)
+
+
+def feed_metrics(feed: LiveFeed) -> FeedMetrics:
+    """The feed's figures for Prometheus."""
+
+    def figures() -> dict[str, VenueFigures]:
+        return {
+            name: VenueFigures(
+                requests_failed=shared.failures,
+                rows_refused=shared.refused_rows,
+                weight=shared.budget.taken,
+                pauses=shared.budget.pauses,
+                clock_offset_seconds=(shared.now_ns() - shared.clock.wall_ns()) / SECOND_NS,
+            )
+            for name, shared in feed.venues().items()
+        }
+
+    return FeedMetrics(feed.ages_seconds, figures, lambda: feed.alerts.active)
 
 
 def venue_plan(prepared: Prepared, core: Core) -> tuple[str, ...]:
