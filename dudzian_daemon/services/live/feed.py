@@ -6,8 +6,9 @@ the desk goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -29,10 +30,16 @@ from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.windows import Digest
 
 #: How often ages and outages are looked at, candles are handed to the store, and market rules are read again (seconds).
-WATCH_S: Final = 5.0
-STORE_S: Final = 2.0
+WATCH_S: Final = 10.0
+STORE_S: Final = 5.0
 RULES_S: Final = 4 * 3600.0
+#: Seconds between two tries to begin.
+FIRST_PAUSE_S: Final = 2.0
+LONGEST_PAUSE_S: Final = 30.0
 _RULES: Final = ("active", "tick_size", "lot_size", "min_quantity", "min_notional", "maker_fee", "taker_fee")
+
+
+T = TypeVar("T")
 
 
 class VenueOpener(Protocol):
@@ -148,22 +155,35 @@ class LiveFeed:
     # -- the feed's own task ---------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Open the venues, begin or go on, and keep polling. Raises `Retryable` where a venue cannot be had yet."""
+        """Open the venues, begin or go on, and keep polling; a venue that does not answer is waited for."""
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._watch, name="feed.watch")
-                data = {name: await self._opened(name) for name in self._plan.venues}
-                desk = self._desk or await self._begin(data)
+                data = {name: await self._patiently(partial(self._opened, name)) for name in self._plan.venues}
+                desk = self._desk
+                if desk is None:
+                    desk = await self._patiently(partial(self._begin, data))
                 for name, source in data.items():
                     tasks.start_soon(VenueFeed(desk, source, self._plan_of(name, desk), self._clock).run, name=f"feed.{name}")
                     tasks.start_soon(self._read_rules, source, name=f"feed.{name}.rules")
                 tasks.start_soon(self._keep_storing, name="feed.store")
         except* AdapterError as group:
-            raise _first(group) from group
+            raise _first(group) from None
         finally:
             with anyio.CancelScope(shield=True):
                 await self._write_stored()
                 await self._venues.close()
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What a call gives once the venue answers."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return await call()
+            except Retryable as error:
+                self._log.warning("venue_not_there", action="wait", text=str(error), seconds=pause_s)
+            await self._clock.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _opened(self, name: str) -> VenueData:
         symbols = sorted(
@@ -225,8 +245,9 @@ class LiveFeed:
             for series in self._plan.needs
             if venue_of(series.instrument) == name and series in ends and not desk.makes(series)
         }
+        made = any(desk.makes(series) for series in self._plan.needs if venue_of(series.instrument) == name)
         symbols = [symbol_of(each) for each in self._plan.instruments if venue_of(each) == name and self._is_open(each)]
-        return VenuePlan(first, symbols, self._plan.quote_seconds, self._plan.pushed)
+        return VenuePlan(first, made, symbols, self._plan.quote_seconds, self._plan.pushed)
 
     def _latest(self) -> list[Candle]:
         return [candle for units in self._driver.core.strategies.units.values() for unit in units for candle in unit.latest.values()]

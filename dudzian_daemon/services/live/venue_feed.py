@@ -21,6 +21,10 @@ from dudzian_daemon.trading.barrier import Missing
 FIRST_ASK_NS: Final = SECOND_NS // 4
 EARLY_RETRY_S: Final = 1.0
 LATE_RETRY_S: Final = 10.0
+LATE_NS: Final = 600 * SECOND_NS
+RARE_RETRY_S: Final = 60.0
+#: How often the barrier is looked at for bars that no quote has made.
+MADE_RETRY_S: Final = 5.0
 EARLY_NS: Final = 15 * SECOND_NS
 #: A pushing connection without an update for this long is cut and made anew, by event time: an open socket can be dead.
 STALL_S: Final = 15.0
@@ -33,9 +37,13 @@ CLOCK_S: Final = 600.0
 
 
 class VenuePlan(msgspec.Struct, frozen=True):
-    """What is taken of a venue: end of the first bar to come of each series, the symbols that are quoted, and how often (seconds)."""
+    """What is taken of a venue: end of the first bar to come of each series, the symbols that are quoted, and how often (seconds).
+
+    `made`: some of its candles are made of quotes here, so that bars may be missing whenever it has no quote.
+    """
 
     first: dict[Series, int]
+    made: bool
     symbols: Sequence[str]
     quote_seconds: float
     pushed: bool
@@ -57,7 +65,7 @@ class VenueFeed:
     async def run(self) -> None:
         """Poll everything, each at its own pace."""
         async with anyio.create_task_group() as tasks:
-            if self._due:
+            if self._due or self._plan.made:
                 tasks.start_soon(self._poll_candles, name=f"feed.{self._data.venue}.candles")
             tasks.start_soon(self._measure_clock, name=f"feed.{self._data.venue}.clock")
             if not self._plan.symbols:
@@ -114,12 +122,17 @@ class VenueFeed:
             return None  # told and counted where it was raised
 
     def _pause_s(self) -> float:
-        """Until the next candle is due; a while where one is late."""
+        """Until the next candle is due; a while where one is late, or where a bar of quotes may be missing."""
         now = self._desk.now()
-        first = min(self._due.values())
-        if first + FIRST_ASK_NS > now:
-            return (first + FIRST_ASK_NS - now) / SECOND_NS
-        return EARLY_RETRY_S if now - first < EARLY_NS else LATE_RETRY_S
+        late_ns = now - min(self._due.values(), default=now)
+        if self._due and late_ns < FIRST_ASK_NS:
+            until = (FIRST_ASK_NS - late_ns) / SECOND_NS
+            return min(until, MADE_RETRY_S) if self._plan.made else until
+        if self._due and late_ns < EARLY_NS:
+            return EARLY_RETRY_S
+        if self._plan.made:
+            return MADE_RETRY_S
+        return LATE_RETRY_S if late_ns < LATE_NS else RARE_RETRY_S
 
     # -- quotes ----------------------------------------------------------------------------------------------------
 
