@@ -17,7 +17,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from dudzian_daemon.kernel.clock import Clock, SystemClock
-from dudzian_daemon.testing.exchange_market import MARKETS, MINUTE_MS, Market, binance_market, kraken_market
+from dudzian_daemon.testing.exchange_market import MARKETS, MINUTE_MS, Market, binance_market, futures_market, kraken_market
 
 _MS_NS: Final = 1_000_000
 _STEPS_MS: Final = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}
@@ -126,6 +126,11 @@ class LoopbackExchange:
             "/api/v3/klines": self._klines,
             "/api/v3/ticker/bookTicker": self._book_ticker,
             "/api/v3/depth": self._binance_depth,
+            "/fapi/v1/time": self._binance_time,
+            "/fapi/v1/exchangeInfo": self._futures_info,
+            "/fapi/v1/klines": self._klines,
+            "/fapi/v1/ticker/bookTicker": self._book_ticker,
+            "/fapi/v1/depth": self._binance_depth,
             "/0/public/Time": self._kraken_time,
             "/0/public/AssetPairs": self._asset_pairs,
             "/0/public/OHLC": self._ohlc,
@@ -195,6 +200,10 @@ class LoopbackExchange:
             {"timezone": "UTC", "serverTime": self.now_ms, "rateLimits": [], "exchangeFilters": [], "symbols": symbols}
         )
 
+    async def _futures_info(self, _request: web.Request) -> web.Response:
+        symbols = [futures_market(market, market.is_open(self.now_ms)) for market in self.markets]
+        return web.json_response({"timezone": "UTC", "serverTime": self.now_ms, "rateLimits": [], "assets": [], "symbols": symbols})
+
     async def _klines(self, request: web.Request) -> web.Response:
         market = self._market(request.query["symbol"], lambda market: market.binance_id)
         if request.query["interval"] not in _STEPS_MS:
@@ -209,7 +218,8 @@ class LoopbackExchange:
         )
 
     async def _book_ticker(self, request: web.Request) -> web.Response:
-        wanted = orjson.loads(request.query["symbols"]) if "symbols" in request.query else [request.query["symbol"]]
+        named = [request.query["symbol"]] if "symbol" in request.query else [market.binance_id for market in self.markets]
+        wanted = orjson.loads(request.query["symbols"]) if "symbols" in request.query else named
         return web.json_response([self._binance_top(name) for name in wanted])
 
     async def _binance_depth(self, request: web.Request) -> web.Response:

@@ -96,6 +96,17 @@ def binance_market(market: Market, open_now: bool) -> dict[str, Any]:
     }
 
 
+def futures_market(market: Market, open_now: bool) -> dict[str, Any]:
+    """An entry of the perpetuals' `exchangeInfo`."""
+    contract = {"pair": market.binance_id, "contractType": "PERPETUAL", "marginAsset": market.quote, "deliveryDate": 4_133_404_800_000}
+    filters = [
+        {"filterType": "PRICE_FILTER", "minPrice": "0.10", "maxPrice": "1000000", "tickSize": "0.10"},
+        {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
+        {"filterType": "MIN_NOTIONAL", "notional": "100"},
+    ]
+    return binance_market(market, open_now) | contract | {"onboardDate": market.listed_ms, "filters": filters, "underlyingType": "COIN"}
+
+
 def kraken_market(market: Market, open_now: bool) -> dict[str, Any]:
     """An entry of `AssetPairs`, in the shape of the recorded answer."""
     base = "XBT" if market.base == "BTC" else market.base
