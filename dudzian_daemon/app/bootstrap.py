@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -42,6 +42,7 @@ from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.kernel.service import Readiness, UnitRegistry
 from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
+from dudzian_daemon.services.live.pace import LivePace
 from dudzian_daemon.services.session import Session
 from dudzian_daemon.services.tape_budget import tape_budget
 from dudzian_daemon.sinks.alerts.channel import OpenChannel
@@ -59,6 +60,9 @@ from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetr
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.state import encode_state
 from dudzian_daemon.trading.step import Core
+
+if TYPE_CHECKING:
+    from dudzian_daemon.services.live.feed import LiveFeed
 
 #: Queued cycles a sink may be behind before its queue drops (and counts) or reads back from the journal.
 QUEUE_SIZE: Final = 4096
@@ -94,6 +98,7 @@ class Assembly(msgspec.Struct, frozen=True):
     auto_trader: AutoTrader
     alerts: AlertSink
     silent_schedules: Sequence[str]
+    live: LiveFeed | None = None
 
 
 def assemble(
@@ -114,9 +119,10 @@ def assemble(
         opening = driver.core.ledger.equity
     driver = driver if recovered is None else recovered.driver
     core = driver.core
-    windows = replay_windows(prepared.config, prepared.environment, core, store)
+    live = _live_feed(prepared, driver, clock, bus, registry) if prepared.live else None
+    windows = [] if live is not None else replay_windows(prepared.config, prepared.environment, core, store)
     require_sound(windows, store)
-    feed = ReplayFeed(store, windows, digest_rows, driver.feed)
+    feed = live or ReplayFeed(store, windows, digest_rows, driver.feed)
     decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock) if recovered is None else resume_journal(prepared, key, clock, recovered)
     follow = partial(follower, bus=bus, journal=journal)
@@ -143,7 +149,7 @@ def assemble(
     session = Session(
         driver,
         feed,
-        Pace(clock, prepared.speed),
+        Pace(clock, prepared.speed) if live is None else LivePace(clock, live.command_instant),
         journal,
         bus,
         clock,
@@ -247,8 +253,17 @@ def assemble(
         metrics,
         auto_trader,
         alerts,
-        silent_schedules(prepared.chosen, core, windows, store),
+        [] if live is not None else silent_schedules(prepared.chosen, core, windows, store),
+        live,
     )
+
+
+def _live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus, registry: CollectorRegistry) -> LiveFeed:
+    from dudzian_daemon.app.live import feed_metrics, live_feed  # only now: clients of venues are a tenth of a second and 10 MB
+
+    feed = live_feed(prepared, driver, clock, bus)
+    registry.register(feed_metrics(feed))
+    return feed
 
 
 def scheduler_set(prepared: Prepared) -> SchedulerSet:
@@ -341,5 +356,7 @@ def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness
 
 def notes(prepared: Prepared) -> list[str]:
     """What the head of the view says beside the state."""
+    if prepared.live:
+        return ["live market data", str(prepared.data_folder)]
     speed = "as fast as possible" if prepared.speed is None else f"{prepared.speed:,.10g} x real time"
     return [f"speed {speed}", str(prepared.data_folder)]

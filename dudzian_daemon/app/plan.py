@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from dudzian_daemon.adapters.derived_venue import candles_of
-from dudzian_daemon.app.preparation import RunOptions, prepare
+from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.tokens import outlook
 from dudzian_daemon.app.replay_windows import replay_windows, require_sound, silent_schedules
 from dudzian_daemon.domain.money import exact_money
@@ -41,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     plugins: dict[str, str]
     windows: tuple[PlannedWindow, ...]
     without_candles: tuple[str, ...]
+    venues: tuple[str, ...]
     token: str
 
 
@@ -50,7 +51,7 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
     with exact_money():
         core = Core(prepared.spec)
     store = candles_of(prepared.chosen, prepared.data_folder)
-    windows = replay_windows(prepared.config, prepared.environment, core, store)
+    windows = [] if prepared.live else replay_windows(prepared.config, prepared.environment, core, store)
     require_sound(windows, store)
     return Plan(
         environment=prepared.environment,
@@ -81,9 +82,16 @@ def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
             )
             for window in windows
         ),
-        without_candles=tuple(silent_schedules(prepared.chosen, core, windows, store)),
+        without_candles=() if prepared.live else tuple(silent_schedules(prepared.chosen, core, windows, store)),
+        venues=_venues(prepared, core) if prepared.live else (),
         token=outlook(prepared.config.scheduler(prepared.chosen.scheduler).rbac_tokens, env),
     )
+
+
+def _venues(prepared: Prepared, core: Core) -> tuple[str, ...]:
+    from dudzian_daemon.app.live import venue_plan  # only now: clients of venues are a tenth of a second and 10 MB
+
+    return venue_plan(prepared, core)
 
 
 def _account(spec: SessionSpec) -> dict[str, str]:
@@ -113,6 +121,8 @@ def plan_lines(answer: Plan) -> Iterator[str]:
         yield f"plugin        {name}: {source}"
     for window in answer.windows:
         yield f"window        {window.start} to {window.end}: {', '.join(window.series)}"
+    for venue in answer.venues:
+        yield f"venue         {venue}"
     for name in answer.without_candles:
         yield f"no candles    {name} will not decide: the store lacks a series it takes"
     if answer.token:

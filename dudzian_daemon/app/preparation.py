@@ -18,6 +18,7 @@ from dudzian_daemon.app.plugins.controller_modules import controllers_of
 from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
 from dudzian_daemon.app.plugins.places import plugin_folders
 from dudzian_daemon.app.plugins.strategy_entries import made, required
+from dudzian_daemon.app.recorded_run import LIVE
 from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.load import LoadedConfig, load
@@ -28,6 +29,8 @@ from dudzian_daemon.trading.spec import SessionSpec
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line said; None where it said nothing. `modules` supply controllers, the first one first.
+
+    `live` takes the market from the venues, at other addresses where `base_url` and `ws_url` say so, which ask for it too.
 
     `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run. `fresh` closes the session that
     would go on and begins a new one; `accept_change` lets it go on under another configuration or other code.
@@ -45,6 +48,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     run_once: bool = False
     fresh: bool = False
     accept_change: bool = False
+    live: bool = False
+    base_url: str | None = None
+    ws_url: str | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -57,6 +63,12 @@ class Prepared(msgspec.Struct, frozen=True):
     spec: SessionSpec
     speed: float | None
     channels: Mapping[str, ChannelEntry] = {}
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        """Whether the market comes from the venues as it happens, and not from stored candles."""
+        return not self.chosen.offline_mode
 
     @property
     def config(self) -> CoreConfig:
@@ -81,12 +93,16 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
     environment = loaded.config.environment_id(options.environment)
     if options.scheduler is not None:
         loaded.config.scheduler(options.scheduler)
-        loaded = load(options.config, env=env, cli=flags | {f"environments.{environment}.scheduler": options.scheduler})
+    chosen_flags = _chosen_flags(options, environment)
+    if chosen_flags:
+        loaded = load(options.config, env=env, cli=flags | chosen_flags)
     config = loaded.config
     chosen = config.environments[environment]
     if not chosen.enabled:
         msg = f"environment {environment!r} is disabled in {loaded.path} ({chosen.description}); set `enabled: true` there to run it"
         raise ConfigError(msg)
+    if not chosen.offline_mode:
+        require_live(config, environment, options)
     folders = plugin_folders(options.plugins_dir, env)
     names = strategies_of(config, environment)
     supplied = controllers_of(options.modules, names)
@@ -103,7 +119,30 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
         spec=spec,
         speed=parse_speed(options.speed if options.speed is not None else str(chosen.replay.speed)),
         channels=channel_entries(loaded, chosen.alert_channels, folders),
+        folders=tuple(folders),
     )
+
+
+def _chosen_flags(options: RunOptions, environment: str) -> dict[str, Any]:
+    """What the command line changes of the environment, by dotted key."""
+    flags: dict[str, Any] = {"scheduler": options.scheduler} if options.scheduler is not None else {}
+    if options.live or options.base_url is not None or options.ws_url is not None:
+        flags["offline_mode"] = False
+    for name in ("base_url", "ws_url"):
+        if (url := getattr(options, name)) is not None:
+            flags[f"adapter_settings.{name}"] = url
+    return {f"environments.{environment}.{name}": value for name, value in flags.items()}
+
+
+def require_live(config: CoreConfig, environment: str, options: RunOptions) -> None:
+    """Raise `ConfigError` for an environment that cannot have live data, or a speed beside it."""
+    chosen = config.environment(environment)
+    if chosen.mode != "paper":
+        msg = f"environment {environment!r} is {chosen.mode}, which has no live market data: expected an environment of mode paper"
+        raise ConfigError(msg)
+    if options.speed is not None:
+        msg = f"--speed: expected none beside live market data, which comes at its own time, found {options.speed!r}"
+        raise ConfigError(msg)
 
 
 def parse_speed(text: str) -> float | None:
@@ -124,6 +163,7 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
     """Member `d` of the journal's `run` entry: what a re-execution needs to be the same, by hash."""
     return {
         "environment": prepared.environment,
+        **({"feed": LIVE} if prepared.live else {}),
         "opening_source": prepared.spec.opening_source,
         "config": msgspec.Raw(canonical(prepared.config, prepared.environment)),
         "package": {"version": dudzian_daemon.__version__, "sha256": package_digest()},

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from dudzian_daemon.config.canonical import from_canonical
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
+
+#: `feed` of a run on live data; stored candles are the empty text.
+LIVE: Final = "live"
 
 
 class RunEntry(msgspec.Struct, frozen=True):
@@ -20,6 +25,7 @@ class RunEntry(msgspec.Struct, frozen=True):
     interpreter: str
     platform: str
     opening_source: str = ""
+    feed: str = ""
 
 
 def run_entry(log_id: str, d: bytes) -> RunEntry:

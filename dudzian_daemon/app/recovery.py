@@ -18,9 +18,9 @@ from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, ide
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.app.accepted_change import carried, changed_strategies, difference, refused
 from dudzian_daemon.app.preparation import Prepared
-from dudzian_daemon.app.recorded_run import run_entry
+from dudzian_daemon.app.recorded_run import LIVE, run_entry
 from dudzian_daemon.app.reexecution.core import recorded_spec
-from dudzian_daemon.domain.errors import IntegrityError
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
@@ -97,6 +97,7 @@ def recover(
     journal that is not what was written, or whose inputs give something else today.
     """
     log = _log(session, key)
+    _require_same_feed(log, facts, session.log_id)
     before = _other_run(log, identity_of(encode(facts)))
     change: dict[str, Any] = {}
     if before is not None:
@@ -139,6 +140,19 @@ def _pending(log: SessionLog, before: Entry, now: bytes) -> PendingChange:
         now=identity_of(now),
         difference=difference(before.d, now),
     )
+
+
+def _require_same_feed(log: SessionLog, facts: dict[str, Any], log_id: str) -> None:
+    """A session on live data does not go on with stored candles, nor the other way round. Raises `ConfigError`."""
+    run = log.run_before("")
+    before = "" if run is None else run_entry(log_id, run.d).feed
+    if run is not None and before != facts.get("feed", ""):
+        names = {LIVE: "live data", "": "stored candles"}
+        msg = (
+            f"session {log_id} ran on {names.get(before, before)}, this run is for {names[facts.get('feed', '')]}; "
+            "run it as before, or begin a new session with --fresh"
+        )
+        raise ConfigError(msg)
 
 
 def _other_run(log: SessionLog, identity: str) -> Entry | None:

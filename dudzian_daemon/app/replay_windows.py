@@ -15,7 +15,7 @@ from dudzian_daemon.trading.windows import Window
 def replay_windows(config: CoreConfig, environment: str, core: Core, store: DerivedVenueStore) -> list[Window]:
     """The configured windows that have something scheduled, else one over all candles of the scheduled series. Blocks on the store."""
     chosen = config.environment(environment)
-    needs = _warm_up(config, environment, core)
+    needs = warm_up_needs(config, environment, core)
 
     def pair(symbol: str) -> str:
         return config.instrument(symbol, chosen.exchange).symbol
@@ -73,7 +73,8 @@ def silent_schedules(chosen: Environment, core: Core, windows: Iterable[Window],
     return [name for name in units if not any(all(need.series in stored for need in unit.needs) for unit in units[name])]
 
 
-def _warm_up(config: CoreConfig, environment: str, core: Core) -> dict[Series, int]:
+def warm_up_needs(config: CoreConfig, environment: str, core: Core) -> dict[Series, int]:
+    """Every series that a schedule takes, with the candles that must have been seen of it before a decision."""
     scheduler = config.scheduler(config.environment(environment).scheduler)
     needs: dict[Series, int] = {}
     for name, units in core.strategies.units.items():

@@ -20,6 +20,11 @@ Speed = Annotated[str | None, typer.Option(help="Market seconds per second of a 
 MetricsPort = Annotated[
     int | None, typer.Option(min=0, max=65_535, help="Port of /metrics, /livez, /readyz on 127.0.0.1; 0: any free one.")
 ]
+Live = Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
+]
+WsUrl = Annotated[str | None, typer.Option(help="The same for pushed data.")]
 NoUi = Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")]
 PluginsDir = Annotated[
     Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
@@ -44,6 +49,9 @@ class Said(TypedDict, total=False):
     run_once: bool
     fresh: bool
     accept_change: bool
+    live: bool
+    base_url: str | None
+    ws_url: str | None
 
 
 def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:

@@ -37,6 +37,8 @@ ADAPTER_STATE: Final = "adapter.state"
 ALERT_RAISED: Final = "alert.raised"
 ALERT_DELIVERY: Final = "alert.delivery"
 ALERT_CHANNEL: Final = "alert.channel"
+FEED_ALERT: Final = "feed.alert"
+MARKET_RULES: Final = "market.rules"
 
 
 class ControllerCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,26 @@ class ClockJump(msgspec.Struct, frozen=True, kw_only=True):
     jump_ns: int
 
 
+class FeedAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """`feed.alert`: `code` `ADAPTER-OFFLINE` (a venue does not answer) or `DATA-LAG` (a series stands still); `subject` is which.
+
+    Told once when it begins and once, with `active` false, when it is over; `seconds` is how long it has lasted.
+    """
+
+    code: str
+    subject: str
+    active: bool
+    seconds: float
+    detail: str
+
+
+class MarketRulesChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """`market.rules`: the venue describes a market otherwise than before: status, tick, lot, least order, fees; [before, now] by name."""
+
+    instrument: str
+    changes: dict[str, tuple[str, str]]
+
+
 class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """`daemon.unit`: a named part of the daemon changed its state."""
 
@@ -173,6 +195,8 @@ Message = (
     | AlertDelivery
     | AlertChannelState
     | LedgerEntry
+    | FeedAlert
+    | MarketRulesChanged
     | UnitState
     | Candle
     | Signal

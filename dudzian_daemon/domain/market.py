@@ -216,6 +216,12 @@ class Tick(msgspec.Struct, frozen=True):
     rows: Mapping[str, Sequence[Candle]] = {}
 
 
+class Elapsed(msgspec.Struct, frozen=True):
+    """What a live feed says when nothing else happens: timers up to `instant` are due. No input itself."""
+
+    instant: int
+
+
 class WindowEnd(msgspec.Struct, frozen=True):
     """What a feed says after the last tick of a stretch of data: positions are closed on the last prices. No input itself."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
-from dudzian_daemon.domain.market import Candle, Quote, Series
+from dudzian_daemon.domain.market import Book, Candle, Quote, Series
 from dudzian_daemon.domain.orders import Signal
 from dudzian_daemon.domain.records import CycleRecord
 
@@ -89,6 +90,68 @@ class CandleStore(Protocol):
 
         Raises `IntegrityError` naming the file when what is stored is not what was written.
         """
+        ...
+
+
+class VenueMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """A market as the venue describes it. Fees are fractions of a fill's value, None where the venue says nothing; so are the limits."""
+
+    symbol: str
+    venue_symbol: str
+    base: str
+    quote: str
+    active: bool
+    tick_size: Decimal | None = None
+    lot_size: Decimal | None = None
+    min_quantity: Decimal | None = None
+    min_notional: Decimal | None = None
+    maker_fee: Decimal | None = None
+    taker_fee: Decimal | None = None
+
+
+class MarketData(Protocol):
+    """Public data of one venue; it has no key and no way to an order. `symbol` is the unified BASE/QUOTE, instants are ns since 1970.
+
+    Every call waits for its share of the venue's request budget and repeats what may succeed on another try. What is raised then:
+    `Retryable` (the venue does not answer, or with nonsense), `Permanent` (it refuses this call for good, or has no such symbol).
+    """
+
+    @property
+    def venue(self) -> str:
+        """Name of the venue, as in instrument keys."""
+        ...
+
+    @property
+    def candles_per_call(self) -> int:
+        """The most candles one call of `candles` gives."""
+        ...
+
+    async def candles(self, symbol: str, granularity: str, since_ns: int, until_ns: int, limit: int) -> list[Candle]:
+        """The first closed candles with `since_ns` <= start and end <= `until_ns`, oldest first, none twice, `instant` = `end`.
+
+        At most `limit` and `candles_per_call`. Rows that are no sound candle were refused and counted, so bars may be missing in
+        between. Empty: the venue has none in this span.
+        """
+        ...
+
+    async def markets(self) -> Mapping[str, VenueMarket]:
+        """The markets by unified symbol, loaded once; delisted ones may be there with `active` False."""
+        ...
+
+    async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """Best bid and ask of each symbol that has both, in the order asked for, stamped with the venue's time."""
+        ...
+
+    async def book(self, symbol: str, depth: int) -> Book:
+        """The best `depth` levels of both sides, stamped with the venue's time."""
+        ...
+
+    async def server_time_ns(self) -> int:
+        """What the venue's clock says now, asked of the venue."""
+        ...
+
+    async def close(self) -> None:
+        """End all connections; calls that are under way fail. May be called twice."""
         ...
 
 

@@ -23,6 +23,11 @@ class Pace:
             return None
         return self._anchor[1] + int((instant - self._anchor[0]) / self._speed)
 
+    def command_instant(self, upcoming: int | None) -> int:
+        """Where a command belongs that comes now: 0 is just after the last input, where the next one, `upcoming`, is due already."""
+        now = self.now()
+        return 0 if upcoming is None or now >= upcoming else now
+
     def now(self) -> int:
         """The virtual instant; 0 when time does not pass by itself."""
         if self._speed is None or self._anchor is None:

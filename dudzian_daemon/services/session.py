@@ -17,7 +17,7 @@ import msgspec
 from dudzian_daemon.adapters.checkpoints import Checkpoints
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import StorageError, StorageFull
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Phase, Tick, WindowEnd
+from dudzian_daemon.domain.market import SECOND_NS, Candle, Elapsed, Phase, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
 from dudzian_daemon.domain.records import CycleRecord, StrategyFault
@@ -27,6 +27,7 @@ from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.kernel.stacks import told
+from dudzian_daemon.trading.barrier import in_order
 from dudzian_daemon.trading.driver import Driver
 
 #: The core may run ahead of the disk by this many journal lines.
@@ -42,8 +43,8 @@ log = logs.logger("session")
 class Feed(Protocol):
     """Where inputs come from."""
 
-    def items(self) -> AsyncIterator[Tick | WindowEnd]:
-        """Ticks in their order, and the ends of windows."""
+    def items(self) -> AsyncIterator[Tick | Elapsed | WindowEnd]:
+        """Ticks in their order, time that passes without one, and the ends of windows."""
         ...
 
 
@@ -91,7 +92,7 @@ class Session:
         #: Looks at each cycle just after its step; on False the kill switch is put on before anything else is taken.
         self.inspect: Callable[[CycleRecord], bool] = lambda _record: True
         #: What of the feed goes to the core, in its order.
-        self.let_through: Callable[[Tick | WindowEnd], Sequence[Tick | WindowEnd]] = lambda item: (item,)
+        self.let_through: Callable[[Tick | Elapsed | WindowEnd], Sequence[Tick | Elapsed | WindowEnd]] = lambda item: (item,)
         #: Told after each commit, and with `last` after the last one: where a head is due, it is written.
         self.keep_head: Callable[[bool], Awaitable[None]] = _no_head
         self._timings: deque[tuple[int, Timing]] = deque()
@@ -156,9 +157,7 @@ class Session:
         await self._in_order.wait()
         while self._frozen:
             await self._next_release()
-        now = self._pace.now()
-        if self._upcoming is None or now >= self._upcoming:  # an input that is late keeps its place: just after the last one
-            now = 0
+        now = self._pace.command_instant(self._upcoming)  # an input that is late keeps its place: just after the last one
         sequence = self._step(partial(self._driver.command, command_id(), name, arguments, now=now))
         await self._until_durable(sequence)
         return sequence
@@ -183,7 +182,7 @@ class Session:
         self.stop_feeding()
         if self._driver.core.sequence == 0:
             return
-        keeps = {"keep_orders": "yes"} if ending.kind == "stopped" else {}
+        keeps = {"keep_orders": "yes"} if ending.kind == "stopped" and not ending.close_positions else {}
         await self.command(
             f"{ending.reason}-{self._driver.last[0] + 1}",
             "stop",
@@ -237,7 +236,11 @@ class Session:
         if self._driver.feed.last is not None:
             self._publish_state("running")
 
-    async def _take(self, item: Tick | WindowEnd) -> None:
+    async def _take(self, item: Tick | Elapsed | WindowEnd) -> None:
+        if isinstance(item, Elapsed):
+            await self._until_room()
+            self._step(partial(self._driver.timers_before, item.instant, Phase.OPEN))
+            return
         if isinstance(item, WindowEnd):
             self._in_order.set()
             await self._end_window(item)
@@ -245,10 +248,12 @@ class Session:
         if item.instant > self._driver.last[0]:
             self._in_order.set()
         await self._until_due(item)
+        item = in_order(item, self._driver.last)
         if item.rows:
             await anyio.to_thread.run_sync(self._store_rows, item)
         self._step_opening(item.instant)
         self._step(partial(self._driver.advance, item), due_at=self._release_at)
+        self._upcoming = None
         if item.rows:
             self._pace.anchor(item.instant)
             self._publish_state("running")

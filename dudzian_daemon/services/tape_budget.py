@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Book, Phase, Quote, Tick, WindowEnd
+from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Book, Elapsed, Phase, Quote, Tick, WindowEnd
 from dudzian_daemon.domain.ports import Journal
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.trading.driver import Driver
@@ -54,9 +54,9 @@ class TapeBudget:
         self._held: dict[tuple[type, str], Quote | Book] = {}
         self._passed = 0
 
-    def offer(self, item: Tick | WindowEnd) -> list[Tick | WindowEnd]:
+    def offer(self, item: Tick | Elapsed | WindowEnd) -> list[Tick | Elapsed | WindowEnd]:
         """What goes to the core now, in order: nothing, the item, or what was held and the item."""
-        if isinstance(item, WindowEnd):
+        if isinstance(item, Elapsed | WindowEnd):
             return [*self._released(), item]
         if (day := item.instant // DAY_NS) != self._day:
             self._day, self._bytes = day, 0

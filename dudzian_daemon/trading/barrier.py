@@ -253,6 +253,15 @@ class Barrier:
             self._ready.append(Tick(instant, phase, (*before, item)))
 
 
+def in_order(tick: Tick, last: tuple[int, Phase]) -> Tick:
+    """The tick, or where something was stepped since it was released that comes after it, the same just behind that."""
+    if (tick.instant, tick.phase) > last:
+        return tick
+    instant = last[0] + 1
+    inputs = tuple(msgspec.structs.replace(item, instant=instant) for item in tick.inputs)
+    return Tick(instant, tick.phase, inputs, tick.rows)
+
+
 def _require_on_grid(series: Series, end: int) -> None:
     if end % series.step_ns:
         msg = f"{_name(series)}: expected the end of a bar, a multiple of {series.step_ns} ns, found {end}"

@@ -24,6 +24,11 @@ class Driver:
         self.feed = FeedPosition()
         self._deadline: int | None = None
 
+    @property
+    def deadline(self) -> int | None:
+        """When the core wants a timer (ns) at the latest."""
+        return self._deadline
+
     def export(self) -> SessionState:
         """Everything that what comes may depend on, between two ticks. Raises `TypeError` where a plugin's `State` is no data."""
         instant, phase = self.last

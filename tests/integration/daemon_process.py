@@ -90,14 +90,20 @@ class Child:
     """`dudzian <arguments>` in a process of its own; the points it passes come through a FIFO, as `kernel.faults` traces them."""
 
     def __init__(
-        self, home: Path, *arguments: object, faults: str = "", env: Mapping[str, str] | None = None, stdout: int = subprocess.PIPE
+        self,
+        home: Path,
+        *arguments: object,
+        faults: str = "",
+        env: Mapping[str, str] | None = None,
+        stdout: int = subprocess.PIPE,
+        program: tuple[str, ...] = ("-m", "dudzian_daemon"),
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._trace = home / f"trace-{len(list(home.glob('trace-*')))}"
         points, self._held_open = _fifo(self._trace)
         variables = {"DUDZIAN_FAULTS": faults, "DUDZIAN_FAULTS_TRACE": str(self._trace)} if faults else {}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dudzian_daemon", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             cwd=home,
             env=child_environment(home) | variables | dict(env or {}),
             stdout=stdout,
@@ -119,6 +125,10 @@ class Child:
     def wait_for_line(self, text: str) -> str:
         """Wait until it writes a line with `text` to stdout; returns the line."""
         return self._wait(self.out, text)
+
+    def wait_for_log(self, text: str) -> str:
+        """The next line on stderr that contains `text`."""
+        return self._wait(self.err, text)
 
     def wait_for_point(self, name: str) -> None:
         """Wait until it comes to the fault point `name`."""

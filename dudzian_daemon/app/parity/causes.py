@@ -130,12 +130,17 @@ def _unknown_to_the_store(item: Input, evidence: Evidence) -> Finding:
         return Finding(Cause.LATE_DATA, f"{_named(item)}: the session was told that these bars never come")
     if isinstance(item, Candle) and item.instant != item.end:
         return _straggler(item)
+    if isinstance(item, Candle) and item.synthetic and item.volume == 0.0:
+        return Finding(Cause.OPEN_PRINT, f"{_named(item)}: the session made it of quotes, a backtest has candles only")
     if isinstance(item, Quote):
         return Finding(Cause.OPEN_PRINT, f"{_named(item)}: the session had quotes, a backtest has candles only")
     if evidence.config_changes and (isinstance(item, WarmUp) or _series(item) not in evidence.backtest_series):
         return _config(evidence)
-    if isinstance(item, OpenPrint) and _stored(item, evidence) is not None:
-        return Finding(Cause.OPEN_PRINT, f"{_named(item)}: the session had it at another moment than the candle has")
+    if isinstance(item, OpenPrint):
+        if _stored(item, evidence) is not None:
+            return Finding(Cause.OPEN_PRINT, f"{_named(item)}: the session had it at another moment than the candle has")
+        if not any(isinstance(known, Candle) and _identity(known)[1:] == _identity(item)[1:] for known in evidence.inputs()):
+            return Finding(Cause.OPEN_PRINT, f"{_named(item)}: its bar had not closed when the session ended")
     return Finding(Cause.REVISED_CANDLE, f"{_named(item)}: the store does not have it")
 
 

@@ -20,12 +20,14 @@ from dudzian_daemon.adapters.derived_venue import DerivedVenueStore, candles_of
 from dudzian_daemon.adapters.journal_reader import read_object
 from dudzian_daemon.adapters.keychain import find_key
 from dudzian_daemon.app.parity.causes import Cause, Evidence, cause_of
+from dudzian_daemon.app.parity.live_window import live_ticks
 from dudzian_daemon.app.parity.paths import Differing, differences, differing_paths, shown
 from dudzian_daemon.app.parity.session import NEWEST, Recorded, Seals, check_seals, cycles_of, find_session, read_recorded
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare, run_facts
-from dudzian_daemon.app.replay_windows import replay_windows
+from dudzian_daemon.app.recorded_run import LIVE
+from dudzian_daemon.app.replay_windows import replay_windows, warm_up_needs
 from dudzian_daemon.config.canonical import canonical
-from dudzian_daemon.domain.market import Candle, Command, Input, Phase, Tick, WindowEnd
+from dudzian_daemon.domain.market import Candle, Command, Input, Phase, Tick, WarmUp, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.trading.content import ContentChain
@@ -92,7 +94,7 @@ def compare(options: ParityOptions, env: Mapping[str, str]) -> ParityReport:
     store = candles_of(prepared.chosen, prepared.data_folder)
     windows = _windows(recorded, prepared, core, store)
     evidence = _evidence(recorded, prepared, store, windows, sealed=seals is Seals.INTACT)
-    played = play(core, windows, store, recorded.commands)
+    played = play(core, windows, store, recorded.commands, recorded.opening if recorded.run.feed == LIVE else ())
     return _report(recorded, prepared, seals, evidence, played, allow_waiting=options.allow_waiting)
 
 
@@ -111,20 +113,26 @@ def _on_windows_of(recorded: Recorded, prepared: Prepared) -> Prepared:
 
 def _windows(recorded: Recorded, prepared: Prepared, core: Core, store: DerivedVenueStore) -> Sequence[Window]:
     """The configured windows; where none are configured, from the first tick to the last price of the session."""
+    if recorded.run.feed == LIVE:
+        return [Window(recorded.first, recorded.last, warm_up_needs(prepared.config, prepared.environment, core))]
     windows = replay_windows(prepared.config, prepared.environment, core, store)
     if prepared.chosen.replay.windows:
         return windows
     return [msgspec.structs.replace(window, start=recorded.first, end=recorded.last) for window in windows]
 
 
-def play(core: Core, windows: Sequence[Window], store: DerivedVenueStore, commands: Sequence[Command]) -> Iterator[CycleRecord]:
-    """The cycles of a backtest that is given the recorded commands at their instants, and ends where a recorded stop ends it."""
+def play(
+    core: Core, windows: Sequence[Window], store: DerivedVenueStore, commands: Sequence[Command], opening: Sequence[WarmUp] = ()
+) -> Iterator[CycleRecord]:
+    """The cycles of a backtest that is given the recorded commands at their instants, and ends where a recorded stop ends it.
+
+    `opening` is how a session on live data began: in the midst of bars, each series with history of its own.
+    """
     driver = Driver(core)
     waiting = deque(commands)
     previous_end: int | None = None
     for number, window in enumerate(windows, start=1):
-        found = read_window(store, window)
-        for tick in window_ticks(window, found, previous_end, digest_rows):
+        for tick in live_ticks(window, opening, store) if opening else _stored_ticks(store, window, previous_end):
             for command in _due(waiting, tick.instant, tick.phase):
                 yield from _obey(driver, command)
                 if command.name == "stop":
@@ -138,6 +146,10 @@ def play(core: Core, windows: Sequence[Window], store: DerivedVenueStore, comman
             waiting.popleft()  # the recorded end of this window
         yield from _exactly(end_window(driver, WindowEnd(number, last=number == len(windows))))
         previous_end = window.end
+
+
+def _stored_ticks(store: DerivedVenueStore, window: Window, previous_end: int | None) -> Iterator[Tick]:
+    return window_ticks(window, read_window(store, window), previous_end, digest_rows)
 
 
 def _due(waiting: deque[Command], instant: int, phase: Phase) -> Iterator[Command]:

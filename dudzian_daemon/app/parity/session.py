@@ -16,7 +16,7 @@ from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.app.recorded_run import RunEntry, recorded_config, run_entry
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
-from dudzian_daemon.domain.market import Command, Series
+from dudzian_daemon.domain.market import Command, Series, WarmUp
 
 #: Stands for the newest session where a log id is asked for.
 NEWEST: Final = "newest"
@@ -31,13 +31,17 @@ class Seals(StrEnum):
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as far as it must be known before it is compared: instants (ns) of the first tick and of the last price."""
+    """A session as far as it must be known before it is compared: instants (ns) of the first tick and of the last price.
+
+    `opening` are the warm-ups of the first tick.
+    """
 
     session: Session
     run: RunEntry
     config: CoreConfig
     commands: tuple[Command, ...]
     series: frozenset[Series]
+    opening: tuple[WarmUp, ...]
     first: int
     last: int
     cycles: int
@@ -73,6 +77,7 @@ def read_recorded(session: Session) -> Recorded:
     run: RunEntry | None = None
     commands: list[Command] = []
     series: set[Series] = set()
+    opening: list[WarmUp] = []
     first = last = cycles = 0
     content = ""
     for path in session.segments:
@@ -86,7 +91,10 @@ def read_recorded(session: Session) -> Recorded:
                 for item in cycle.record.inputs:
                     if isinstance(item, Command):
                         commands.append(item)
-                    elif instrument := getattr(item, "instrument", ""):
+                        continue
+                    if isinstance(item, WarmUp) and item.instant == first:
+                        opening.append(item)
+                    if instrument := getattr(item, "instrument", ""):
                         series.add(Series(instrument, getattr(item, "granularity", "")))
                         last = item.instant
     if run is None or not cycles:
@@ -98,6 +106,7 @@ def read_recorded(session: Session) -> Recorded:
         config=recorded_config(session.log_id, run),
         commands=tuple(commands),
         series=frozenset(series),
+        opening=tuple(opening),
         first=first,
         last=last,
         cycles=cycles,

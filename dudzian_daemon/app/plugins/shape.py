@@ -18,7 +18,7 @@ METHODS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "decide": ("state", "view"),
     },
     "alerts": {"send": ("alert",), "check": ()},
-    "exchanges": {},
+    "exchanges": {"source": ("access",)},
 }
 
 

@@ -41,7 +41,7 @@ from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Anchored, SystemClock, iso_utc
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
-from dudzian_daemon.kernel.supervisor import StopReport, Supervisor
+from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervisor
 from dudzian_daemon.services.clock_watch import ClockWatch
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.sinks.metrics import new_registry
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 #: An input this late (wall seconds) makes the daemon not ready.
 OVERDUE_SECONDS: Final = 10.0
 MIB: Final = 1024 * 1024
+#: A venue that does not answer is asked again for ever, at least every minute.
+_FEED_RESTART: Final = RestartPolicy(most_restarts=None)
 _GATE: Final = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
 _INACTIVE: Final = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
 
@@ -184,6 +186,8 @@ class Daemon:
     def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
         """Start everything."""
         end.host(assembly)
+        if assembly.live is not None:
+            supervisor.add(assembly.live, stage="feed", restart=_FEED_RESTART)
         for sink in (*assembly.sinks, assembly.report):
             supervisor.add(sink, stage="sinks")
         self._host_quarantine(supervisor, assembly)
@@ -294,6 +298,8 @@ class Daemon:
         overdue = self._assembly.session.overdue_seconds()
         if overdue > OVERDUE_SECONDS:
             reasons.append(f"the next input is {overdue:.0f} s overdue")
+        if self._assembly.live is not None:
+            reasons += self._assembly.live.not_ready()
         return Readiness(not reasons, tuple(reasons))
 
     def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:

@@ -87,14 +87,17 @@ class SessionEnd:
         supervisor.add(session, stage="journal", restart=_NO_RESTART, essential=True)
 
     def ending(self, *, data_ended: bool) -> Ending:
-        """How the session ends, by who asked: a person's stop closes positions and a virtual session, a service manager's keeps both."""
+        """How the session ends, by who asked: a person's stop closes positions and a virtual session, a service manager's keeps both.
+
+        A session on live data stays open: the market goes on, and so does the session with the next run.
+        """
         if self._supervisor.fault is not None:
             return Ending("stopped", "fault", close_positions=False)
         if data_ended:
             return Ending("closed", "end_of_data", close_positions=False)
         wanted, keep = self._prepared.config.shutdown.close_positions, self._keep_positions
         return Ending(
-            "closed" if self._closes or (self._by_operator and not keep) else "stopped",
+            "closed" if self._closes or (self._by_operator and not keep and not self._prepared.live) else "stopped",
             "operator" if self._by_operator else "service",
             close_positions=not keep and (wanted == "always" or (wanted == "operator" and self._by_operator)),
         )

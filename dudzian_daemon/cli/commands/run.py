@@ -20,6 +20,8 @@ EXAMPLES = """Examples:
 
   dudzian run -e binance_paper --metrics-port 0      another environment, any free port
 
+  dudzian run -e binance_paper --live                that environment on the live market
+
   dudzian run --fresh                                a new session instead of the one that would go on
 
   dudzian run --dry-run                              what would run, and nothing else
@@ -44,6 +46,9 @@ def command(
     ] = None,
     fresh: session_run.Fresh = False,
     accept_change: session_run.AcceptChange = False,
+    live: session_run.Live = False,
+    base_url: session_run.BaseUrl = None,
+    ws_url: session_run.WsUrl = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
     ] = False,
@@ -60,6 +65,9 @@ def command(
         "plugins_dir": plugins_dir,
         "fresh": fresh,
         "accept_change": accept_change,
+        "live": live,
+        "base_url": base_url,
+        "ws_url": ws_url,
         "modules": (*(pipeline_module or ()), *(realtime_module or ())),
     }
     if dry_run:

@@ -1,0 +1,311 @@
+"""The one place that knows ccxt: a client without keys, with the URLs of public data only, that can GET and nothing else.
+
+ccxt is imported when a client is opened, in a worker thread. Markets are parsed there too: thousands of them would hold the loop up
+for a third of a second. Whoever calls gets plain rows; the client itself stays in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from types import ModuleType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import msgspec
+import orjson
+
+from dudzian_daemon.adapters.public_http import TIMEOUT_S, guarded_session
+from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown, decoded, judge_status
+from dudzian_daemon.adapters.venue_hosts import HostRules
+from dudzian_daemon.domain.errors import AdapterError, Permanent
+from dudzian_daemon.domain.market import GRANULARITIES
+from dudzian_daemon.domain.ports import VenueMarket
+from dudzian_daemon.domain.venues import CcxtClient, TopOfBook
+
+#: Seconds of pause after a rate limit that comes in a body, which names no time.
+_BODY_LIMIT_PAUSE_S: Final = 5.0
+_BOOK_LIMIT: Final = 100
+_MS_NS: Final = 1_000_000
+
+
+class ClientOptions(msgspec.Struct, frozen=True):
+    """What a client needs beside its plugin's word: `wanted` are the venue's ids of the session's symbols, empty for all markets.
+
+    `heard` is told the headers of every answer; `streams` loads the websocket side too.
+    """
+
+    rules: HostRules
+    wanted: Mapping[str, str]
+    heard: Callable[[Mapping[str, str]], None]
+    wall_ns: Callable[[], int]
+    streams: bool = False
+
+
+class CcxtSource:
+    """A venue through ccxt. Made by `open_client`."""
+
+    def __init__(self, client: Any, errors: Errors, plugin: CcxtClient, options: ClientOptions, make: Callable[[], Any]) -> None:
+        self.__client = client
+        self.__make = make
+        self._errors = errors
+        self._plugin = plugin
+        self._options = options
+        self._loading = anyio.Lock()
+        self._loaded = False
+        self._pushed: dict[str, Any] = {}
+
+    async def candle_rows(self, symbol: str, granularity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Any]:
+        """Rows from `since_ms` on, no more than the span has room for: venues understand an end differently."""
+        await self._ready()
+        limit = max(1, min(limit, (until_ms - since_ms) // (GRANULARITIES[granularity] // _MS_NS)))
+        with self._errors.read(f"candles {symbol} {granularity}"):
+            rows = await self.__client.fetch_ohlcv(self._name(symbol), granularity, since_ms, limit)
+        return list(rows)
+
+    async def market_rows(self) -> Sequence[VenueMarket]:
+        """The markets, asked anew each time."""
+        async with self._loading:
+            return await self._load_markets()
+
+    async def _load_markets(self) -> list[VenueMarket]:
+        client, markets = await anyio.to_thread.run_sync(self._load_in_thread)
+        self.__client.set_markets_from_exchange(client)
+        self._loaded = True
+        return markets
+
+    async def tops(self, symbols: Sequence[str]) -> Sequence[TopOfBook]:
+        """Best bids and asks in one request."""
+        await self._ready()
+        fetch = self.__client.fetch_bids_asks if self._plugin.quotes_by == "fetch_bids_asks" else self.__client.fetch_tickers
+        with self._errors.read("quotes"):
+            found = await fetch([self._name(symbol) for symbol in symbols])
+        return [top for symbol in symbols if (top := _top(symbol, found.get(self._name(symbol))))]
+
+    async def depth(self, symbol: str, levels: int) -> tuple[Sequence[Any], Sequence[Any], int]:
+        """The book."""
+        await self._ready()
+        with self._errors.read(f"book {symbol}"):
+            book = await self.__client.fetch_order_book(self._name(symbol), min(levels, _BOOK_LIMIT))
+        return book["bids"][:levels], book["asks"][:levels], int(book.get("nonce") or 0)
+
+    async def time_ms(self) -> int:
+        """The venue's clock."""
+        with self._errors.read("time"):
+            return int(await self.__client.fetch_time())
+
+    async def next_tops(self, symbols: Sequence[str]) -> Sequence[TopOfBook]:
+        """What the venue has pushed since the last call, at least one update: one wake-up may stand for a burst of them."""
+        await self._ready()
+        with self._errors.read("quote stream"):
+            update = await self.__client.watch_bids_asks([self._name(symbol) for symbol in symbols], {})
+        known, self._pushed = self._pushed, {**self.__client.tickers, **self.__client.bidsasks, **update}
+        changed = {name: ticker for name, ticker in self._pushed.items() if ticker is not known.get(name)}
+        return [top for symbol in symbols if (top := _top(symbol, changed.get(self._name(symbol))))]
+
+    async def drop(self) -> None:
+        """Cut the websockets."""
+        with self._errors.read("quote stream"):
+            await self.__client.close_ws_clients()
+
+    async def close(self) -> None:
+        """End all connections; what is under way fails."""
+        session = self.__client.session
+        with self._errors.read("close"):
+            await self.__client.close()
+        if session is not None:
+            await session.close()
+
+    async def _ready(self) -> None:
+        """Calls name markets, so these are loaded first; once, and not ended by a caller that is cancelled."""
+        if self._loaded:
+            return
+        with anyio.CancelScope(shield=True):
+            async with self._loading:
+                if not self._loaded:
+                    await self._load_markets()
+
+    def _load_in_thread(self) -> tuple[Any, list[VenueMarket]]:
+        return asyncio.run(self._load())
+
+    async def _load(self) -> tuple[Any, list[VenueMarket]]:
+        client = self.__make()
+        client.session = session = await guarded_session(self._options.rules)
+        try:
+            await self._load_into(client)
+        finally:
+            client.session = None
+            await session.close()
+        suffix = self._plugin.symbol_suffix
+        rows = [_market(market) for market in client.markets.values() if market["symbol"] == _unified(market, suffix)]
+        return client, rows
+
+    async def _load_into(self, client: Any) -> None:
+        """Those that were asked for where the venue filters, all of them where it knows one of them no more."""
+        params: dict[str, str] = {}
+        ids = list(self._options.wanted.values())
+        if self._plugin.market_filter and ids:
+            text = orjson.dumps(ids).decode() if self._plugin.market_filter_as_json else ",".join(ids)
+            params = {self._plugin.market_filter: text}
+        try:
+            with self._errors.read("markets"):
+                await client.load_markets(True, params)
+        except Permanent:
+            if not params:
+                raise
+            with self._errors.read("markets"):
+                await client.load_markets(True)
+
+    def _name(self, symbol: str) -> str:
+        return symbol + self._plugin.symbol_suffix.format(quote=symbol.partition("/")[2])
+
+
+class Errors:
+    """ccxt's faults in our words."""
+
+    def __init__(self, ccxt: ModuleType, venue: str) -> None:
+        self._ccxt = ccxt
+        self._venue = venue
+
+    def read(self, what: str) -> _Reading:
+        """A fence around one call of the client."""
+        return _Reading(self, f"{self._venue} {what}")
+
+    def fault(self, error: Exception, where: str) -> AdapterError:
+        """The fault to raise for what ccxt, or our own guard inside it, has raised."""
+        if isinstance(error, AdapterError):
+            return error
+        text = f"{where}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        if isinstance(error, (self._ccxt.RateLimitExceeded, self._ccxt.DDoSProtection)):
+            return Throttled(text, _BODY_LIMIT_PAUSE_S)
+        if isinstance(error, self._ccxt.BadResponse):
+            return BadAnswer(text)
+        if isinstance(error, self._ccxt.OperationFailed) or isinstance(error.__cause__, aiohttp.ClientPayloadError):
+            return VenueDown(text)
+        if isinstance(error, self._ccxt.BaseError):
+            return Permanent(text)
+        return BadAnswer(text)
+
+
+class _Reading:
+    """Turns whatever a call raises into one of our faults: an answer that makes no sense makes ccxt raise anything."""
+
+    def __init__(self, errors: Errors, where: str) -> None:
+        self._errors = errors
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _stack: object) -> None:
+        if isinstance(error, Exception):
+            raise self._errors.fault(error, self._where) from error
+
+
+async def open_client(plugin: CcxtClient, options: ClientOptions) -> CcxtSource:
+    """Import ccxt and make the venue's client. Raises `ConfigError` for a URL that is out of bounds; nothing is asked yet."""
+    module = await anyio.to_thread.run_sync(_imported, options.streams)
+    make = partial(_client, module, plugin, options)
+    client = make()
+    client.session = await guarded_session(options.rules)
+    return CcxtSource(client, Errors(module, options.rules.venue), plugin, options, make)
+
+
+def _imported(streams: bool) -> ModuleType:
+    import ccxt.async_support  # a second of work and 70 MB: only for who wants live data
+
+    if streams:
+        import ccxt.pro
+
+    logging.getLogger("ccxt").setLevel(logging.INFO)  # below that it writes headers and bodies
+    module: ModuleType = ccxt.pro if streams else ccxt.async_support
+    return module
+
+
+def _client(module: ModuleType, plugin: CcxtClient, options: ClientOptions) -> Any:
+    """A client of the venue's class with no key, no session yet, and no URL but those of public data."""
+    client = _public(getattr(module, plugin.id), options)(
+        {"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)}
+    )
+    streams = client.urls["api"].get("ws", {})
+    sections: dict[str, Any] = {name: _at(client.urls["api"][name], host) for name, host in plugin.sections.items()}
+    if options.streams:
+        sections["ws"] = {name: _at(streams[name], host) for name, host in plugin.stream_sections.items()}
+    client.urls = {"api": _moved(sections, options.rules)}
+    options.rules.require_all(client.urls["api"])
+    client.own_session, client.timeout_on_exit = False, 0
+    client.has["fetchCurrencies"] = False
+    return client
+
+
+def _public(venue: type[Any], options: ClientOptions) -> type[Any]:
+    """The venue's class, held to GET at the allowed hosts, and to answers that are what they say."""
+    rules = options.rules
+
+    class PublicOnly(venue):  # type: ignore[misc] # ccxt has no types
+        async def fetch(self, url: str, method: str = "GET", headers: object = None, body: object = None) -> Any:
+            if method != "GET" or body:
+                msg = f"{rules.venue}: only GET is sent from here, found {method}"
+                raise Permanent(msg)
+            rules.require(url)
+            return await super().fetch(url, method, headers, body)
+
+        def on_rest_response(
+            self, code: int, _reason: object, url: str, _method: object, headers: dict[str, str], text: str, *_: object
+        ) -> str:
+            options.heard(headers)
+            judge_status(code, headers, f"{rules.venue} {urlsplit(url).path}", options.wall_ns() / 1e9)
+            return text.strip()
+
+        def parse_json(self, text: str) -> Any:
+            return decoded(text, rules.venue)
+
+    return PublicOnly
+
+
+def _at(url: str, host: str) -> str:
+    """The URL of a section, with the scheme and host that the plugin names."""
+    wanted = urlsplit(host)
+    return urlsplit(url)._replace(scheme=wanted.scheme, netloc=wanted.netloc).geturl()
+
+
+def _moved(urls: Mapping[str, Any], rules: HostRules) -> dict[str, Any]:
+    return {name: _moved(url, rules) if isinstance(url, Mapping) else rules.moved(url) for name, url in urls.items()}
+
+
+def _unified(market: Mapping[str, Any], suffix: str) -> str:
+    return f"{market['base']}/{market['quote']}" + suffix.format(quote=market["quote"])
+
+
+def _market(market: Mapping[str, Any]) -> VenueMarket:
+    limits, precision = market["limits"], market["precision"]
+    return VenueMarket(
+        symbol=f"{market['base']}/{market['quote']}",
+        venue_symbol=str(market["id"]),
+        base=str(market["base"]),
+        quote=str(market["quote"]),
+        active=market.get("active") is not False,
+        tick_size=_exact(precision.get("price")),
+        lot_size=_exact(precision.get("amount")),
+        min_quantity=_exact(limits.get("amount", {}).get("min")),
+        min_notional=_exact(limits.get("cost", {}).get("min")),
+        maker_fee=_exact(market.get("maker")),
+        taker_fee=_exact(market.get("taker")),
+    )
+
+
+def _exact(value: float | str | None) -> Decimal | None:
+    """Numbers of ccxt are floats of short texts: the shortest text is the number the venue wrote."""
+    return None if value is None else Decimal(str(value))
+
+
+def _top(symbol: str, ticker: Mapping[str, Any] | None) -> TopOfBook | None:
+    if ticker is None:
+        return None
+    return TopOfBook(symbol, ticker["bid"], ticker["ask"], ticker["bidVolume"], ticker["askVolume"])

@@ -1,0 +1,293 @@
+"""Public data of a venue as the daemon may believe it: every call within the budget, repeated where that helps, every row judged.
+
+What kind of fault is repeated stands in the faults themselves (`venue_answers`). Short waits between tries are stamina's, with jitter;
+the pauses a venue asks for are the budget's. A venue that fails again and again is left alone for a while by the breaker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import pairwise
+from math import isfinite
+from typing import Any, Final, TypeVar
+
+import anyio
+import stamina
+from purgatory import AsyncCircuitBreakerFactory
+from purgatory.domain.model import OpenedState
+
+from dudzian_daemon.adapters.candle_rows import Judged, judge_rows
+from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown
+from dudzian_daemon.adapters.venue_budget import RequestBudget
+from dudzian_daemon.domain.errors import AdapterError, Retryable
+from dudzian_daemon.domain.market import Book, Candle, Quote, Series
+from dudzian_daemon.domain.ports import VenueMarket
+from dudzian_daemon.domain.venues import Source, TopOfBook, VenueProfile
+from dudzian_daemon.kernel import logs
+from dudzian_daemon.kernel.clock import Clock
+
+_MS_NS: Final = 1_000_000
+#: Tries of a call, and seconds between them: doubled each time up to the longest, with as much jitter on top.
+ATTEMPTS: Final = 4
+FIRST_WAIT_S: Final = 0.25
+LONGEST_WAIT_S: Final = 8.0
+JITTER_S: Final = 0.5
+#: Failures in a row after which a venue is left alone, and for how many seconds.
+BREAKER_FAILURES: Final = 8
+BREAKER_SECONDS: Final = 20.0
+#: Of our own around one request, above the client's: a client that never comes back is given up too.
+DEADLINE_S: Final = 30.0
+
+T = TypeVar("T")
+
+stamina.instrumentation.set_on_retry_hooks(())  # every fault is logged and counted here, with the venue's name
+
+
+class CircuitOpen(VenueDown):
+    """The venue failed too often in a row and is not asked for the moment; no request went out."""
+
+
+class Shared:
+    """What all clients of one venue in this process have in common."""
+
+    def __init__(self, profile: VenueProfile, clock: Clock) -> None:
+        self.profile = profile
+        self.clock = clock
+        self.budget = RequestBudget(profile.name, profile.weight_limit, clock)
+        self.breakers = AsyncCircuitBreakerFactory(default_threshold=BREAKER_FAILURES, default_ttl=BREAKER_SECONDS)
+        #: Rows refused since the start, by reason, and failed requests by kind of fault.
+        self.refused_rows: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        #: Monotonic time (ns) since when every request has failed; None while the venue answers.
+        self.down_since: int | None = None
+        #: The venue's time minus our monotonic clock's, as last measured; up to then by our wall clock.
+        self.offset_ns = clock.wall_ns() - clock.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """The venue's time; our wall clock may jump meanwhile."""
+        return self.clock.monotonic_ns() + self.offset_ns
+
+
+class VenueData:
+    """Implements `domain.ports.MarketData` over a venue's source. `refused` is told of every row that was no candle."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        source: Source,
+        refused: Callable[[Series, Judged], Awaitable[None]],
+        *,
+        background: bool = False,
+    ) -> None:
+        self._shared = shared
+        self._source = source
+        self._refused = refused
+        self._background = background
+        self._markets: Mapping[str, VenueMarket] | None = None
+        self._measuring = anyio.Lock()
+        self._measured = False
+        self._log = logs.logger("venue")
+
+    @property
+    def venue(self) -> str:
+        """Name of the venue."""
+        return self._shared.profile.name
+
+    @property
+    def candles_per_call(self) -> int:
+        """The most candles one call gives."""
+        return self._shared.profile.candles_per_call
+
+    @property
+    def granularities(self) -> tuple[str, ...]:
+        """Lengths of candles that the venue has."""
+        return self._shared.profile.granularities
+
+    async def candles(self, symbol: str, granularity: str, since_ns: int, until_ns: int, limit: int) -> list[Candle]:
+        """See `domain.ports.MarketData.candles`."""
+        await self._know_the_time()
+        series = Series(f"{self.venue}:{symbol}", granularity)
+        limit = min(limit, self.candles_per_call)
+
+        async def ask() -> list[Candle]:
+            rows = await self._source.candle_rows(symbol, granularity, since_ns // _MS_NS, until_ns // _MS_NS, limit)
+            judged = judge_rows(rows, series, since_ns, until_ns, self._shared.now_ns())
+            if judged.refused:
+                self._shared.refused_rows.update(judged.faults)
+                await self._refused(series, judged)
+                if not judged.candles:
+                    msg = f"{self.venue} candles {symbol} {granularity}: no row of {len(rows)} is a candle ({_told(judged.faults)})"
+                    raise BadAnswer(msg)
+            return judged.candles[:limit]
+
+        return await self._call("candles", ask)
+
+    async def markets(self) -> Mapping[str, VenueMarket]:
+        """The markets, asked for once."""
+        if self._markets is None:
+            self._markets = await self.load_markets()
+        return self._markets
+
+    async def load_markets(self) -> Mapping[str, VenueMarket]:
+        """The markets as they are now."""
+
+        async def ask() -> Mapping[str, VenueMarket]:
+            return {market.symbol: market for market in await self._source.market_rows()}
+
+        self._markets = await self._call("markets", ask)
+        return self._markets
+
+    async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """Best bid and ask of each symbol; one without both, or with a bid above its ask, is left out and counted."""
+        await self._know_the_time()
+
+        async def ask() -> list[Quote]:
+            tops = await self._source.tops(symbols)
+            now = self._shared.now_ns()
+            return [quote for top in tops if (quote := self.judged_top(top, now)) is not None]
+
+        return await self._call("quotes", ask)
+
+    async def book(self, symbol: str, depth: int) -> Book:
+        """The best levels. Raises `BadAnswer` for a side that is out of order or holds what is no price."""
+        await self._know_the_time()
+
+        async def ask() -> Book:
+            bids, asks, update_id = await self._source.depth(symbol, depth)
+            buyers, sellers = _levels(bids, falling=True), _levels(asks, falling=False)
+            if buyers and sellers and buyers[0][0] >= sellers[0][0]:
+                msg = f"{self.venue} book {symbol}: expected the best bid below the best ask, found {buyers[0][0]} and {sellers[0][0]}"
+                raise BadAnswer(msg)
+            return Book(self._shared.now_ns(), f"{self.venue}:{symbol}", buyers, sellers, update_id)
+
+        return await self._call("book", ask)
+
+    async def server_time_ns(self) -> int:
+        """The venue's clock, and with it how far ours is off: half of the time that the answer took is its way back."""
+
+        async def ask() -> int:
+            before = self._shared.clock.monotonic_ns()
+            answer = await self._source.time_ms() * _MS_NS
+            way_back = (self._shared.clock.monotonic_ns() - before) // 2
+            self._shared.offset_ns = answer + way_back - self._shared.clock.monotonic_ns()
+            self._measured = True
+            return answer + way_back
+
+        return await self._call("time", ask)
+
+    @property
+    def pushes(self) -> bool:
+        """Whether the venue's client can be pushed quotes."""
+        return bool(self._shared.profile.stream_hosts) and hasattr(self._source, "next_tops")
+
+    async def next_quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """The next quotes the venue pushes. Raises `Retryable` when the connection is lost; waits for ever on a silent one."""
+        await self._know_the_time()
+        streams: Any = self._source
+        tops = await streams.next_tops(symbols)
+        now = self._shared.now_ns()
+        return [quote for top in tops if (quote := self.judged_top(top, now)) is not None]
+
+    async def drop_streams(self) -> None:
+        """Cut the pushing connections; the next call connects and subscribes anew."""
+        streams: Any = self._source
+        await streams.drop()
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._source.close()
+
+    def judged_top(self, top: TopOfBook, now_ns: int) -> Quote | None:
+        """The quote, None for one that cannot be."""
+        values = [_number(value) for value in (top.bid, top.ask, top.bid_size, top.ask_size)]
+        bid, ask, bid_size, ask_size = values
+        if bid is None or ask is None or not 0 < bid <= ask:
+            self._shared.refused_rows["quote"] += 1
+            return None
+        return Quote(now_ns, f"{self.venue}:{top.symbol}", bid, ask, max(bid_size or 0.0, 0.0), max(ask_size or 0.0, 0.0))
+
+    async def _know_the_time(self) -> None:
+        """No row can be judged without the venue's clock: it is asked once before the first."""
+        async with self._measuring:
+            if not self._measured and self._shared.profile.hosts:
+                await self.server_time_ns()
+
+    async def _call(self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        async for attempt in stamina.retry_context(
+            on=_again, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT_S, wait_max=LONGEST_WAIT_S, wait_jitter=JITTER_S
+        ):
+            with attempt:
+                return await self._try(name, ask)
+        raise AssertionError  # the last attempt has returned or raised
+
+    async def _try(self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        shared = self._shared
+        await shared.budget.take(shared.profile.weights.get(name, 1), background=self._background)
+        breaker = await shared.breakers.get_breaker(self.venue, exclude=[(AdapterError, _answered), anyio.get_cancelled_exc_class()])
+        try:
+            async with breaker:
+                with anyio.fail_after(DEADLINE_S):
+                    result = await ask()
+        except OpenedState:
+            msg = f"{self.venue}: not asked for {BREAKER_SECONDS:g} s after {BREAKER_FAILURES} failures in a row"
+            raise CircuitOpen(msg) from None
+        except TimeoutError:
+            self._failed(VenueDown.__name__)
+            msg = f"{self.venue} {name}: no answer in {DEADLINE_S:g} s"
+            raise VenueDown(msg) from None
+        except AdapterError as error:
+            if isinstance(error, Throttled):
+                shared.budget.pause(error.pause_s, str(error))
+            if _answered(error):
+                shared.down_since = None
+            self._failed(type(error).__name__, error)
+            raise
+        shared.down_since = None
+        return result
+
+    def _failed(self, kind: str, error: Exception | None = None) -> None:
+        shared = self._shared
+        shared.failures[kind] += 1
+        if shared.down_since is None and (error is None or not _answered(error)):
+            shared.down_since = shared.clock.monotonic_ns()
+        self._log.warning("venue_fault", action="try_again", venue=self.venue, fault=kind, text=str(error or "no answer in time"))
+
+
+def _again(error: Exception) -> bool | float:
+    """Whether to try again: at once behind a pause, since the budget waits for its end; never while the breaker is open."""
+    if isinstance(error, Throttled):
+        return 0.0
+    return isinstance(error, Retryable) and not isinstance(error, CircuitOpen)
+
+
+def _answered(error: BaseException) -> bool:
+    """The venue is there, whatever it said."""
+    return not isinstance(error, VenueDown)
+
+
+def _told(faults: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {fault}" for fault, count in sorted(faults.items()))
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _levels(rows: Sequence[Any], *, falling: bool) -> tuple[tuple[float, float], ...]:
+    """Price and size of each level. Raises `BadAnswer` for what is no level or out of order."""
+    levels = []
+    for row in rows:
+        price, size = _number(row[0]), _number(row[1])
+        if price is None or size is None or price <= 0 or size < 0:
+            msg = f"expected a price above 0 and a size, found {str(row)[:60]}"
+            raise BadAnswer(msg)
+        levels.append((price, size))
+    if any((after[0] >= before[0]) if falling else (after[0] <= before[0]) for before, after in pairwise(levels)):
+        msg = "expected levels in order, found them out of order"
+        raise BadAnswer(msg)
+    return tuple(levels)

@@ -1,0 +1,83 @@
+"""Composes the live feed of a run: which series and instruments of which venues, and the candle store that keeps what came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dudzian_daemon.adapters.candle_store import digest_rows, store_of
+from dudzian_daemon.adapters.derived_venue import candles_of
+from dudzian_daemon.app.preparation import Prepared
+from dudzian_daemon.app.replay_windows import warm_up_needs
+from dudzian_daemon.app.venues import Venues, adapter_settings, choose_venue
+from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.market import SECOND_NS, Candle, Series
+from dudzian_daemon.kernel.bus import Bus
+from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
+from dudzian_daemon.sinks.feed_metrics import FeedMetrics, VenueFigures
+from dudzian_daemon.trading.driver import Driver
+from dudzian_daemon.trading.step import Core
+
+
+def live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> LiveFeed:
+    """The feed, not yet begun. Raises `ConfigError` for a venue that cannot be used, or a store of made-up candles. Blocks."""
+    store = store_of(prepared.chosen, prepared.data_folder)
+    store.require_room_for(prepared.chosen.exchange)
+    plan = _feed_plan(prepared, driver.core)
+    settings = adapter_settings(prepared.config, prepared.environment)
+    for name in plan.venues:
+        choose_venue(name, prepared.folders, settings)
+    offline = candles_of(prepared.chosen, prepared.data_folder)
+    venues = Venues(prepared.config, prepared.environment, prepared.folders, prepared.data_folder, offline, clock)
+
+    def keep(series: Series, candles: Sequence[Candle]) -> None:
+        store.write(series, candles, source=series.instrument.partition(":")[0])
+
+    return LiveFeed(plan, venues, driver, clock, bus, digest_rows, keep)
+
+
+def feed_metrics(feed: LiveFeed) -> FeedMetrics:
+    """The feed's figures for Prometheus."""
+
+    def figures() -> dict[str, VenueFigures]:
+        return {
+            name: VenueFigures(
+                requests_failed=shared.failures,
+                rows_refused=shared.refused_rows,
+                weight=shared.budget.taken,
+                pauses=shared.budget.pauses,
+                clock_offset_seconds=(shared.now_ns() - shared.clock.wall_ns()) / SECOND_NS,
+            )
+            for name, shared in feed.venues().items()
+        }
+
+    return FeedMetrics(feed.ages_seconds, figures, lambda: feed.alerts.active)
+
+
+def venue_plan(prepared: Prepared, core: Core) -> tuple[str, ...]:
+    """One line for each venue: where it would be asked, and for how much. Raises as `live_feed`; connects to nothing."""
+    plan = _feed_plan(prepared, core)
+    settings = adapter_settings(prepared.config, prepared.environment)
+    lines = []
+    for name in plan.venues:
+        choice = choose_venue(name, prepared.folders, settings)
+        hosts = ", ".join(sorted({f"{host}:{port}" for host, port in choice.rules.allowed}))
+        series = sum(each.instrument.startswith(f"{name}:") for each in plan.needs)
+        lines.append(f"{name}: {series} series, quotes every {settings.quote_seconds:g} s, from {hosts}")
+    return tuple(lines)
+
+
+def _feed_plan(prepared: Prepared, core: Core) -> FeedPlan:
+    """Raises `ConfigError` where a derived venue would have to be live."""
+    derived = sorted(set(prepared.chosen.derived_venues))
+    if derived:
+        msg = f"environment {prepared.environment!r} has derived venues ({', '.join(derived)}), made of stored candles and never live"
+        raise ConfigError(msg)
+    settings = adapter_settings(prepared.config, prepared.environment)
+    return FeedPlan(
+        needs=warm_up_needs(prepared.config, prepared.environment, core),
+        instruments=sorted(prepared.spec.instruments),
+        clock_venue=prepared.chosen.exchange,
+        quote_seconds=settings.quote_seconds,
+        pushed=settings.streams,
+    )

@@ -1,0 +1,130 @@
+"""Opens the venues of an environment: plugin, allowed hosts, one shared client each, and where refused rows are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio.to_thread
+import msgspec
+
+from dudzian_daemon.adapters.candle_rows import Judged
+from dudzian_daemon.adapters.public_http import VenueHttp
+from dudzian_daemon.adapters.row_quarantine import RowQuarantine
+from dudzian_daemon.adapters.venue_answers import used_weight
+from dudzian_daemon.adapters.venue_data import Shared, VenueData
+from dudzian_daemon.adapters.venue_hosts import HostRules, host_rules
+from dudzian_daemon.app.plugins.loader import load_plugin
+from dudzian_daemon.config.schema import CoreConfig
+from dudzian_daemon.domain.errors import ConfigError, PluginError
+from dudzian_daemon.domain.market import Series
+from dudzian_daemon.domain.ports import CandleStore
+from dudzian_daemon.domain.venues import CcxtClient, Source, VenueAccess, VenueProfile
+from dudzian_daemon.kernel.clock import Clock
+
+Interval = Annotated[float, msgspec.Meta(ge=0.2, le=3600)]
+
+
+class AdapterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`adapter_settings` of an environment: other addresses, how often quotes are asked for (seconds), and whether they are pushed."""
+
+    base_url: str = ""
+    ws_url: str = ""
+    quote_seconds: Interval = 2.0
+    streams: bool = False
+
+
+def adapter_settings(config: CoreConfig, environment: str) -> AdapterSettings:
+    """The settings of an environment. Raises `ConfigError` naming the key that is wrong."""
+    try:
+        return msgspec.convert(dict(config.environment(environment).adapter_settings), AdapterSettings)
+    except msgspec.ValidationError as error:
+        known = ", ".join(AdapterSettings.__struct_fields__)
+        msg = f"environments.{config.environment_id(environment)}.adapter_settings: {error}; known keys: {known}"
+        raise ConfigError(msg) from None
+
+
+class VenueChoice(msgspec.Struct, frozen=True):
+    """A venue that may be used: what its plugin says of it, and the hosts it may be reached at."""
+
+    profile: VenueProfile
+    rules: HostRules
+    plugin: Any
+
+
+def choose_venue(name: str, folders: Sequence[Path], settings: AdapterSettings) -> VenueChoice:
+    """Load the plugin and look at its addresses; nothing is connected. Raises `PluginError`, or `ConfigError` for a disabled venue."""
+    source = load_plugin("exchanges", name, folders)
+    try:
+        plugin = source.plugin()
+        profile = plugin.profile
+    except Exception as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything while it is made
+        msg = f"plugin exchanges/{name}: {type(error).__name__}: {error}"
+        raise PluginError(msg) from None
+    if not isinstance(profile, VenueProfile) or profile.name != name:
+        msg = f"plugin exchanges/{name}: expected `profile`, a VenueProfile of this name, found {profile!r:.60}"
+        raise PluginError(msg)
+    if profile.disabled:
+        msg = f"exchange {name!r} is disabled: {profile.disabled}"
+        raise ConfigError(msg)
+    return VenueChoice(profile, host_rules(profile, settings.base_url, settings.ws_url), plugin)
+
+
+class Venues:
+    """The venues of this process; of each there is one client and one request budget, however many ask for it."""
+
+    def __init__(
+        self, config: CoreConfig, environment: str, folders: Sequence[Path], data_folder: Path, store: CandleStore, clock: Clock
+    ) -> None:
+        self.settings = adapter_settings(config, environment)
+        self._config = config
+        self._folders = folders
+        self._store = store
+        self._clock = clock
+        self._quarantine = RowQuarantine(data_folder / "data" / "quarantine", clock)
+        self._shared: dict[str, Shared] = {}
+        self._sources: dict[str, Source] = {}
+
+    def known(self) -> Mapping[str, Shared]:
+        """Budget, counters and clock of each venue that was opened."""
+        return self._shared
+
+    async def open(self, name: str, symbols: Sequence[str] = (), *, background: bool = False) -> VenueData:
+        """A client of the venue; `symbols` (BASE/QUOTE) are the markets it is for, empty for all. Raises what makes it unusable."""
+        choice = await anyio.to_thread.run_sync(choose_venue, name, self._folders, self.settings)
+        shared = self._shared.setdefault(name, Shared(choice.profile, self._clock))
+        if name not in self._sources:
+            self._sources[name] = await self._source(choice, shared, self._wanted(name, symbols))
+        return VenueData(shared, self._sources[name], self._keep, background=background)
+
+    async def close(self) -> None:
+        """End all connections."""
+        sources, self._sources = list(self._sources.values()), {}
+        async with anyio.create_task_group() as tasks:
+            for source in sources:
+                tasks.start_soon(source.close)
+
+    async def _source(self, choice: VenueChoice, shared: Shared, wanted: Mapping[str, str]) -> Source:
+        header = choice.profile.weight_header
+
+        def heard(headers: Mapping[str, str]) -> None:
+            shared.budget.observe(used_weight(headers, header))
+
+        hosts = choice.profile.hosts
+        http = VenueHttp(choice.rules, f"https://{hosts[0]}" if hosts else "", heard, self._clock.wall_ns)
+        said = choice.plugin.source(VenueAccess(http, self._store))
+        if not isinstance(said, CcxtClient):
+            source: Source = said
+            return source
+        from dudzian_daemon.adapters.ccxt_exchange import ClientOptions, open_client  # only where ccxt is wanted
+
+        return await open_client(said, ClientOptions(choice.rules, wanted, heard, self._clock.wall_ns, self.settings.streams))
+
+    def _wanted(self, name: str, symbols: Sequence[str]) -> dict[str, str]:
+        """The venue's own names of the symbols, as far as the universe knows them."""
+        entries = {f"{entry.base}/{entry.quote}": entry.venues for entry in self._config.instruments.values()}
+        return {symbol: entries[symbol][name].symbol for symbol in symbols if name in entries.get(symbol, {})}
+
+    async def _keep(self, series: Series, judged: Judged) -> None:
+        await anyio.to_thread.run_sync(self._quarantine.keep, series, judged)

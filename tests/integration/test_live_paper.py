@@ -1,0 +1,106 @@
+"""Live paper against the loopback exchange: one order of inputs, no candle missed, faults survived, the record runs again."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from dudzian_daemon.adapters.candle_store import ParquetCandleStore
+from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
+from dudzian_daemon.domain.market import MINUTE_NS, Series
+from tests.integration.daemon_process import LAST_LINE, Child, Ended, cycles, dudzian, journal_file, journal_lines, verdicts
+from tests.integration.live_paper import ENVIRONMENT, addresses, configured, inputs, market, start
+from tests.scenario.recorded import replayed
+
+pytestmark = pytest.mark.integration
+
+MINUTES = Series("binance:BTC/USDT", "1m")
+
+
+def stopped(child: Child) -> Ended:
+    """What is left after an operator's stop."""
+    child.send(signal.SIGINT)
+    return child.end()
+
+
+def killed(child: Child) -> Ended:
+    """What is left after the end that asks nobody."""
+    child.send(signal.SIGKILL)
+    return child.end()
+
+
+def test_a_live_session_is_complete_replays_and_has_parity(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = configured(home)
+    with market() as venue:
+        venue.exchange.shift = 0.01
+        with start(home, venue, config) as child:
+            child.wait_for_log('"event":"live"')
+            venue.more("klines", 16)
+            venue.exchange.fail("status", "klines", times=2)
+            venue.exchange.fail("html", "klines")
+            venue.exchange.fail("gap", "klines")
+            venue.portal.call(venue.exchange.cut)
+            venue.more("klines", 16)
+            ended = stopped(child)
+        market_of = {item.base: item for item in venue.exchange.markets}
+        assert ended.code == 0, ended.err
+        assert ended.last_line == LAST_LINE
+    made = cycles(journal_lines(home / "data"))
+    ends = [item[4] for item in inputs(made, "candle_close") if (item[2], item[3]) == (MINUTES.instrument, "1m")]
+    assert ends == list(range(ends[0], ends[-1] + 1, MINUTE_NS))
+    assert len(ends) >= 10
+    for item in inputs(made, "candle_close"):
+        if item[3] == "1m":
+            base = item[2].partition(":")[2].partition("/")[0]
+            assert item[5:10] == market_of[base].candle(item[4] // 1_000_000 - 60_000, 60_000)[1:]
+    assert {quote[2] for quote in inputs(made, "quote")} >= {"binance:BTC/USDT", "kraken:BTC/USDT"}
+    assert {fill["instrument"] for cycle in made for fill in cycle["fills"]} >= {"binance:BTC/USDT", "kraken:BTC/USDT"}
+
+    assert all(report.integrity == "intact" for report in verdicts(home))
+    secret = read_key_file(next(home.rglob("*.key")))
+    report = replayed(journal_file(home / "data").parent, SigningKey(id="risk-ci", secret=secret, source="test"))
+    assert report.verdict == "equal", report
+    assert report.compared == len(made)
+
+    stored = ParquetCandleStore(home / "data" / "var" / "data" / ENVIRONMENT).read(MINUTES, ends[0] - MINUTE_NS, ends[-1])
+    assert [candle.end for candle in stored] == ends
+    parity = dudzian(home, "parity", "-e", ENVIRONMENT, "--config", config, "--data-dir", home / "data", "--json")
+    assert json.loads(parity.out)["difference"]["cause"] == "open_print", parity
+    assert all("127.0.0.1" in line for line in addresses(home))
+
+
+def test_a_session_goes_on_after_a_pause_with_every_candle_that_was_missed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = configured(home)
+    with market() as venue:
+        with start(home, venue, config) as child:
+            child.wait_for_log('"event":"live"')
+            venue.more("klines", 6)
+            killed(child)
+        with start(home, venue, config) as child:
+            child.wait_for_log('"event":"recovered"')
+            child.wait_for_log('"event":"live"')
+            venue.more("klines", 6)
+            assert stopped(child).code == 0
+    made = cycles(journal_lines(home / "data"))
+    ends = [item[4] for item in inputs(made, "candle_close") if (item[2], item[3]) == (MINUTES.instrument, "1m")]
+    assert ends == list(range(ends[0], ends[-1] + 1, MINUTE_NS))
+    assert [cycle["sequence"] for cycle in made] == list(range(1, len(made) + 1))
+    secret = read_key_file(next(home.rglob("*.key")))
+    assert replayed(journal_file(home / "data").parent, SigningKey(id="risk-ci", secret=secret, source="test")).verdict == "equal"
+
+
+def test_stored_candles_do_not_go_on_with_a_live_session(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = configured(home)
+    with market() as venue, start(home, venue, config) as child:
+        child.wait_for_log('"event":"live"')
+        venue.more("klines", 4)
+        assert stopped(child).code == 0
+    refused = dudzian(home, "run", "-e", ENVIRONMENT, "--config", config, "--data-dir", home / "data", "--no-ui", "--metrics-port", "0")
+    assert refused.code == 2
+    assert "ran on live data, this run is for stored candles" in refused.err
