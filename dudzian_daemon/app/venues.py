@@ -123,8 +123,14 @@ class Venues:
 
     def _wanted(self, name: str, symbols: Sequence[str]) -> dict[str, str]:
         """The venue's own names of the symbols, as far as the universe knows them."""
-        entries = {f"{entry.base}/{entry.quote}": entry.venues for entry in self._config.instruments.values()}
-        return {symbol: entries[symbol][name].symbol for symbol in symbols if name in entries.get(symbol, {})}
+        known: dict[str, str] = {}
+        for entry in self._config.instruments.values():
+            if name in entry.venues:
+                own = entry.venues[name].symbol
+                known[f"{entry.base}/{entry.quote}"] = own
+                if entry.renamed_to is not None:
+                    known[f"{entry.renamed_to.base}/{entry.quote}"] = own.replace(entry.base, entry.renamed_to.base, 1)
+        return {symbol: known[symbol] for symbol in symbols if symbol in known}
 
     async def _keep(self, series: Series, judged: Judged) -> None:
         await anyio.to_thread.run_sync(self._quarantine.keep, series, judged)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import anyio.to_thread
+import msgspec
 
 from dudzian_daemon.adapters.candle_store import SEEDED, ParquetCandleStore
+from dudzian_daemon.app.backfill.markets import market_spans
+from dudzian_daemon.app.backfill.plan import SeriesPlan
+from dudzian_daemon.app.venues import Venues
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import Candle, Series
+from dudzian_daemon.domain.ports import MarketData
+from dudzian_daemon.kernel.clock import Clock
+
+
+class VenuePlace(msgspec.Struct, frozen=True):
+    """Where plugins are sought and refused rows kept, the store that an offline venue reads, and the clock."""
+
+    folders: Sequence[Path]
+    data_folder: Path
+    store: ParquetCandleStore
+    clock: Clock
 
 
 class StoredSource:
@@ -45,7 +59,25 @@ def store_source(config: CoreConfig, folder: Path, venue: str) -> StoredSource:
     return StoredSource(store, venue, names)
 
 
-def venue_source(exchange: str) -> NoReturn:
-    """The venue itself. Raises `ConfigError`: no exchange plugin ships with this version."""
-    msg = f"exchange {exchange!r} cannot be asked by this version; give candles of another store: --from-store DIR"
-    raise ConfigError(msg)
+class VenueSource:
+    """Implements `domain.ports.CandleSource` over the environment's venue; its budget gives way to live feeds of this process."""
+
+    def __init__(self, venues: Venues, data: MarketData) -> None:
+        self._venues = venues
+        self._data = data
+
+    async def candles(self, symbol: str, granularity: str, since_ns: int, until_ns: int, limit: int) -> list[Candle]:
+        """See `domain.ports.MarketData.candles`."""
+        return await self._data.candles(symbol, granularity, since_ns, until_ns, limit)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._venues.close()
+
+
+async def venue_source(config: CoreConfig, environment: str, plans: Sequence[SeriesPlan], place: VenuePlace) -> VenueSource:
+    """The environment's venue, opened for the markets of the plans. Raises `ConfigError` or `PluginError` for one that cannot be used."""
+    exchange = config.environment(environment).exchange
+    venues = Venues(config, environment, place.folders, place.data_folder, place.store, place.clock)
+    symbols = {market.symbol for plan in plans for hole in plan.holes for market in market_spans(config, plan.symbol, plan.venue, hole)}
+    return VenueSource(venues, await venues.open(exchange, sorted(symbols), background=True))

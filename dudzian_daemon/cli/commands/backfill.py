@@ -60,6 +60,7 @@ def command(
     rebuild_manifest: Annotated[
         bool, typer.Option("--rebuild-manifest", help="First make a damaged manifest anew from the files that prove themselves.")
     ] = False,
+    base_url: Annotated[str | None, typer.Option("--base-url", help="Ask another host instead of the venue's own.")] = None,
     from_store: Annotated[Path | None, typer.Option("--from-store", help="Take candles from this store instead of the venue.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
@@ -73,6 +74,8 @@ def command(
 
     loaded = load(config, env=os.environ).config
     name = loaded.environment_id(environment)
+    if base_url is not None:
+        loaded = load(config, env=os.environ, cli={f"environments.{name}.adapter_settings.base_url": base_url}).config
     folder = data_folder.resolve(data_dir, os.environ)
     wish = _wish(name, granularity or (), symbol or (), _span(since, date_window), latest_only=latest_only)
     store = store_of(loaded.environment(name), folder)
@@ -159,7 +162,8 @@ def _fetched(
 
     from dudzian_daemon.app.backfill.fill import Manner
     from dudzian_daemon.app.backfill.run import filled
-    from dudzian_daemon.app.backfill.sources import store_source, venue_source
+    from dudzian_daemon.app.backfill.sources import VenuePlace, store_source, venue_source
+    from dudzian_daemon.app.plugins.places import plugin_folders
     from dudzian_daemon.domain.ports import CandleSource
     from dudzian_daemon.kernel import logs
     from dudzian_daemon.kernel.clock import SystemClock
@@ -168,7 +172,7 @@ def _fetched(
 
     async def opened() -> CandleSource:
         if from_store is None:
-            return venue_source(exchange)
+            return await venue_source(config, name, plans, VenuePlace(plugin_folders(None, os.environ), folder, store, SystemClock()))
         return await anyio.to_thread.run_sync(store_source, config, from_store, exchange)
 
     async def run() -> list[SeriesOutcome]:

@@ -41,7 +41,7 @@ class Bench:
         shown: list[tuple[float, str]] = []
         for tick in ticks:
             for item in self.budget.offer(tick):
-                if isinstance(item, WindowEnd):
+                if not isinstance(item, Tick):
                     shown.append((-1.0, "-"))
                     continue
                 assert (item.instant, item.phase) > self.last
