@@ -29,7 +29,7 @@ def main(speed: str, since_ns: str, addresses: str, *arguments: str) -> None:
     from dudzian_daemon.cli.main import main as command
     from dudzian_daemon.testing.clock import AcceleratedClock
 
-    daemon.SystemClock = partial(AcceleratedClock, float(speed), since_ns=int(since_ns))  # type: ignore[misc,assignment]
+    vars(daemon)["SystemClock"] = partial(AcceleratedClock, float(speed), since_ns=int(since_ns))
     sys.argv = ["dudzian", *arguments]
     command()
 

@@ -47,6 +47,8 @@ def names(tree: ast.AST) -> Iterator[str]:
                 yield name
             case ast.Constant(value=str(name)):
                 yield name
+            case _:
+                pass
 
 
 def offences(root: Path) -> list[str]:
