@@ -141,7 +141,9 @@ def _described(log: RecordedLog, seals: LogReport, summary: SessionSummary) -> t
             ran = run_entry(entry.seal.log, entry.d)
             name = f"config-{len(runs) + 1}.json"
             texts[name] = msgspec.json.format(bytes(ran.config), indent=2) + b"\n"
-            facts = {field: value for field, value in msgspec.structs.asdict(ran).items() if field not in ("config", "opening_source")}
+            facts = {
+                field: value for field, value in msgspec.structs.asdict(ran).items() if field not in ("config", "opening_source", "feed")
+            }
             runs.append(PackedRun(line=entry.seal.line, config=name, **facts))
     manifest = EvidenceManifest(
         packed_by=dudzian_daemon.__version__,

@@ -97,7 +97,7 @@ async def closed_breaker(run: Any) -> None:
     """The breaker rests by the machine's clock; here it is told that its rest is over."""
     for context in run.feed.venues()["binance"].breakers.uow.contexts.breakers.values():
         context._state.opened_at = 0.0
-    await run.clock.advance(30)
+    await run.clock.advance(70)
 
 
 async def test_a_daily_candle_more_than_twelve_hours_late_is_told_once(spec) -> None:
