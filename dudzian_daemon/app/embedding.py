@@ -20,9 +20,9 @@ from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode
 from dudzian_daemon.adapters.keychain import signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
-from dudzian_daemon.app.bootstrap import open_journal
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.replay_windows import replay_windows
+from dudzian_daemon.app.run_logs import open_journal
 from dudzian_daemon.domain.errors import StorageError
 from dudzian_daemon.domain.market import Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money

@@ -14,8 +14,8 @@ from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode
 from dudzian_daemon.adapters.keychain import signing_key
 from dudzian_daemon.app.backtest.result import JournalText
-from dudzian_daemon.app.bootstrap import open_journal
 from dudzian_daemon.app.preparation import Prepared
+from dudzian_daemon.app.run_logs import open_journal
 from dudzian_daemon.domain.market import Tick
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import Clock

@@ -19,10 +19,11 @@ from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.alerting import ChannelOpener
-from dudzian_daemon.app.bootstrap import QUEUE_SIZE, Assembly, SessionStart, assemble, facts_of
+from dudzian_daemon.app.bootstrap import Assembly, SessionStart, assemble
 from dudzian_daemon.app.change_consent import consented
 from dudzian_daemon.app.change_consent import forget as forget_consent
 from dudzian_daemon.app.left_sessions import close_session
+from dudzian_daemon.app.listeners import QUEUE_SIZE
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.commands import Commands
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
@@ -33,6 +34,7 @@ from dudzian_daemon.app.process.signals import StopRequested, StopSignals
 from dudzian_daemon.app.process.strategy_guard import StrategyGuard, guard_of
 from dudzian_daemon.app.process.tokens import held_tokens, tell_refusal
 from dudzian_daemon.app.recovery import PendingChange, Recovered, recover, resumable
+from dudzian_daemon.app.run_logs import facts_of
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import RiskChange, StrategyChange

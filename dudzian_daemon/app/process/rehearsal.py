@@ -14,7 +14,7 @@ import msgspec
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.line_file import LineFile
-from dudzian_daemon.app.bootstrap import scheduler_set
+from dudzian_daemon.app.listeners import scheduler_set
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.replay_windows import replay_windows, require_sound
 from dudzian_daemon.domain.events import CycleDurable

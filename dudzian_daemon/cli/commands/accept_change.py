@@ -46,9 +46,9 @@ def command(
 ) -> None:
     """Exit 0 accepted, or nothing differs; 1 you said no; 2 there is no session that goes on, or the change cannot be accepted."""
     from dudzian_daemon.app.accepted_change import told
-    from dudzian_daemon.app.bootstrap import facts_of
     from dudzian_daemon.app.change_consent import consent_path, give, open_change
     from dudzian_daemon.app.preparation import RunOptions, prepare
+    from dudzian_daemon.app.run_logs import facts_of
     from dudzian_daemon.kernel.clock import SystemClock, iso_utc
 
     modules = (*(pipeline_module or ()), *(realtime_module or ()))

@@ -1,0 +1,84 @@
+"""What a run writes into: the session's journal with its `run` entry, the artifact's decision log, the ledger's daily files."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
+from dudzian_daemon.adapters.files import ensure_dir, require_regular_or_absent
+from dudzian_daemon.adapters.journal import SessionJournal
+from dudzian_daemon.adapters.journal_format import encode, genesis
+from dudzian_daemon.adapters.journal_reader import is_begun
+from dudzian_daemon.adapters.journal_recovery import identity_of
+from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.app.preparation import Prepared, run_facts
+from dudzian_daemon.app.recovery import Recovered
+from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.sinks.ledger import LedgerFiles
+from dudzian_daemon.trading.state import encode_state
+
+
+def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJournal:
+    """A new session's journal with its `run` entry and the sources of its plugins, durable."""
+    segment_lines = prepared.config.runtime.journal.segment_lines
+    journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
+    for source in prepared.plugins.values():
+        journal.put_object(source.source)
+    _append_run(journal, facts_of(prepared), clock)
+    return journal
+
+
+def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered: Recovered) -> SessionJournal:
+    """The journal of a session that goes on: what it was found like, this run, and after an accepted change the state it begins with."""
+    segment_lines = prepared.config.runtime.journal.segment_lines
+    journal = SessionJournal.resume(recovered.file, key, recovered.chain, clock=clock, segment_lines=segment_lines)
+    for source in prepared.plugins.values():
+        journal.put_object(source.source)
+    if recovered.session.state != "stopped":
+        journal.append_entry("recovered", recovered.facts, {"at": clock.wall_ns()})
+    change = {"change": recovered.change} if recovered.change else {}
+    _append_run(journal, facts_of(prepared) | change, clock)
+    if change:
+        journal.append_checkpoint(encode_state(recovered.driver.export()), "change")
+    journal.commit_now()
+    return journal
+
+
+def facts_of(prepared: Prepared) -> dict[str, Any]:
+    """Member `d` of this process's `run` entry."""
+    return run_facts(prepared, platform.python_version(), f"{sys.platform}-{platform.machine()}")
+
+
+def _append_run(journal: SessionJournal, facts: dict[str, Any], clock: Clock) -> None:
+    journal.append_entry("run", facts, {"at": clock.wall_ns(), "host": platform.node(), "pid": os.getpid()})
+    journal.identity = identity_of(encode(facts))
+
+
+def open_decision_log(prepared: Prepared, key: SigningKey) -> ChainedLog:
+    """The artifact's decision log, one chain over all sessions: resumed if it is there, else begun."""
+    folder = prepared.data_folder / prepared.config.risk.decision_log.path
+    ensure_dir(folder)
+    path = folder / f"{prepared.artifact}.jsonl"
+    require_regular_or_absent(path)
+    if path.exists() and not is_begun(path):
+        return ChainedLog.resume(path, key, faults="decision_log")
+    path.unlink(missing_ok=True)
+    log = ChainedLog.create(path, new_log_id(), key, faults="decision_log")
+    log.append(encode(genesis(prepared.artifact, "dudzian", signed=True, projection=True)), b"{}")
+    log.commit_now()
+    return log
+
+
+def ledger_files(prepared: Prepared, key: SigningKey) -> LedgerFiles:
+    """Where the ledger's daily files go: a folder for each artifact."""
+    paper = prepared.config.paper(prepared.environment)
+    return LedgerFiles(
+        folder=prepared.data_folder / paper.ledger_directory / prepared.artifact,
+        artifact=prepared.artifact,
+        key=key,
+        retention_days=paper.ledger_retention_days,
+        fsync=paper.ledger_fsync,
+    )
