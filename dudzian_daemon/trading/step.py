@@ -27,10 +27,12 @@ from dudzian_daemon.domain.market import (
     Timer,
     WarmUp,
 )
-from dudzian_daemon.domain.orders import Fill, Match, OrderGroup, OrderResult, RefusalCode, Signal, Verdict
-from dudzian_daemon.domain.records import CycleRecord, LedgerEntry, PositionChange, RiskChange, StrategyChange, StrategyFault
+from dudzian_daemon.domain.orders import Match, RefusalCode
+from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.trading.controllers import TradingController
+from dudzian_daemon.trading.draft import Draft
 from dudzian_daemon.trading.executions import outcome
+from dudzian_daemon.trading.forced_closings import ForcedClosings
 from dudzian_daemon.trading.funding import FundingClock
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.margin import MarginWatch, rests_before
@@ -38,7 +40,7 @@ from dudzian_daemon.trading.operator import OPERATOR_COMMANDS, Operator
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
 from dudzian_daemon.trading.scheduler import MultiStrategyScheduler
-from dudzian_daemon.trading.spec import MANUAL, MANUAL_SCHEDULE, SessionSpec
+from dudzian_daemon.trading.spec import MANUAL, SessionSpec
 from dudzian_daemon.trading.state import CoreState
 from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED, StrategyHost
 
@@ -54,22 +56,6 @@ class StepResult(msgspec.Struct, frozen=True):
 
     record: CycleRecord | None
     next_deadline: int | None
-
-
-class Draft(msgspec.Struct):
-    """The tick of a step and what it has caused so far."""
-
-    tick: Tick
-    signals: list[Signal] = []
-    verdicts: list[Verdict] = []
-    results: list[OrderResult] = []
-    fills: list[Fill] = []
-    positions: list[PositionChange] = []
-    risk: list[RiskChange] = []
-    strategies: list[StrategyChange] = []
-    faults: list[StrategyFault] = []
-    entries: list[LedgerEntry] = []
-    closings: list[OrderGroup] = []
 
 
 class Core:
@@ -95,6 +81,7 @@ class Core:
         self.scheduler = MultiStrategyScheduler(spec.schedules)
         self.controller = TradingController(spec, self.ledger, self.gate, self.execution, self.strategies)
         self.operator = Operator(spec, self.ledger, self.gate, self.controller)
+        self.forced_closings = ForcedClosings(spec, self.ledger, self.gate, self.controller, self.execution, self.strategies)
         self.sequence = 0
         self.instant = 0
         self._day = 0
@@ -164,7 +151,7 @@ class Core:
         draft.risk += self.gate.judge_equity(tick.instant, self.ledger.equity)  # 2 judge limits on what was just marked
         if tick.instant == (self._day + 1) * DAY_NS and tick.phase in (Phase.CLOSE, Phase.TIMER):
             self._roll_day(tick, draft)  # a candle that closes at midnight belongs to the day that ends
-        self._force_closings(tick, draft)
+        self.forced_closings.add(draft)  # what the core closes by itself comes before what strategies wish
 
         due = self.scheduler.due(tick.instant, self.strategies.has_new_data)
         for schedule in due:  # 3 due strategies turn state and view into signals
@@ -314,46 +301,6 @@ class Core:
         self._day = tick.instant // DAY_NS
         held = {schedule.profile for schedule, _ in self.controller.holdings()}
         draft.risk += self.gate.roll_day(self._day, self.ledger.equity, exposed=held)
-
-    def _force_closings(self, tick: Tick, draft: Draft) -> None:
-        """What the core closes by itself: books of reducing profiles and quarantined strategies, and groups that lost a leg.
-
-        Not on a command: it moves no price, and a stop has said itself what becomes of the book.
-        """
-        if tick.phase is Phase.COMMAND:
-            return
-        if not (self.ledger.open_positions or self.execution.has_open_orders or self.controller.legs.next_deadline):
-            return  # nothing is held, open or on its way
-        tripped = {change.profile for change in draft.risk if change.change == "tripped"}
-        if tripped:
-            stopped = [schedule.name for schedule in (*self.spec.schedules, MANUAL_SCHEDULE) if schedule.profile in tripped]
-            draft.results += self.controller.cancel(tick.instant, code="reducing", schedules=stopped)
-        self._meet_stops(tick, draft)
-        lost = self.controller.legs.give_up(tick.instant)
-        for group in lost:
-            draft.results += self.controller.cancel(tick.instant, code="leg_failed", group_id=group.group_id)
-            draft.risk.append(self.gate.note(group.profile, "leg_failed", "order_group"))
-        reducing = {name for name, state in self.gate.states.items() if state.reducing}
-        abandoned = {strategy for strategy, why in self.strategies.inactive.items() if why == QUARANTINED}
-        stops = self.gate.stops
-        if lost or reducing or abandoned or stops.closing:
-            halves = {(group.strategy, instrument) for group in lost for instrument in group.instruments}
-            draft.closings += self.controller.closing_groups(
-                tick.instant,
-                wanted=lambda schedule, instrument: (
-                    schedule.profile in reducing
-                    or schedule.strategy in abandoned
-                    or (schedule.strategy, instrument) in halves
-                    or stops.is_closing(schedule.strategy, instrument)
-                ),
-            )
-
-    def _meet_stops(self, tick: Tick, draft: Draft) -> None:
-        """Begin to close the positions whose catastrophe stop this tick's prices have met."""
-        shown = [item.instrument for item in tick.inputs if isinstance(item, OpenPrint | Quote | Book | Candle)]
-        changes, results = self.controller.stops_met(dict.fromkeys(shown), tick.instant)
-        draft.risk += changes
-        draft.results += results
 
     def _mark(self, instrument: str, price: float, instant: int) -> None:
         """Value the book at the price; one that is none is no reference for orders, and the book keeps its last value."""
