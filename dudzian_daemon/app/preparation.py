@@ -13,6 +13,8 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
+from dudzian_daemon.app import one_schedule
+from dudzian_daemon.app.one_schedule import OneSchedule
 from dudzian_daemon.app.plugins.controller_modules import controllers_of
 from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
 from dudzian_daemon.app.plugins.places import plugin_folders
@@ -29,7 +31,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line said; None where it said nothing. `modules` supply controllers, the first one first.
 
     `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run. `fresh` closes the session that
-    would go on and begins a new one; `accept_change` lets it go on under another configuration or other code.
+    would go on and begins a new one; `accept_change` lets it go on under another configuration or other code. `one_schedule`
+    restricts the run to one of the scheduler's schedules; `settings` are further values of the configuration by dotted path.
+    `plan_sha256` is the digest of the runtime plan that was written before the run, for its record.
     """
 
     config: Path | None = None
@@ -44,6 +48,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     run_once: bool = False
     fresh: bool = False
     accept_change: bool = False
+    one_schedule: OneSchedule | None = None
+    settings: dict[str, Any] = {}
+    plan_sha256: str = ""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -55,6 +62,7 @@ class Prepared(msgspec.Struct, frozen=True):
     plugins: Mapping[str, PluginSource]
     spec: SessionSpec
     speed: float | None
+    plan_sha256: str = ""
 
     @property
     def config(self) -> CoreConfig:
@@ -74,13 +82,9 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
     """Resolve names and load plugins. Raises `ConfigError` (with every entry of `strategies` that is wrong) or `PluginError`."""
-    flags: dict[str, Any] = {} if options.metrics_port is None else {"runtime.metrics_http.port": options.metrics_port}
-    loaded = load(options.config, env=env, cli=flags)
-    environment = loaded.config.environment_id(options.environment)
-    if options.scheduler is not None:
-        loaded.config.scheduler(options.scheduler)
-        loaded = load(options.config, env=env, cli=flags | {f"environments.{environment}.scheduler": options.scheduler})
+    loaded = loaded_for(options, env)
     config = loaded.config
+    environment = config.environment_id(options.environment)
     chosen = config.environments[environment]
     if not chosen.enabled:
         msg = f"environment {environment!r} is disabled in {loaded.path} ({chosen.description}); set `enabled: true` there to run it"
@@ -100,7 +104,27 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
         plugins=found.sources,
         spec=spec,
         speed=parse_speed(options.speed if options.speed is not None else str(chosen.replay.speed)),
+        plan_sha256=options.plan_sha256,
     )
+
+
+def loaded_for(options: RunOptions, env: Mapping[str, str]) -> LoadedConfig:
+    """The configuration with what the command line changes of it. Raises `ConfigError`."""
+    flags: dict[str, Any] = dict(options.settings)
+    if options.metrics_port is not None:
+        flags["runtime.metrics_http.port"] = options.metrics_port
+    loaded = load(options.config, env=env, cli=flags)
+    environment = loaded.config.environment_id(options.environment)
+    if options.scheduler is not None:
+        loaded.config.scheduler(options.scheduler)
+        flags[f"environments.{environment}.scheduler"] = options.scheduler
+        loaded = load(options.config, env=env, cli=flags)
+    if options.one_schedule is None:
+        return loaded
+    selected = one_schedule.select(loaded.config, environment, options.one_schedule)
+    if more := one_schedule.flags(loaded.config, environment, options.one_schedule, selected):
+        loaded = load(options.config, env=env, cli=flags | more)
+    return one_schedule.restricted(loaded, environment, selected.schedule)
 
 
 def parse_speed(text: str) -> float | None:
