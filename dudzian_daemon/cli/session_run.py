@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict, Unpack
 
 import typer
 
@@ -12,6 +12,7 @@ from dudzian_daemon.cli.output import emit_json, emit_text, lossy_stdout
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dudzian_daemon.app.one_schedule import OneSchedule
     from dudzian_daemon.app.preparation import RunOptions
 
 AsJson = Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")]
@@ -32,6 +33,9 @@ class Said(TypedDict, total=False):
     run_once: bool
     fresh: bool
     accept_change: bool
+    one_schedule: OneSchedule | None
+    settings: dict[str, Any]
+    plan_sha256: str
 
 
 def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:

@@ -37,7 +37,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A module in the order it is asked: `resolved_from` is its file, empty when there is none; `fallback_used` if it is the last resort."""
+    """A module in the order it is asked: `resolved_from` is its file, empty without one; `fallback_used` for the last resort."""
 
     module: str
     origin: Origin
@@ -99,7 +99,7 @@ def fail_on_warnings(said: bool, env: Mapping[str, str]) -> tuple[bool, Override
     word = raw.strip().lower()
     if word not in _YES | _NO:
         reason = "invalid_value" if word else "empty_value"
-        return said, Override(variable=FAIL_ON_WARNINGS, raw_value=raw, applied=False, verdict="ignored", reason=reason)
+        return said, _ignored(FAIL_ON_WARNINGS, raw, reason)
     value = word in _YES
     if said:
         return True, Override(
@@ -112,17 +112,19 @@ def unknown_variables(env: Mapping[str, str]) -> tuple[Override, ...]:
     """Variables that begin as ours do and that nothing reads: a spelling mistake should not pass in silence."""
     known = {PIPELINE, REALTIME, FAIL_ON_WARNINGS}
     names = sorted(name for name in env if name.startswith(PREFIX) and name not in known)
-    return tuple(Override(variable=name, raw_value=env[name], applied=False, verdict="ignored", reason="unknown_variable") for name in names)
+    return tuple(_ignored(name, env[name], "unknown_variable") for name in names)
+
+
+def _ignored(variable: str, raw: str, reason: str) -> Override:
+    return Override(variable=variable, raw_value=raw, applied=False, verdict="ignored", reason=reason)
 
 
 def _of_variable(variable: str, raw: str, by_flag: bool) -> Override:
     words = tuple(word for word in _SEPARATORS.split(raw) if word)
     if by_flag:
-        return Override(
-            variable=variable, raw_value=raw, applied=False, verdict="cli_override", reason="cli_override", parsed_value=words
-        )
+        return Override(variable=variable, raw_value=raw, applied=False, verdict="cli_override", reason="cli_override", parsed_value=words)
     if not words:
-        return Override(variable=variable, raw_value=raw, applied=False, verdict="ignored", reason="empty_value")
+        return _ignored(variable, raw, "empty_value")
     if not all(_is_module_name(word) for word in words):
         return Override(variable=variable, raw_value=raw, applied=False, verdict="ignored", reason="invalid_value", parsed_value=words)
     return Override(variable=variable, raw_value=raw, applied=True, verdict="applied", parsed_value=words)

@@ -1,0 +1,168 @@
+"""Run one strategy's schedule: the same daemon as `dudzian run`, restricted to the daily trend of binance_paper unless told otherwise.
+
+What it would be can be printed or kept before it begins (--print-runtime-plan, --runtime-plan-jsonl); with --paper-smoke it plays a
+window of stored candles once and leaves a report. Nothing here opens a connection in a dry run, a print or a smoke run.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dudzian_daemon.cli.output import emit_json, note
+from dudzian_daemon.cli.session_options import session_command
+from dudzian_daemon.cli.session_run import AsJson, Said, options, run_session, show_plan
+from dudzian_daemon.domain.errors import ConfigError, LiveBlocked
+
+if TYPE_CHECKING:
+    from dudzian_daemon.app.daily_trend.runtime_plan import RuntimePlan
+
+EXAMPLES = """Examples:
+
+  dudzian run-daily-trend --dry-run                                       build it, start nothing
+
+  dudzian run-daily-trend --poll-seconds 300                              run it
+
+  dudzian run-daily-trend --date-window 2024-01-01:2024-02-15 --run-once  a few stored weeks, one decision
+
+  dudzian run-daily-trend --print-runtime-plan                            all that decides what it would be
+
+  dudzian run-daily-trend --runtime-plan-jsonl audit/plan.jsonl --fail-on-security-warnings
+"""
+
+
+@session_command
+def command(
+    said: Said,
+    environment: Annotated[str, typer.Option("--environment", "-e", help="Environment, by name or alias.")] = "binance_paper",
+    mode: Annotated[
+        Literal["run", "run-once", "dry-run"] | None, typer.Option("--mode", help="The same as the flag of that name; run: none.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything, say what would run, start nothing.")] = False,
+    run_once: Annotated[bool, typer.Option("--run-once", help="End after the first decision.")] = False,
+    poll_seconds: Annotated[
+        int | None, typer.Option("--poll-seconds", min=1, max=86_400, help="Seconds between two questions to a live venue.")
+    ] = None,
+    strategy: Annotated[str | None, typer.Option(help="Which of `strategies`; default: the environment's default_strategy.")] = None,
+    controller: Annotated[str | None, typer.Option(help="Which of `controllers`; default: the environment's default_controller.")] = None,
+    risk_profile: Annotated[str | None, typer.Option(help="Another of `risk_profiles` for this run.")] = None,
+    date_window: Annotated[
+        str | None, typer.Option(metavar="FIRST:LAST", help="Days of stored candles to play, both included, UTC.")
+    ] = None,
+    history_bars: Annotated[int | None, typer.Option(min=0, max=1_000_000, help="Candles before the first decision.")] = None,
+    health_interval: Annotated[int | None, typer.Option(min=1, max=2_678_400, help="Seconds between two health reports.")] = None,
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None, typer.Option(help="Least severity of the runtime log.")
+    ] = None,
+    pipeline_module: Annotated[
+        list[str] | None, typer.Option("--pipeline-module", help="Importable module that supplies CONTROLLERS (signals only); repeat.")
+    ] = None,
+    realtime_module: Annotated[
+        list[str] | None, typer.Option("--realtime-module", help="The same, asked after the pipeline modules; repeat.")
+    ] = None,
+    print_runtime_modules: Annotated[bool, typer.Option("--print-runtime-modules", help="Which modules, in order, as JSON.")] = False,
+    print_risk_profiles: Annotated[bool, typer.Option("--print-risk-profiles", help="The risk profiles, as JSON.")] = False,
+    print_runtime_plan: Annotated[
+        bool, typer.Option("--print-runtime-plan", help="All that decides what the run would be, as JSON.")
+    ] = False,
+    runtime_plan_jsonl: Annotated[
+        Path | None, typer.Option("--runtime-plan-jsonl", help="Append that plan to this file before the run begins.")
+    ] = None,
+    fail_on_security_warnings: Annotated[bool, typer.Option("--fail-on-security-warnings", help="Exit 3 where the plan has one.")] = False,
+    allow_live: Annotated[bool, typer.Option("--allow-live", help="Live trading: not built; exit 7.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Exit 0 after an orderly end, 2 for a name or value that is wrong, 3 for security warnings, 7 for --allow-live."""
+    if allow_live:
+        msg = "--allow-live: live trading is not built; no order leaves this machine"
+        raise LiveBlocked(msg)
+    given = {name: value for name, value in locals().items() if name != "said" and value not in (None, False)}
+    dry_run, run_once = _mode(mode, dry_run=dry_run, run_once=run_once)
+    from dudzian_daemon.app.daily_trend.modules import runtime_modules
+    from dudzian_daemon.app.one_schedule import OneSchedule, parse_window
+
+    modules = runtime_modules(pipeline_module or (), realtime_module or (), os.environ)
+    if print_runtime_modules:
+        emit_json(modules)
+        return
+    said["environment"] = environment
+    said["run_once"] = run_once
+    said["modules"] = modules.supplied
+    said["settings"] = _settings(environment, said, log_level, poll_seconds)
+    if print_risk_profiles:
+        _print_risk_profiles(said)
+        return
+    said["one_schedule"] = OneSchedule(
+        strategy=strategy,
+        controller=controller,
+        risk_profile=risk_profile,
+        window=None if date_window is None else parse_window(date_window),
+        history_bars=history_bars,
+        health_interval=health_interval,
+    )
+    answer = _plan(said, given, fail_on=fail_on_security_warnings, path=runtime_plan_jsonl)
+    if print_runtime_plan:
+        emit_json(answer)
+        if answer.error:
+            raise ConfigError(answer.error)
+        return
+    if dry_run:
+        show_plan(as_json=as_json, **said)
+        return
+    run_session(as_json=as_json, **said)
+
+
+def _mode(mode: str | None, *, dry_run: bool, run_once: bool) -> tuple[bool, bool]:
+    wanted = {"dry-run": dry_run, "run-once": run_once}
+    named = [name for name, on in wanted.items() if on]
+    if mode is not None and named and mode not in named:
+        msg = f"--mode: expected the same as --{named[0]}, found {mode}; give one of them"
+        raise ConfigError(msg)
+    return dry_run or mode == "dry-run", run_once or mode == "run-once"
+
+
+def _settings(environment: str, said: Said, log_level: str | None, poll_seconds: int | None) -> dict[str, Any]:
+    from dudzian_daemon.config.load import load
+    from dudzian_daemon.config.overlay import Flag
+
+    settings: dict[str, Any] = {} if log_level is None else {"logging.level": Flag("--log-level", log_level)}
+    if poll_seconds is not None:
+        name = load(said["config"], env=os.environ).config.environment_id(environment)
+        settings[f"environments.{name}.adapter_settings.poll_seconds"] = Flag("--poll-seconds", poll_seconds)
+    return settings
+
+
+def _print_risk_profiles(said: Said) -> None:
+    from dudzian_daemon.app.daily_trend.risk_profiles import risk_profiles
+    from dudzian_daemon.config.load import load
+
+    emit_json(risk_profiles(load(said["config"], env=os.environ).config, said["environment"]))
+
+
+def _plan(said: Said, given: dict[str, Any], *, fail_on: bool, path: Path | None) -> RuntimePlan:
+    """Make the plan, keep it where it shall be kept, and judge it; the digest goes on with the run."""
+    from dudzian_daemon.app.daily_trend.gate import ignored_variables, record, require_safe
+    from dudzian_daemon.app.daily_trend.modules import fail_on_warnings, runtime_modules
+    from dudzian_daemon.app.daily_trend.runtime_plan import Asked, runtime_plan
+    from dudzian_daemon.kernel.clock import SystemClock
+
+    strict, override = fail_on_warnings(fail_on, os.environ)
+    modules = runtime_modules(given.get("pipeline_module", ()), given.get("realtime_module", ()), os.environ)
+    asked = Asked(
+        flags={name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
+        modules=modules,
+        overrides=() if override is None else (override,),
+        precheck={"status": "not_run", "reason": "a precheck is made by --paper-smoke and by dudzian paper-precheck"},
+        plan_path=path,
+    )
+    answer = runtime_plan(options(said), asked, os.environ, SystemClock().wall_ns())
+    for variable, reason in ignored_variables(answer).items():
+        note(f"{variable} is ignored: {reason}")
+    if path is not None:
+        said["plan_sha256"] = record(answer, path)
+    if strict:
+        require_safe(answer)
+    return answer
