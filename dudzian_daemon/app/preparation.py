@@ -82,7 +82,11 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
     """Resolve names and load plugins. Raises `ConfigError` (with every entry of `strategies` that is wrong) or `PluginError`."""
-    loaded = loaded_for(options, env)
+    return prepared_of(loaded_for(options, env), options, env)
+
+
+def prepared_of(loaded: LoadedConfig, options: RunOptions, env: Mapping[str, str]) -> Prepared:
+    """The same from a configuration that `loaded_for` gave."""
     config = loaded.config
     environment = config.environment_id(options.environment)
     chosen = config.environments[environment]

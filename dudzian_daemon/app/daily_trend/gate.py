@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,8 +30,3 @@ def require_safe(answer: RuntimePlan) -> None:
     """Raise `SecurityWarnings` with every warning of the plan, one a line."""
     if answer.security_warnings:
         raise SecurityWarnings("\n".join(f"security warning: {text}" for text in answer.security_warnings))
-
-
-def ignored_variables(answer: RuntimePlan) -> Mapping[str, str]:
-    """Variables that say something which does not count, with the reason; a flag that goes before is no mistake."""
-    return {each.variable: each.reason for each in answer.environment_overrides if each.verdict == "ignored"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -71,6 +72,20 @@ class Modules(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.pipeline_modules, *self.realtime_modules)
 
 
+#: What a plan says of a precheck that nobody made.
+NOT_RUN: Final = {"status": "not_run", "reason": "a precheck is made by --paper-smoke and by dudzian paper-precheck"}
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line and the environment said beside the options of a run, for the plan: flags as they were given."""
+
+    flags: dict[str, Any]
+    modules: Modules
+    overrides: tuple[Override, ...]
+    precheck: dict[str, Any] | None = None
+    plan_path: Path | None = None
+
+
 def runtime_modules(pipeline: Sequence[str], realtime: Sequence[str], env: Mapping[str, str]) -> Modules:
     """Settle the modules; what is wrong in a variable is told in `environment_overrides` and ignored."""
     overrides = []
@@ -113,6 +128,11 @@ def unknown_variables(env: Mapping[str, str]) -> tuple[Override, ...]:
     known = {PIPELINE, REALTIME, FAIL_ON_WARNINGS}
     names = sorted(name for name in env if name.startswith(PREFIX) and name not in known)
     return tuple(_ignored(name, env[name], "unknown_variable") for name in names)
+
+
+def ignored(overrides: Iterable[Override]) -> Iterator[tuple[str, str]]:
+    """Variables that say something which does not count, with the reason; a flag that goes before one is no mistake."""
+    return ((each.variable, each.reason) for each in overrides if each.verdict == "ignored")
 
 
 def _ignored(variable: str, raw: str, reason: str) -> Override:

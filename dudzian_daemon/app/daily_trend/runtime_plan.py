@@ -14,9 +14,9 @@ import msgspec
 from dudzian_daemon.adapters import data_folder
 from dudzian_daemon.adapters.file_facts import FileFacts, file_facts
 from dudzian_daemon.adapters.git_facts import GitFacts, git_facts
-from dudzian_daemon.app.daily_trend.modules import Modules, Override, unknown_variables
+from dudzian_daemon.app.daily_trend.modules import NOT_RUN, Asked, Modules, Override
 from dudzian_daemon.app.plan import Plan, plan_of
-from dudzian_daemon.app.preparation import Prepared, RunOptions, loaded_for, prepare
+from dudzian_daemon.app.preparation import Prepared, RunOptions, loaded_for, prepared_of
 from dudzian_daemon.config.load import LoadedConfig
 from dudzian_daemon.config.places import find_config
 from dudzian_daemon.config.provenance import key_text, leaves
@@ -29,16 +29,6 @@ from dudzian_daemon.sinks.telemetry import telemetry_path
 SCHEMA: Final = "dudzian.runtime_plan/1"
 #: Where the alerts of a user interface would go; no such sink is built, and the plan says so.
 UI_ALERTS: Final = Path("logs") / "ui_telemetry_alerts.jsonl"
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line said beside the options of the run, for the record: flags as they were given."""
-
-    flags: dict[str, Any]
-    modules: Modules
-    overrides: tuple[Override, ...]
-    precheck: dict[str, Any]
-    plan_path: Path | None = None
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -80,7 +70,7 @@ def runtime_plan(options: RunOptions, asked: Asked, env: Mapping[str, str], now_
     error, loaded, prepared, run = "", None, None, None
     try:
         loaded = loaded_for(options, env)
-        prepared = prepare(options, env)
+        prepared = prepared_of(loaded, options, env)
         run = plan_of(prepared, env)
     except DudzianError as fault:
         error = str(fault)
@@ -93,10 +83,10 @@ def runtime_plan(options: RunOptions, asked: Asked, env: Mapping[str, str], now_
         status="failed" if error else "ready",
         error=error,
         cli=asked.flags,
-        environment_overrides=(*asked.modules.environment_overrides, *asked.overrides, *unknown_variables(env)),
+        environment_overrides=asked.overrides,
         modules=asked.modules,
         git=git_facts(Path(__file__).resolve().parents[3]),
-        paper_precheck=asked.precheck,
+        paper_precheck=asked.precheck or dict(NOT_RUN),
         config_file=files[0] if files else _unread(options, env),
         config_files=tuple(files),
         run=run,

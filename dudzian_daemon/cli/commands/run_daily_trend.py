@@ -18,6 +18,7 @@ from dudzian_daemon.cli.session_run import AsJson, Said, options, run_session, s
 from dudzian_daemon.domain.errors import ConfigError, LiveBlocked
 
 if TYPE_CHECKING:
+    from dudzian_daemon.app.daily_trend.modules import Modules
     from dudzian_daemon.app.daily_trend.runtime_plan import RuntimePlan
 
 EXAMPLES = """Examples:
@@ -103,8 +104,8 @@ def command(
         history_bars=history_bars,
         health_interval=health_interval,
     )
-    answer = _plan(said, given, fail_on=fail_on_security_warnings, path=runtime_plan_jsonl)
-    if print_runtime_plan:
+    answer = _planned(said, given, modules)
+    if print_runtime_plan and answer is not None:
         emit_json(answer)
         if answer.error:
             raise ConfigError(answer.error)
@@ -142,25 +143,24 @@ def _print_risk_profiles(said: Said) -> None:
     emit_json(risk_profiles(load(said["config"], env=os.environ).config, said["environment"]))
 
 
-def _plan(said: Said, given: dict[str, Any], *, fail_on: bool, path: Path | None) -> RuntimePlan:
-    """Make the plan, keep it where it shall be kept, and judge it; the digest goes on with the run."""
-    from dudzian_daemon.app.daily_trend.gate import ignored_variables, record, require_safe
-    from dudzian_daemon.app.daily_trend.modules import fail_on_warnings, runtime_modules
-    from dudzian_daemon.app.daily_trend.runtime_plan import Asked, runtime_plan
+def _planned(said: Said, given: dict[str, Any], modules: Modules) -> RuntimePlan | None:
+    """Make the plan where it is asked for, keep it and judge it; its digest goes on with the run. What is ignored is always told."""
+    from dudzian_daemon.app.daily_trend.modules import Asked, fail_on_warnings, ignored, unknown_variables
+
+    path: Path | None = given.get("runtime_plan_jsonl")
+    strict, override = fail_on_warnings("fail_on_security_warnings" in given, os.environ)
+    overrides = (*modules.environment_overrides, *(() if override is None else (override,)), *unknown_variables(os.environ))
+    for variable, reason in ignored(overrides):
+        note(f"{variable} is ignored: {reason}")
+    if path is None and not strict and "print_runtime_plan" not in given:
+        return None
+    from dudzian_daemon.app.daily_trend.gate import record, require_safe
+    from dudzian_daemon.app.daily_trend.runtime_plan import runtime_plan
     from dudzian_daemon.kernel.clock import SystemClock
 
-    strict, override = fail_on_warnings(fail_on, os.environ)
-    modules = runtime_modules(given.get("pipeline_module", ()), given.get("realtime_module", ()), os.environ)
-    asked = Asked(
-        flags={name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
-        modules=modules,
-        overrides=() if override is None else (override,),
-        precheck={"status": "not_run", "reason": "a precheck is made by --paper-smoke and by dudzian paper-precheck"},
-        plan_path=path,
-    )
+    flags = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    asked = Asked(flags=flags, modules=modules, overrides=overrides, plan_path=path)
     answer = runtime_plan(options(said), asked, os.environ, SystemClock().wall_ns())
-    for variable, reason in ignored_variables(answer).items():
-        note(f"{variable} is ignored: {reason}")
     if path is not None:
         said["plan_sha256"] = record(answer, path)
     if strict:
