@@ -21,7 +21,7 @@ Entry = TypeVar("Entry")
 
 #: Fields that do not decide what is traded, by struct.
 NOT_TRADING: Final[Mapping[str, frozenset[str]]] = {
-    "CoreConfig": frozenset({"shutdown", "logging", "credentials"}),
+    "CoreConfig": frozenset({"shutdown", "logging", "reporting", "credentials"}),
     "Environment": frozenset(
         {
             "description",

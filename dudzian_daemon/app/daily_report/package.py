@@ -18,6 +18,7 @@ from dudzian_daemon.adapters.zip_archive import write_zip
 from dudzian_daemon.app.daily_report.day import Day, DayFold, day_of, local_text
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.market import SECOND_NS
 from dudzian_daemon.domain.money import exact_money, plain
 
 #: Below the data folder.
@@ -115,9 +116,9 @@ def _session_of(data_folder: Path, artifact: str, day: date | None, log_id: str 
         found = [session for session in found if session.log_id.startswith(log_id)]
     spans: list[str] = []
     for session in found:
-        days = _days(session)
+        days, last = _days(session)
         if days and (day is None or day in days):
-            return session, day or max(days)
+            return session, day or last
         if days:
             spans.append(f"{session.log_id}: {min(days)} to {max(days)}")
     msg = f"no session of {artifact} below {data_folder} has cycles{'' if day is None else f' of {day}'}" + (
@@ -126,8 +127,13 @@ def _session_of(data_folder: Path, artifact: str, day: date | None, log_id: str 
     raise ConfigError(msg)
 
 
-def _days(session: Session) -> set[date]:
-    return {day_of(cycle.record.instant) for cycle, _ in _cycles(session)}
+def _days(session: Session) -> tuple[set[date], date]:
+    """The days there are cycles of, and the latest of them that is more than the midnight at which it begins."""
+    instants = [cycle.record.instant for cycle, _ in _cycles(session)]
+    days = {day_of(instant) for instant in instants}
+    last = max(instants, default=0)
+    begun = day_of(last - SECOND_NS)
+    return days, begun if begun in days else day_of(last)
 
 
 def _cycles(session: Session) -> Iterator[tuple[Cycle, str]]:
