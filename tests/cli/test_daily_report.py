@@ -87,7 +87,7 @@ def test_the_numbers_are_those_of_the_journal(home: Path) -> None:
     assert sorted(files) == ["decisions.jsonl", "ledger.csv", "summary.json"]
     summary = json.loads(files["summary.json"])
     expected = recomputed(home)
-    assert expected["fills"] > 3
+    assert expected["fills"] > 1
     assert {key: type(value)(summary[key]) for key, value in expected.items()} == expected
     rows = list(csv.DictReader(io.StringIO(files["ledger.csv"].decode())))
     assert len(rows) == summary["ledger_rows"]

@@ -29,6 +29,8 @@ EXAMPLES = """Examples:
 
   dudzian run-daily-trend --date-window 2024-01-01:2024-02-15 --run-once  a few stored weeks, one decision
 
+  dudzian run-daily-trend --paper-smoke --archive-smoke --date-window 2024-01-01:2024-02-15 --run-once
+
   dudzian run-daily-trend --print-runtime-plan                            all that decides what it would be
 
   dudzian run-daily-trend --runtime-plan-jsonl audit/plan.jsonl --fail-on-security-warnings
@@ -40,7 +42,8 @@ def command(
     said: Said,
     environment: Annotated[str, typer.Option("--environment", "-e", help="Environment, by name or alias.")] = "binance_paper",
     mode: Annotated[
-        Literal["run", "run-once", "dry-run"] | None, typer.Option("--mode", help="The same as the flag of that name; run: none.")
+        Literal["run", "run-once", "dry-run", "paper-smoke"] | None,
+        typer.Option("--mode", help="The same as the flag of that name; run: none."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything, say what would run, start nothing.")] = False,
     run_once: Annotated[bool, typer.Option("--run-once", help="End after the first decision.")] = False,
@@ -73,6 +76,30 @@ def command(
         Path | None, typer.Option("--runtime-plan-jsonl", help="Append that plan to this file before the run begins.")
     ] = None,
     fail_on_security_warnings: Annotated[bool, typer.Option("--fail-on-security-warnings", help="Exit 3 where the plan has one.")] = False,
+    paper_smoke: Annotated[bool, typer.Option("--paper-smoke", help="Play the window once on stored candles and leave a report.")] = False,
+    archive_smoke: Annotated[bool, typer.Option("--archive-smoke", help="Also pack the report of the smoke run into a ZIP.")] = False,
+    smoke_output: Annotated[Path | None, typer.Option(help="Folder for the report's own folder; default: the system's for such.")] = None,
+    smoke_min_free_mb: Annotated[float | None, typer.Option(min=0, help="Megabytes that should be free there.")] = None,
+    smoke_fail_on_low_space: Annotated[
+        bool, typer.Option("--smoke-fail-on-low-space", help="Exit 4, after the report, where fewer are.")
+    ] = False,
+    skip_paper_precheck: Annotated[
+        bool, typer.Option("--skip-paper-precheck", help="No precheck before the smoke run; for debugging, and noted.")
+    ] = False,
+    paper_precheck_fail_on_warnings: Annotated[
+        bool, typer.Option("--paper-precheck-fail-on-warnings", help="A warning of the precheck ends it too.")
+    ] = False,
+    paper_precheck_audit_dir: Annotated[str | None, typer.Option(help="Folder of kept precheck reports; empty: keep none.")] = None,
+    paper_smoke_audit_log: Annotated[str | None, typer.Option(help="Another audit log in Markdown; empty: none.")] = None,
+    paper_smoke_json_log: Annotated[str | None, typer.Option(help="Another audit log in JSON lines; empty: none.")] = None,
+    paper_smoke_operator: Annotated[str | None, typer.Option(help="Name for the audit log; default: $PAPER_SMOKE_OPERATOR.")] = None,
+    paper_smoke_summary_json: Annotated[Path | None, typer.Option(help="Write the normalised summary to this file.")] = None,
+    paper_smoke_auto_publish: Annotated[
+        bool, typer.Option("--paper-smoke-auto-publish", help="Publish the report where a place for it is configured.")
+    ] = False,
+    paper_smoke_auto_publish_required: Annotated[
+        bool, typer.Option("--paper-smoke-auto-publish-required", help="Exit 6 where that does not happen.")
+    ] = False,
     allow_live: Annotated[bool, typer.Option("--allow-live", help="Live trading: not built; exit 7.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +108,7 @@ def command(
         msg = "--allow-live: live trading is not built; no order leaves this machine"
         raise LiveBlocked(msg)
     given = {name: value for name, value in locals().items() if name != "said" and value not in (None, False)}
-    dry_run, run_once = _mode(mode, dry_run=dry_run, run_once=run_once)
+    wanted = _mode(mode, {"dry-run": dry_run, "run-once": run_once, "paper-smoke": paper_smoke})
     from dudzian_daemon.app.daily_trend.modules import runtime_modules
     from dudzian_daemon.app.one_schedule import OneSchedule, parse_window
 
@@ -90,7 +117,7 @@ def command(
         emit_json(modules)
         return
     said["environment"] = environment
-    said["run_once"] = run_once
+    said["run_once"] = "run-once" in wanted
     said["modules"] = modules.supplied
     said["settings"] = _settings(environment, said, log_level, poll_seconds)
     if print_risk_profiles:
@@ -110,19 +137,38 @@ def command(
         if answer.error:
             raise ConfigError(answer.error)
         return
-    if dry_run:
+    if "dry-run" in wanted:
         show_plan(as_json=as_json, **said)
         return
+    if "paper-smoke" in wanted:
+        from dudzian_daemon.cli.smoke_run import SmokeWishes, run_smoke
+
+        wishes = SmokeWishes(
+            archive=archive_smoke,
+            output=smoke_output,
+            min_free_mb=smoke_min_free_mb,
+            fail_on_low_space=smoke_fail_on_low_space,
+            skip_precheck=skip_paper_precheck,
+            fail_on_precheck_warnings=paper_precheck_fail_on_warnings,
+            precheck_audit_dir=paper_precheck_audit_dir,
+            audit_log=paper_smoke_audit_log,
+            json_log=paper_smoke_json_log,
+            operator=paper_smoke_operator,
+            summary_json=paper_smoke_summary_json,
+            publish=paper_smoke_auto_publish,
+            publish_required=paper_smoke_auto_publish_required,
+        )
+        raise typer.Exit(run_smoke(said, wishes, as_json=as_json))
     run_session(as_json=as_json, **said)
 
 
-def _mode(mode: str | None, *, dry_run: bool, run_once: bool) -> tuple[bool, bool]:
-    wanted = {"dry-run": dry_run, "run-once": run_once}
-    named = [name for name, on in wanted.items() if on]
+def _mode(mode: str | None, flags: dict[str, bool]) -> frozenset[str]:
+    """The modes that are on. A smoke run plays its window once, so `--run-once` beside it says nothing more."""
+    named = [name for name, on in flags.items() if on]
     if mode is not None and named and mode not in named:
         msg = f"--mode: expected the same as --{named[0]}, found {mode}; give one of them"
         raise ConfigError(msg)
-    return dry_run or mode == "dry-run", run_once or mode == "run-once"
+    return frozenset(named if mode is None else [*named, mode])
 
 
 def _settings(environment: str, said: Said, log_level: str | None, poll_seconds: int | None) -> dict[str, Any]:
