@@ -37,7 +37,7 @@ from dudzian_daemon.app.recovery import PendingChange, Recovered, recover, resum
 from dudzian_daemon.app.run_logs import facts_of
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
-from dudzian_daemon.domain.records import RiskChange, StrategyChange
+from dudzian_daemon.domain.records import CycleRecord, RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Anchored, SystemClock, iso_utc
@@ -46,6 +46,7 @@ from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitReg
 from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervisor
 from dudzian_daemon.services.clock_watch import ClockWatch
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
+from dudzian_daemon.services.service_manager import ServiceManager
 from dudzian_daemon.sinks.metrics import new_registry
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Daemon:
         self._assembly: Assembly | None = None
         self._kill_switch: KillSwitch | None = None
         self._opener = ChannelOpener(env, prepared.data_folder, offline=prepared.chosen.offline_mode)
+        self._manager = ServiceManager(env, clock, self._status_text)
         self._log = logs.logger("daemon")
 
     async def run(self) -> int:
@@ -143,6 +145,7 @@ class Daemon:
             supervisor.add(guard, stage="feed")
             supervisor.add(ClockWatch(self._clock, self._bus, assembly.session.record_entry), stage="feed")
             reason = await supervisor.stop_requested()
+            self._manager.stopping(reason)
             self._log.info("stopping", action="stop", reason=reason)
             report = await supervisor.stop()
             return self._end(end, assembly, report)
@@ -203,11 +206,12 @@ class Daemon:
             supervisor.add(self._kill_switch, stage="adapters")
         if server is not None:
             supervisor.add(server, stage="adapters")
+        if self._manager.listens:
+            supervisor.add(self._manager, stage="adapters")
         self._add_passive_units(assembly)
         self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
         if self._options.run_once:
-            waiting = {schedule.name for schedule in self._prepared.spec.schedules}
-            self._bus.subscribe(events.CYCLE_DURABLE, partial(self._end_once_all_ran, end, waiting), name="run_once")
+            self._end_once_all_ran(end, assembly)
 
     def _host_quarantine(self, supervisor: Supervisor, assembly: Assembly) -> None:
         """Where an earlier run left strategies to quarantine, see that it comes on the record."""
@@ -304,6 +308,14 @@ class Daemon:
             reasons += self._assembly.live.not_ready()
         return Readiness(not reasons, tuple(reasons))
 
+    def _status_text(self) -> str:
+        """The line that a service manager shows."""
+        if self._assembly is None:
+            return "starting"
+        status, readiness = self._assembly.status.status, self._readiness()
+        ready = "ready" if readiness.ready else ", ".join(readiness.reasons)
+        return f"{status.environment}: {status.state}, cycle {status.sequence}, equity {status.equity:.2f}; {ready}"
+
     def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:
         self._log.info("session", action="session_state", state=state.state, detail=state.detail)
         if state.state == "data_ended":
@@ -318,10 +330,19 @@ class Daemon:
         for name in units[change.strategy]:
             self._units.set(name, _INACTIVE.get(change.change, ServiceState.RUNNING), "" if change.change == "resumed" else change.reason)
 
-    def _end_once_all_ran(self, end: SessionEnd, waiting: set[str], _topic: str, cycle: events.CycleDurable) -> None:
-        if waiting and not waiting.difference(cycle.record.due):
-            end.ask("run_once", by_operator=True)
-        waiting.difference_update(cycle.record.due)
+    def _end_once_all_ran(self, end: SessionEnd, assembly: Assembly) -> None:
+        """End with the instant at which the last of the schedules has run for the first time: the feed gives nothing of a later one."""
+        session, inspect = assembly.session, assembly.session.inspect
+        waiting = {schedule.name for schedule in self._prepared.spec.schedules}
+
+        def look(record: CycleRecord) -> bool:
+            if waiting and not waiting.difference(record.due):
+                session.stop_feeding()
+                end.ask("run_once", by_operator=True)
+            waiting.difference_update(record.due)
+            return inspect(record)
+
+        session.inspect = look
 
     def _unit_changed(self, unit: Unit) -> None:
         self._bus.publish(events.UNIT_STATE, events.UnitState(name=unit.name, state=unit.state, detail=unit.detail, restarts=unit.restarts))
