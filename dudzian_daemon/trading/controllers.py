@@ -95,9 +95,10 @@ class TradingController:
         for group in _in_groups(signals):
             entries[group[0].schedule] += group[0].intent is not Intent.EXIT
             sized.append(self._group(group, rank=entries[group[0].schedule]))
-        for each in (*closings, *sorted(sized, key=lambda group: not all(leg.reduce_only for leg in group.legs))):
-            if each.signal_id:
-                outcome.results += self._stop_entering(each, instant)
+        for each in closings:
+            self._judge(each, instant, outcome)
+        for each in sorted(sized, key=lambda group: not all(leg.reduce_only for leg in group.legs)):
+            outcome.results += self._stop_entering(each, instant)
             self._judge(each, instant, outcome)
         return outcome
 

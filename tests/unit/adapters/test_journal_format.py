@@ -73,7 +73,7 @@ def test_the_documented_command_recomputes_every_seal(tmp_path: Path) -> None:
     log = write_session(tmp_path, small_session())
     key = tmp_path / "key"
     key.write_text(KEY.secret.hex() + "\n", encoding="ascii")
-    (command,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (command,) = re.findall(r"```sh\n(LC_ALL=C sed .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     for number, line in enumerate(log.read_bytes().splitlines(), start=1):
         environment = {"LOG": str(log), "KEY": str(key), "N": str(number), "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"}
         printed = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True).stdout
