@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -164,7 +165,7 @@ class StatusSink:
         self.status.written_at = self._clock.wall_ns()
         self._complete(self.status)
         try:
-            await anyio.to_thread.run_sync(write_atomic, self._path, msgspec.json.encode(self.status))
+            await anyio.to_thread.run_sync(partial(write_atomic, faults="status"), self._path, msgspec.json.encode(self.status))
         except (StorageError, ConfigError) as error:
             raise Retryable(str(error)) from error
 
