@@ -35,7 +35,8 @@ MEANINGS: Final = MappingProxyType(
         ExitCode.WRONG_INPUT: (
             "the input is wrong: command line, configuration, folder, plugin, port, a candle file that is not what was written, another "
             "daemon holds the data folder, or the session to go on with ran under another configuration or code (`--accept-change`, "
-            "`--fresh`). Nothing was started"
+            "`dudzian accept-change`, `--fresh`), also where the accepted change is of another session, expired or not what was signed. "
+            "Nothing was started"
         ),
         ExitCode.SECURITY_WARNINGS: "security warnings (with `--fail-on-security-warnings`). Nothing was started",
         ExitCode.LOW_SPACE: "less disk space than `--smoke-min-free-mb`, with `--smoke-fail-on-low-space`; the report is there",

@@ -14,6 +14,13 @@ import typer
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFile, Storage, secret_store
 
+EXAMPLES = """Examples:
+
+  dudzian doctor                                     the default environment
+
+  dudzian doctor -e binance_paper --json
+"""
+
 _MARKS: Final = {"ok": "ok", "warning": "look", "error": "FAIL", "skipped": "-"}
 
 
