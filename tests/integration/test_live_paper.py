@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from dudzian_daemon.domain.market import MINUTE_NS, Series
 from tests.integration.daemon_process import LAST_LINE, Child, Ended, cycles, dudzian, journal_file, journal_lines, verdicts
 from tests.integration.live_paper import ENVIRONMENT, addresses, configured, inputs, market, start
 from tests.scenario.recorded import replayed
+
+assert sys.platform != "win32", "signals as POSIX has them"
 
 pytestmark = pytest.mark.integration
 

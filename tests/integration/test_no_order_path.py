@@ -9,6 +9,7 @@ import ast
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ OURS = {
     "dudzian_daemon/config/rules.py": {"withdraw"},
     "dudzian_daemon/kernel/bus.py": {"withdraw"},
 }
+
+assert sys.platform != "win32", "signals as POSIX has them"
 
 
 def names(tree: ast.AST) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pytest
 from dudzian_daemon.services.service_manager import ServiceManager
 from dudzian_daemon.testing.clock import ManualClock
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no service manager of this kind on Windows")
+assert sys.platform != "win32", "sockets of the file system, as POSIX has them"
 
 
 @pytest.fixture
