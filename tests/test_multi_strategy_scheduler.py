@@ -20,6 +20,7 @@ from dudzian_daemon.domain.market import HOUR_NS, Series
 from dudzian_daemon.domain.orders import RefusalCode, Signal
 from dudzian_daemon.domain.ports import MarketView
 from dudzian_daemon.testing.market import START_NS, candles, instrument, schedule, spec
+from tests.integration.bad_plugin import plugin_source
 from tests.integration.daemon_process import Ended, cycles, daemon, journal_lines, short_config, verdicts
 from tests.unit.services.stage import HOUR_A_SECOND, Stage, busy
 from tests.unit.trading.desk import BTC, WIDE, Desk, Scripted, Seen, enter, hour
@@ -154,53 +155,15 @@ async def test_text_and_stack_of_a_fault_are_wall_fields() -> None:
 
 # -- real processes ------------------------------------------------------------------------------------------------------
 
-PLUGIN = '''
-"""Misbehaves at its first decision."""
-import time
-
-import msgspec
-
-from dudzian_daemon.api.strategy import Series, SeriesNeed
-
-
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    how: str
-
-
-class State(msgspec.Struct):
-    seen: int = 0
-
-
-class Misbehaving:
-    Params = Params
-    legs = 1
-    takes_quotes = False
-
-    def __init__(self, params):
-        self.params = params
-
-    def series(self, instruments, granularity):
-        return (SeriesNeed(Series(instruments[0], granularity), 1),)
-
-    def new_state(self):
-        return State()
-
-    def on_candle(self, state, candle):
-        state.seen += 1
-
-    def on_gap(self, state, series, start, end):
-        return False
-
-    def decide(self, state, view):
+PLUGIN = plugin_source(
+    decide="""
         if self.params.how == "block":
             time.sleep(3600)
         if self.params.how == "rubbish":
             return ["buy everything"]
         raise LookupError("the secret plan of the plugin")
-
-
-PLUGIN = Misbehaving
-'''
+    """
+)
 
 
 def misbehaving(home: Path, *ways: str) -> tuple[Path, Mapping[str, str]]:

@@ -1,18 +1,13 @@
-"""The exit codes that every command shares; `python -m dudzian_daemon.cli.exit_codes FILE` renews their table in the documents.
+"""The exit codes that every command shares; `doc_tables` keeps their table in the documents.
 
 Commands with a verdict of their own say their codes in their own file.
 """
 
 from __future__ import annotations
 
-import sys
 from enum import IntEnum
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
-
-BEGIN: Final = "<!-- codes: made by python -m dudzian_daemon.cli.exit_codes -->"
-END: Final = "<!-- end of codes -->"
 
 
 class ExitCode(IntEnum):
@@ -51,14 +46,3 @@ def table() -> str:
     """The table in Markdown."""
     rows = (f"| {code.value} | {MEANINGS[code]} |" for code in ExitCode)
     return "\n".join(("| code | meaning |", "|---|---|", *rows))
-
-
-def renewed(text: str) -> str:
-    """`text` with a fresh table between its two marks."""
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
-
-
-if __name__ == "__main__":
-    page = Path(sys.argv[1])
-    page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,21 +1,27 @@
-"""The table of exit codes is made from the enum, and the faults that end a command carry codes of it."""
+"""Tables of the reference are made from the code, and the faults that end a command carry codes of the enum."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dudzian_daemon.app.daily_trend.gate import SecurityWarnings
 from dudzian_daemon.app.daily_trend.smoke import SmokeRefused
-from dudzian_daemon.cli.exit_codes import MEANINGS, ExitCode, renewed, table
+from dudzian_daemon.cli.doc_tables import TABLES, renewed
+from dudzian_daemon.cli.exit_codes import MEANINGS, ExitCode
 from dudzian_daemon.domain.errors import AdapterError, ConfigError, DudzianError, LiveBlocked, PluginError
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "exit-codes.md"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
-def test_the_page_has_the_table_of_the_enum() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert table() in page, "run: python -m dudzian_daemon.cli.exit_codes docs/reference/exit-codes.md"
-    assert renewed(page) == page
+@pytest.mark.parametrize("name", TABLES)
+def test_the_page_has_the_table_of_the_code(name: str) -> None:
+    page = (REFERENCE / name).read_text(encoding="utf-8")
+    assert renewed(page, TABLES[name]()) == page, "run: python -m dudzian_daemon.cli.doc_tables docs/reference"
+
+
+def test_every_code_has_a_meaning() -> None:
     assert set(MEANINGS) == set(ExitCode)
 
 

