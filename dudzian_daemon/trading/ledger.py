@@ -114,7 +114,7 @@ class Ledger:
         self._proceeds: dict[str, Decimal] = {}
         self.books: dict[tuple[str, str], Book] = {}
         self.net: dict[str, Decimal] = {}
-        self._holders: dict[str, list[str]] = {}
+        self._holders: dict[str, tuple[str, ...]] = {}
         self._last: dict[str, tuple[float, int]] = {}
         self._value: dict[str, Decimal] = {}
         self._held: dict[str, Decimal] = dict.fromkeys(self.wallet, ZERO)
@@ -207,9 +207,9 @@ class Ledger:
         book = self.books.get((strategy, instrument))
         return ZERO if book is None else book.quantity
 
-    def holders(self, instrument: str) -> list[str]:
+    def holders(self, instrument: str) -> tuple[str, ...]:
         """Strategies that hold some of it, in order of their names."""
-        return [name for name in self._holders.get(instrument, ()) if self.books[name, instrument].quantity]
+        return self._holders.get(instrument, ())
 
     def last_quote(self, instrument: str) -> tuple[float, int] | None:
         """Latest price as the data gave it and its instant, None before the first."""
@@ -257,10 +257,10 @@ class Ledger:
         self.wallet |= memory.wallet
         self._margins, self._proceeds = dict(memory.margins), dict(memory.proceeds)
         self.books = {(each.strategy, each.instrument): Book(each.quantity, each.cost, each.realised, each.margin) for each in memory.books}
-        self.open_positions = sum(1 for book in self.books.values() if book.quantity)
-        self._holders = {}
-        for strategy, instrument in sorted(self.books):
-            self._holders.setdefault(instrument, []).append(strategy)
+        self.open_positions, self._holders = 0, {}
+        for (strategy, instrument), book in self.books.items():
+            if book.quantity:
+                self._hold(strategy, instrument, holds=True)
         self.net, self._last, self._value = dict(memory.net), dict(memory.last), dict(memory.values)
         self._held |= memory.held
         self._rates = dict(memory.rates)
@@ -350,7 +350,6 @@ class Ledger:
         book = self.books.get(key)
         if book is None:
             book = self.books[key] = Book()
-            self._holders[entry.instrument] = sorted((*self._holders.get(entry.instrument, ()), entry.strategy))
         quote = self._instruments[entry.instrument].quote
         before, held = _owed(book), book.quantity
         book.quantity += entry.quantity
@@ -362,9 +361,16 @@ class Ledger:
         self.net[entry.instrument] = self.net.get(entry.instrument, ZERO) + entry.quantity
         if entry.instrument in self._last:
             self._revalue(entry.instrument)
-        self.open_positions += bool(book.quantity) - bool(held)
+        if bool(book.quantity) != bool(held):
+            self._hold(entry.strategy, entry.instrument, holds=bool(book.quantity))
         for watcher in self.watchers:
             watcher(entry.strategy, entry.instrument, held, book.quantity)
+
+    def _hold(self, strategy: str, instrument: str, *, holds: bool) -> None:
+        """A strategy's position in the instrument has begun or ended."""
+        others = [name for name in self._holders.get(instrument, ()) if name != strategy]
+        self._holders[instrument] = tuple(sorted([*others, strategy])) if holds else tuple(others)
+        self.open_positions += 1 if holds else -1
 
     def _change(self, strategy: str, instrument: str) -> PositionChange:
         book = self.books[strategy, instrument]

@@ -6,9 +6,9 @@ Limits are judged on equity marked to market, once per tick, whether or not an o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from fractions import Fraction
+from operator import attrgetter
 
 import msgspec
 
@@ -36,6 +36,8 @@ from dudzian_daemon.trading.rates import OrderCounters, OrderRates
 from dudzian_daemon.trading.reservations import Reservation, Reservations
 from dudzian_daemon.trading.risk_states import RiskStates
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
+
+_QUANTITY = attrgetter("quantity")
 
 
 class GateMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +82,9 @@ class ThresholdRiskEngine(RiskStates):
             if fault is not None:
                 return self._refused(group, number, fault)
         caps = [self._reserving(group, number) for number in range(len(group.legs))]
-        self._release_legs(group)
-        worst = 0 if len(caps) == 1 else min(range(len(caps)), key=lambda number: _share_allowed(caps[number], group.legs[number]))
+        if len(caps) > 1:
+            self._release_legs(group)
+        worst = _tightest(caps, group.legs)
         legs = tuple(self._clipped(group, leg, caps[worst], group.legs[worst]) for leg in group.legs)
         if not all(leg.quantity for leg in legs):
             return self._refused(group, worst, caps[worst])
@@ -174,10 +177,10 @@ class ThresholdRiskEngine(RiskStates):
     # -- parts of a judgement --------------------------------------------------------------------------------------
 
     def _reserving(self, group: OrderGroup, number: int) -> Cap:
-        """The tightest rule for one leg; what it allows is reserved while the next legs are judged."""
+        """The tightest rule for one leg; what it allows is reserved while the next legs are judged, if there are any."""
         leg = group.legs[number]
-        cap = self._blocked(group, leg) or min(self._caps(group, number), key=lambda cap: cap.quantity)
-        if cap.quantity > 0:
+        cap = self._blocked(group, leg) or min(self._caps(group, number), key=_QUANTITY)
+        if cap.quantity > 0 and number < len(group.legs) - 1:
             self._reserve(group, number, msgspec.structs.replace(leg, quantity=min(leg.quantity, cap.quantity)))
         return cap
 
@@ -312,6 +315,12 @@ class ThresholdRiskEngine(RiskStates):
         return self._instruments[leg.instrument].lot_size
 
 
-def _share_allowed(cap: Cap, leg: OrderLeg) -> Fraction:
-    """The fraction of the leg that its cap lets pass."""
-    return Fraction(min(cap.quantity, leg.quantity)) / Fraction(leg.quantity) if leg.quantity else Fraction(0)
+def _tightest(caps: Sequence[Cap], legs: Sequence[OrderLeg]) -> int:
+    """The first of the legs whose cap lets the smallest fraction of it pass; a leg of nothing passes not at all."""
+    worst, allowed, wanted = 0, min(caps[0].quantity, legs[0].quantity), legs[0].quantity
+    for number in range(1, len(legs)):
+        quantity = legs[number].quantity
+        mine = min(caps[number].quantity, quantity)
+        if mine * wanted < allowed * quantity or (not quantity and allowed):  # a fraction without dividing
+            worst, allowed, wanted = number, mine, quantity
+    return worst

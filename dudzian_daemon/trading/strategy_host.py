@@ -323,7 +323,7 @@ def _spoken(unit: Unit, view: MarketView) -> list[Signal]:
     if len(signals) > MOST_SIGNALS:
         msg = f"expected at most {MOST_SIGNALS} signals at one instant"
         raise ValueError(msg)
-    return [_well_formed(signal, unit.instruments) for signal in signals]
+    return [_well_formed(signal, unit.instruments) for signal in signals] if signals else signals
 
 
 def _well_formed(signal: Signal, instruments: tuple[str, ...]) -> Signal:

@@ -262,7 +262,7 @@ def test_folding_the_entries_gives_the_ledger_back() -> None:
     entries += book.settle(BTC.key, Decimal("0.001"), START_NS + 1)
     again = Ledger.folded({BTC.key: BTC, ETH.key: ETH}, "USDT", entries, leverage=Decimal(3))
     assert again.state() == book.state()
-    assert (again.cash, again.available("USDT"), again.holders(BTC.key)) == (book.cash, book.available("USDT"), ["a"])
+    assert (again.cash, again.available("USDT"), again.holders(BTC.key)) == (book.cash, book.available("USDT"), ("a",))
     with pytest.raises(ValueError, match="not booked yet"):
         again.book(msgspec.structs.replace(fill(Side.BUY, "4", "10"), id=entries[3].fill_id))
 
