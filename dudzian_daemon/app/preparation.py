@@ -139,8 +139,9 @@ def loaded_for(options: RunOptions, env: Mapping[str, str]) -> LoadedConfig:
     environment = loaded.config.environment_id(options.environment)
     if options.scheduler is not None:
         loaded.config.scheduler(options.scheduler)
-    flags |= _chosen_flags(options, environment)
-    loaded = load(options.config, env=env, cli=flags)
+    if chosen_flags := _chosen_flags(options, environment):
+        flags |= chosen_flags
+        loaded = load(options.config, env=env, cli=flags)  # reading it is a third of a start: once where that does
     if options.one_schedule is None:
         return loaded
     selected = one_schedule.select(loaded.config, environment, options.one_schedule)
