@@ -66,12 +66,12 @@ class EntryChecks:
             check = self._checks.get(kind)
             if check is not None:
                 check(entry, text)
+        self.require_link(content)
+
+    def require_link(self, content: str) -> None:
+        """That is the one after the last entry; raises `Mismatch`."""
         if content != (link := self.link):
             raise Mismatch(f"content link {link}", content)
-
-    def take_uniform(self, kinds: list[str], contents: list[str]) -> bool:
-        """Whether these entries of a projection need no check of their own and claim the link that all of them have."""
-        return self._report.projection and self._checks.keys().isdisjoint(kinds) and contents.count(self.link) == len(contents)
 
     def _genesis(self, entry: Entry, _text: bytes) -> None:
         d = entry.d
@@ -97,7 +97,7 @@ class EntryChecks:
         """Cycles with the members of cycles, as all of a daemon are."""
         if entry.kind == "quiet":
             self._require_group(entry.cycles, entry.w)
-        for cycle, raw in zip(entry.cycles, entry.spelled, strict=True):
+        for cycle, raw in zip(entry.cycles, entry.raws, strict=True):
             self._cycle(cycle.sequence, _changed(cycle), cycle.books, raw)
             if cycle.names_frame:
                 self._require_frames(raw)

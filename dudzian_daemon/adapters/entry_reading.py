@@ -64,7 +64,7 @@ class Cycles(msgspec.Struct, gc=False):
 
     kind: str
     cycles: list[Cycle]
-    spelled: list[bytes]
+    raws: list[bytes]
     w: Any
 
 
@@ -86,7 +86,8 @@ class _QuietEntry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _of_lines: Final = msgspec.json.Decoder(Entry).decode_lines
 _of_cycle: Final = msgspec.json.Decoder(_CycleEntry).decode
 _of_group: Final = msgspec.json.Decoder(_QuietEntry).decode
-_spelled: Final = msgspec.json.Encoder().encode_lines
+#: The spelling of many values, each with a newline.
+spelled: Final = msgspec.json.Encoder().encode_lines
 
 
 def d_bytes(text: bytes, w: Any) -> bytes:
@@ -102,7 +103,7 @@ def read_entries(texts: list[bytes]) -> list[Entry]:
     joined = b"\n".join([*texts, b""])
     try:
         entries = _of_lines(joined)
-        if _spelled(entries) == joined:
+        if spelled(entries) == joined:
             return entries
     except (ValueError, RecursionError):
         pass  # one of them is none, or nests too deeply: which one is found by halves
@@ -132,14 +133,14 @@ def _cycles(text: bytes) -> Cycles | None:
     try:
         if text.startswith(_CYCLE):
             one = _of_cycle(text)
-            spelled = [encode(one.d)]
-            if text == b"".join((_D_NAME, spelled[0], _W_NAME, encode(one.w), b"}")):
-                return Cycles("cycle", [one.d], spelled, one.w)
+            raw = encode(one.d)
+            if text == b"".join((_D_NAME, raw, _W_NAME, encode(one.w), b"}")):
+                return Cycles("cycle", [one.d], [raw], one.w)
         elif text.startswith(_QUIET):
             group = _of_group(text)
-            spelled = [encode(cycle) for cycle in group.d.cycles]
-            if text == b"".join((_QUIET, b",".join(spelled), b"]}", _W_NAME, encode(group.w), b"}")):
-                return Cycles("quiet", group.d.cycles, spelled, group.w)
+            raws = [encode(cycle) for cycle in group.d.cycles]
+            if text == b"".join((_QUIET, b",".join(raws), b"]}", _W_NAME, encode(group.w), b"}")):
+                return Cycles("quiet", group.d.cycles, raws, group.w)
     except (ValueError, RecursionError):
         pass
     return None

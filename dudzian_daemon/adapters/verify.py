@@ -15,6 +15,7 @@ import msgspec
 
 from dudzian_daemon.adapters.entry_checks import EntryChecks
 from dudzian_daemon.adapters.entry_reading import Cycles, Entry, read_entries, read_session
+from dudzian_daemon.adapters.entry_shapes import Shapes
 from dudzian_daemon.adapters.files import sha256_file
 from dudzian_daemon.adapters.head_checks import HeadChecks
 from dudzian_daemon.adapters.heads import SignedHead
@@ -67,6 +68,7 @@ class _Judge:
         own_folder = source.log_id is not None and source.files
         self._checks = EntryChecks(self._report, source.files[0].parent if own_folder else None)
         self._heads = HeadChecks(self._report)
+        self._shapes = Shapes(never=frozenset({"genesis", KEY_CHANGE, Completeness.CLOSED}))
         self._claims = {claim.line_hash: claim for claim in source.claims}
         self._keyless = ""
         self._last_kind = ""
@@ -158,47 +160,41 @@ class _Judge:
     def _prove(self, lines: list[bytes]) -> None:
         """Some more lines; what line 1 and a change of key say is known before those after them are proven."""
         while lines:
-            first = self._proof is None
             self._number += 1  # if a line is not proven, it is this one
-            if self._proof is None:
-                self._proof = self._first_proof(taken_apart(lines[0]))
-            if self._report.projection:
-                count = self._take_projected(self._proof.prove(lines, read_entries, self._checks.link))
+            proof = self._proof
+            if proof is None:
+                proof = self._proof = self._first_proof(taken_apart(lines[0]))
+                count = self._take_each(proof.prove(lines[:1], read_entries))
+            elif not self._report.projection:
+                count = self._take_each(proof.prove(lines, read_session))
+            elif self._claims or self._heads.next_line or self._last_kind == Completeness.CLOSED:
+                count = self._take_each(proof.prove(lines, read_entries))
             else:
-                count = self._take_each(self._proof.prove(lines[:1] if first else lines, read_session), first=first)
+                count = self._take_alike(proof.prove(lines, self._shapes.read, self._checks.link))
             lines = lines[count:]
 
-    def _take_projected(self, proven: Proven[Entry]) -> int:
-        """Count lines of a projection that are of no interest one by one all at once."""
-        kinds = self._uniform_kinds(proven)
+    def _take_alike(self, proven: Proven[Any]) -> int:
+        """How many lines these are of a projection; if they need no check of their own, they are counted all at once."""
+        kinds = self._shapes.kinds(proven.entries)
         if not kinds:
-            return self._take_each(proven, first=False)
+            return self._take_each(proven)
+        for content in set(proven.contents):
+            self._checks.require_link(content)
         self._kinds.update(kinds)
         self._number += len(kinds) - 1
         self._entries += len(kinds)
         self._last_kind, self._hash = kinds[-1], proven.hashes[-1]
         return len(kinds)
 
-    def _uniform_kinds(self, proven: Proven[Entry]) -> list[str]:
-        """The kinds of lines that are of no interest one by one; none if some are."""
-        if self._claims or self._heads.next_line or self._last_kind == Completeness.CLOSED:
-            return []
-        try:
-            kinds = [entry.d["kind"] for entry in proven.entries]
-        except (TypeError, LookupError):
-            return []
-        strange = any(type(kind) is not str for kind in kinds) or Completeness.CLOSED in kinds
-        return [] if strange or not self._checks.take_uniform(kinds, proven.contents) else kinds
-
-    def _take_each(self, proven: Proven[Any], *, first: bool) -> int:
+    def _take_each(self, proven: Proven[Any]) -> int:
         for entry, text, content, line_hash in zip(proven.entries, proven.texts, proven.contents, proven.hashes, strict=True):
-            self._take(entry, text, content, line_hash, first=first)
+            self._take(entry, text, content, line_hash)
             self._number += 1
         self._number -= 1
         return len(proven.texts)
 
-    def _take(self, entry: Entry | Cycles, text: bytes, content: str, line_hash: str, *, first: bool) -> None:
-        kind = entry.kind
+    def _take(self, entry: Entry | Cycles, text: bytes, content: str, line_hash: str) -> None:
+        kind, first = entry.kind, not self._entries
         if type(kind) is not str or (kind == "genesis") is not first or self._last_kind == Completeness.CLOSED:
             raise Mismatch(self._entry_due(first), f"an entry of kind {kind!r}")
         self._checks.take(kind, entry, text, content)
