@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
-from dudzian_daemon.adapters.entry_reading import Cycles, Entry, d_bytes
+from dudzian_daemon.adapters.entry_reading import Cycles, Entry, cycle_of, d_bytes
 from dudzian_daemon.adapters.journal_format import FORMAT, KEY_CHANGE, QUIET_GROUP, encode
 from dudzian_daemon.adapters.line_proof import Mismatch
 from dudzian_daemon.adapters.log_report import LogReport
@@ -25,7 +26,6 @@ from dudzian_daemon.trading.content import ORIGIN
 CHANGED: Final = ("results", "fills", "positions", "risk", "cash")
 
 _changed: Final = attrgetter(*CHANGED)
-_changed_members: Final = itemgetter(*CHANGED)
 
 
 class _Cycles(msgspec.Struct, gc=False):
@@ -93,50 +93,38 @@ class EntryChecks:
         if not isinstance(d.get("key"), str) or not d["key"] or d["key"] in used:
             raise Mismatch("a change to a key that the log has not had", d.get("key"))
 
-    def _cycles(self, entry: Cycles) -> None:
-        """Cycles with the members of cycles, as all of a daemon are."""
-        if entry.kind == "quiet":
-            self._require_group(entry.cycles, entry.w)
-        for cycle, raw in zip(entry.cycles, entry.raws, strict=True):
-            self._cycle(cycle.sequence, _changed(cycle), cycle.books, raw)
-            if cycle.names_frame:
-                self._require_frames(raw)
-
     def _one_cycle(self, entry: Entry, text: bytes) -> None:
-        self._other_cycle(entry.d, d_bytes(text, entry.w))
+        self._cycles(Cycles("cycle", [cycle_of(entry.d)], [d_bytes(text, entry.w)], entry.w))
 
     def _quiet(self, entry: Entry, text: bytes) -> None:
         cycles = entry.d.get("cycles")
-        self._require_group(cycles, entry.w)
-        for cycle, raw in zip(cycles, _decode_quiet(text).d.cycles, strict=True):
-            self._other_cycle(cycle, bytes(raw))
+        found = [cycle_of(each) for each in cycles] if isinstance(cycles, list) else []
+        raws = [bytes(raw) for raw in _decode_quiet(text).d.cycles] if found else []
+        self._cycles(Cycles("quiet", found, raws, entry.w))
 
-    def _require_group(self, cycles: Any, w: Any) -> None:
-        if not isinstance(cycles, list) or not 2 <= len(cycles) <= QUIET_GROUP or not isinstance(w, list) or len(w) != len(cycles):
+    def _cycles(self, entry: Cycles) -> None:
+        cycles, w = entry.cycles, entry.w
+        if entry.kind == "quiet" and not (2 <= len(cycles) <= QUIET_GROUP and isinstance(w, list) and len(w) == len(cycles)):
             raise Mismatch(f"2 to {QUIET_GROUP} cycles with as many wall members", "something else")
-
-    def _other_cycle(self, d: Any, raw: bytes) -> None:
-        """What says that it is a cycle and has other members than ours have."""
-        members = d if isinstance(d, dict) else {}
-        changed = _changed_members(members) if members.keys() >= set(CHANGED) else None
-        self._cycle(members.get("sequence"), changed, members.get("books"), raw)
-        self._require_frames(raw)
-
-    def _cycle(self, sequence: object, changed: tuple[Any, ...] | None, books: object, raw: bytes) -> None:
-        report = self._report
-        due = (report.last_sequence or 0) + 1
-        if type(sequence) is not int or sequence != due:
-            raise Mismatch(f"cycle {due}", f"cycle {sequence}")
-        if changed is None:
-            raise Mismatch(f"a cycle with the members {', '.join(CHANGED)}", "one without")
-        self._books = sha256(self._books + encode(changed)).digest()
-        if books != self._books.hex():
-            raise Mismatch(f"books hash {self._books.hex()}", books)
-        self._content = sha256(self._content + raw).digest()
-        report.cycles += 1
-        report.last_sequence = sequence
-        if report.first_sequence is None:
-            report.first_sequence = sequence
+        report, books, content = self._report, self._books, self._content
+        for cycle, raw in zip(cycles, entry.raws, strict=True):
+            due = (report.last_sequence or 0) + 1
+            if type(cycle.sequence) is not int or cycle.sequence != due:
+                raise Mismatch(f"cycle {due}", f"cycle {None if cycle.sequence is UNSET else cycle.sequence}")
+            try:
+                changed = encode(_changed(cycle))
+            except TypeError:
+                raise Mismatch(f"a cycle with the members {', '.join(CHANGED)}", "one without") from None
+            books = sha256(books + changed).digest()
+            if cycle.books != books.hex():
+                raise Mismatch(f"books hash {books.hex()}", None if cycle.books is UNSET else cycle.books)
+            content = sha256(content + raw).digest()
+            if cycle.names_frame:
+                self._require_frames(raw)
+            report.last_sequence = due
+        report.cycles += len(cycles)
+        report.first_sequence = report.first_sequence or cycles[0].sequence
+        self._books, self._content = books, content
 
     def _require_frames(self, raw: bytes) -> None:
         """What a cycle names has to be on the tape; where a log is read without its folder, its lines alone are judged."""

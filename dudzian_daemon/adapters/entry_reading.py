@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from dudzian_daemon.adapters.journal_format import encode
 
@@ -93,6 +94,12 @@ spelled: Final = msgspec.json.Encoder().encode_lines
 def d_bytes(text: bytes, w: Any) -> bytes:
     """Canonical bytes of `d` in the canonical JSON of `d` and `w`."""
     return text[len(_D_NAME) : -(len(encode(w)) + len(_W_NAME) + 1)]
+
+
+def cycle_of(value: Any) -> Cycle:
+    """What has not just the members of a cycle, as one: those that it lacks are UNSET."""
+    members = value if type(value) is dict else {}
+    return Cycle(*(members.get(name, UNSET) for name in Cycle.__struct_fields__))
 
 
 def read_entries(texts: list[bytes]) -> list[Entry]:
