@@ -114,14 +114,10 @@ class LineSealer:
 
     def seal(self, d: bytes, w: bytes, content: str = ORIGIN) -> bytes:
         """The next line, newline included. `d` and `w` are canonical JSON, `content` the content link after this line."""
-        number = self.line + 1
-        seal = f'{self._head}{number},"prev":"{self.previous}","content":"{content}{self._signature}'
+        self.line += 1
+        seal = f'{self._head}{self.line},"prev":"{self.previous}","content":"{content}{self._signature}'
         line = b"".join((b'{"d":', d, b',"w":', w, seal.encode()))
-        if self._mac is None:
-            line += b"}}"
-        else:
-            line += f',"mac":"{self._mac.hexdigest(line)}"}}}}'.encode()
-        self.line = number
+        line += b"}}" if self._mac is None else f',"mac":"{self._mac.hexdigest(line)}"}}}}'.encode()
         self.previous = sha256(line).hexdigest()
         return line + b"\n"
 

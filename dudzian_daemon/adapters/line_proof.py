@@ -7,8 +7,9 @@ its MAC and its raw hash are made anew, and `d` and `w` are spelled anew. Only a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Final, NoReturn
+from typing import Final, Generic, NoReturn, TypeVar
 
 import msgspec
 
@@ -22,8 +23,6 @@ _MAC_NAME: Final = ',"mac":"'
 _MAC_BYTES: Final = 75
 _UNSIGNED_END: Final = b"}}"
 _LINK_BYTES: Final = 64
-_D_BEGINS: Final = len(b'{"d":')
-_W_NAME: Final = len(b',"w":')
 _SHOWN: Final = 100
 
 
@@ -50,32 +49,19 @@ def taken_apart(line: bytes) -> Line:
         raise Mismatch("one JSON object with the members d, w, s and nothing else", f"other text ({error})") from None
 
 
-class Fields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What a seal covers."""
-
-    d: Any
-    w: Any
+E = TypeVar("E")
 
 
-class Proven(msgspec.Struct, frozen=True, gc=False):
+class Proven(msgspec.Struct, Generic[E], frozen=True, gc=False):
     """Lines in a row that are what was written; item n of each list is of line n of them.
 
     `texts` are the canonical JSON of `d` and `w`, `contents` the links that the seals claim, `hashes` the raw hashes.
     """
 
-    fields: list[Fields]
+    entries: list[E]
     texts: list[bytes]
     contents: list[str]
     hashes: list[str]
-
-
-_lines_of_fields: Final = msgspec.json.Decoder(Fields).decode_lines
-_spelled: Final = msgspec.json.Encoder().encode_lines
-
-
-def d_bytes(text: bytes, w: Any) -> bytes:
-    """Canonical bytes of `d` in the canonical JSON of `d` and `w`."""
-    return text[_D_BEGINS : -(len(encode(w)) + _W_NAME + 1)]
 
 
 class LineProof:
@@ -98,33 +84,35 @@ class LineProof:
         algorithm = f'{ALGORITHM}"{_MAC_NAME}' if self._signed else f'{UNSIGNED}"'
         self._seal_end = f'","key":{encode(key_id).decode()},"alg":"{algorithm}'
 
-    def prove(self, lines: list[bytes]) -> Proven:
-        """The next lines, given without newlines, up to the first that is not what is due. Raises `Mismatch` if that is the first."""
-        proven = self._fitting(lines)
-        spelled = _spelled_lines(proven.texts)
-        if len(spelled) < len(proven.texts):
-            count = len(spelled)
-            proven = Proven(spelled, proven.texts[:count], proven.contents[:count], proven.hashes[:count])
-        else:
-            proven.fields.extend(spelled)
-        if not proven.fields:
-            self._name_difference(lines[0])
-        self.line += len(proven.fields)
-        self.previous = proven.hashes[-1]
-        return proven
+    def prove(self, lines: list[bytes], read: Callable[[list[bytes]], list[E]], link: str = "") -> Proven[E]:
+        """The next lines, given without newlines, up to the first that is not what is due. Raises `Mismatch` if that is the first.
 
-    def _fitting(self, lines: list[bytes]) -> Proven:
-        """Lines whose seals and MACs fit, not yet whether they are spelled canonically. Every microsecond here counts."""
+        `read` is what takes their texts apart; `link` the content link that all of them should claim, if that is known.
+        """
+        texts, contents, hashes = self._fitting(lines, link)
+        if link and not texts:  # another link is no matter of the seal
+            texts, contents, hashes = self._fitting(lines[:1], "")
+        entries = read(texts)
+        count = len(entries)
+        if not count:
+            self._name_difference(lines[0])
+        self.line += count
+        self.previous = hashes[count - 1]
+        return Proven(entries, texts[:count], contents[:count], hashes[:count])
+
+    def _fitting(self, lines: list[bytes], link: str) -> tuple[list[bytes], list[str], list[str]]:
+        """Texts, links and hashes of lines whose seals and MACs fit, spelled canonically or not. Every microsecond here counts."""
         number, previous, head, seal_end = self.line, self.previous, self._seal_head, self._seal_end
         mac = None if self._mac is None else self._mac.hexdigest
         end_bytes = _MAC_BYTES if self._signed else len(_UNSIGNED_END)
         link_end = end_bytes + len(seal_end) - (len(_MAC_NAME) if self._signed else 0)
         link_begin = link_end + _LINK_BYTES
-        proven = Proven([], [], [], [])
-        texts, contents, hashes = proven.texts, proven.contents, proven.hashes
+        texts: list[bytes] = []
+        contents: list[str] = []
+        hashes: list[str] = []
         for line in lines:
             number += 1
-            content = line[-link_begin:-link_end].decode("latin-1")
+            content = link or line[-link_begin:-link_end].decode("latin-1")
             sealed = mac(line[:-end_bytes]) + '"}}' if mac else self._claimed_end(line)
             seal = f'{head}{number},"prev":"{previous}","content":"{content}{seal_end}{sealed}'.encode("latin-1")
             if not line.endswith(seal):
@@ -133,7 +121,7 @@ class LineProof:
             texts.append(line[: -len(seal)] + b"}")
             contents.append(content)
             hashes.append(previous)
-        return proven
+        return texts, contents, hashes
 
     def _claimed_end(self, line: bytes) -> str:
         """How a line ends that has no MAC, or one that cannot be proven."""
@@ -169,22 +157,3 @@ class LineProof:
             return True  # not JSON of one spelling at all: members of a line were found in it, so its numbers or text are odd
         body, end = canonical[:-_MAC_BYTES], canonical[-_MAC_BYTES:]
         return self._mac is None or end == f'{_MAC_NAME}{self._mac.hexdigest(body)}"}}}}'.encode()
-
-
-def _spelled_lines(texts: list[bytes]) -> list[Fields]:
-    """What the texts hold, up to the first that holds something else or is not spelled canonically.
-
-    Spelled anew the values have no newline in them, so equal bytes mean that each text is the spelling of its own value.
-    """
-    joined = b"\n".join([*texts, b""])
-    try:
-        fields = _lines_of_fields(joined)
-        if _spelled(fields) == joined:
-            return fields
-    except (ValueError, RecursionError):
-        pass  # one of them is none, or nests too deeply: which one is found by halves
-    if len(texts) <= 1:
-        return []
-    half = len(texts) // 2
-    first = _spelled_lines(texts[:half])
-    return first if len(first) < half else first + _spelled_lines(texts[half:])

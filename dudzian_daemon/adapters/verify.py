@@ -14,19 +14,21 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from dudzian_daemon.adapters.entry_checks import EntryChecks
+from dudzian_daemon.adapters.entry_reading import Cycles, Entry, read_entries, read_session
+from dudzian_daemon.adapters.entry_shapes import Shapes
 from dudzian_daemon.adapters.files import sha256_file
 from dudzian_daemon.adapters.head_checks import HeadChecks
 from dudzian_daemon.adapters.heads import SignedHead
 from dudzian_daemon.adapters.journal_format import ALGORITHM, KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, UNSIGNED, Line
 from dudzian_daemon.adapters.journal_reader import DAMAGED, raw_lines
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.adapters.line_proof import Fields, LineProof, Mismatch, Proven, shown, taken_apart
+from dudzian_daemon.adapters.line_proof import LineProof, Mismatch, Proven, shown, taken_apart
 from dudzian_daemon.adapters.log_report import Completeness, Finding, Integrity, LogReport
 from dudzian_daemon.adapters.log_sources import Source, holds_log
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.trading.content import ORIGIN
 
-_BLOCK: Final = 64 * 1024
+_BLOCK: Final = 32 * 1024
 _PAUSES: Final = 10
 
 
@@ -66,6 +68,7 @@ class _Judge:
         own_folder = source.log_id is not None and source.files
         self._checks = EntryChecks(self._report, source.files[0].parent if own_folder else None)
         self._heads = HeadChecks(self._report)
+        self._shapes = Shapes(never=frozenset({"genesis", KEY_CHANGE, Completeness.CLOSED}))
         self._claims = {claim.line_hash: claim for claim in source.claims}
         self._keyless = ""
         self._last_kind = ""
@@ -155,56 +158,53 @@ class _Judge:
     # -- one entry -------------------------------------------------------------------------------------------------
 
     def _prove(self, lines: list[bytes]) -> None:
-        """Some more lines; a change of key among them ends what can be proven at once."""
+        """Some more lines; what line 1 and a change of key say is known before those after them are proven."""
         while lines:
-            first = self._proof is None
-            try:
-                if self._proof is None:
-                    self._proof = self._first_proof(taken_apart(lines[0]))
-                proven = self._proof.prove(lines)
-            except Mismatch:
-                self._number += 1
-                raise
-            lines = lines[len(proven.fields) :]
-            if not self._take_uniform(proven):
-                for fields, text, content, line_hash in zip(proven.fields, proven.texts, proven.contents, proven.hashes, strict=True):
-                    self._number += 1
-                    self._take(fields, text, content, line_hash, first=first)
-                    first = False
+            self._number += 1  # if a line is not proven, it is this one
+            proof = self._proof
+            if proof is None:
+                proof = self._proof = self._first_proof(taken_apart(lines[0]))
+                count = self._take_each(proof.prove(lines[:1], read_entries))
+            elif not self._report.projection:
+                count = self._take_each(proof.prove(lines, read_session))
+            elif self._claims or self._heads.next_line or self._last_kind == Completeness.CLOSED:
+                count = self._take_each(proof.prove(lines, read_entries))
+            else:
+                count = self._take_alike(proof.prove(lines, self._shapes.read, self._checks.link))
+            lines = lines[count:]
 
-    def _take_uniform(self, proven: Proven) -> bool:
-        """Count lines of a projection that are of no interest one by one; False if they have to be taken so."""
-        if self._claims or self._heads.next_line or self._last_kind == Completeness.CLOSED:
-            return False
-        try:
-            kinds = [fields.d["kind"] for fields in proven.fields]
-        except (TypeError, LookupError):
-            return False
-        if (
-            any(type(kind) is not str for kind in kinds)
-            or Completeness.CLOSED in kinds
-            or not self._checks.take_uniform(kinds, proven.contents)
-        ):
-            return False
+    def _take_alike(self, proven: Proven[Any]) -> int:
+        """How many lines these are of a projection; if they need no check of their own, they are counted all at once."""
+        kinds = self._shapes.kinds(proven.entries)
+        if not kinds:
+            return self._take_each(proven)
+        for content in set(proven.contents):
+            self._checks.require_link(content)
         self._kinds.update(kinds)
-        self._number += len(kinds)
+        self._number += len(kinds) - 1
         self._entries += len(kinds)
         self._last_kind, self._hash = kinds[-1], proven.hashes[-1]
-        return True
+        return len(kinds)
 
-    def _take(self, fields: Fields, text: bytes, content: str, line_hash: str, *, first: bool) -> None:
-        d = fields.d
-        kind = d.get("kind") if type(d) is dict else None
+    def _take_each(self, proven: Proven[Any]) -> int:
+        for entry, text, content, line_hash in zip(proven.entries, proven.texts, proven.contents, proven.hashes, strict=True):
+            self._take(entry, text, content, line_hash)
+            self._number += 1
+        self._number -= 1
+        return len(proven.texts)
+
+    def _take(self, entry: Entry | Cycles, text: bytes, content: str, line_hash: str) -> None:
+        kind, first = entry.kind, not self._entries
         if type(kind) is not str or (kind == "genesis") is not first or self._last_kind == Completeness.CLOSED:
             raise Mismatch(self._entry_due(first), f"an entry of kind {kind!r}")
-        self._checks.take(kind, fields, text, content)
+        self._checks.take(kind, entry, text, content)
         self._last_kind, self._hash = kind, line_hash
         self._kinds[kind] += 1
         self._entries += 1
         if self._claims:
-            self._strike(line_hash, fields.w if first else None)
-        if kind == KEY_CHANGE:
-            self._keyed(d["key"])
+            self._strike(line_hash, entry.w if first else None)
+        if kind == KEY_CHANGE and isinstance(entry, Entry):
+            self._keyed(entry.d["key"])
         if self._entries == self._heads.next_line:
             self._count()
             self._heads.meet(self._file, self._number, key_changed=kind == KEY_CHANGE)

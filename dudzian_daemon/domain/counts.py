@@ -31,7 +31,8 @@ class Counts(msgspec.Struct, kw_only=True):
     def add(self, record: CycleRecord) -> None:
         """Count one cycle."""
         self.cycles += 1
-        self.bars += sum(isinstance(item, Candle) for item in record.inputs)
+        for item in record.inputs:
+            self.bars += type(item) is Candle
         if record.quiet:
             return
         self.signals += len(record.signals)

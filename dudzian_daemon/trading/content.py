@@ -62,9 +62,8 @@ class ContentChain:
         self.frame = None
         encoded = _encode(record) if len(record.inputs) <= INLINE_INPUTS else self._framed(record)
         changed = _encode((record.results, record.fills, record.positions, record.risk, record.cash))
-        books = sha256(self._books + changed)
-        content = encoded[: encoded.rindex(_BOOKS)] + _BOOKS + books.hexdigest().encode() + b'"}'
-        self._books = books.digest()
+        self._books = sha256(self._books + changed).digest()
+        content = b"".join((encoded[: encoded.rindex(_BOOKS)], _BOOKS, self._books.hex().encode(), b'"}'))
         self._link = sha256(self._link + content).digest()
         self._sequence += 1
         return content

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import groupby
-from operator import itemgetter
 
 from dudzian_daemon.domain.market import Candle, Funding, Gap, Input, OpenPrint, Phase, Series, Tick
 
-Keyed = tuple[int, int, str, str, Input]
+#: An input behind its place in the order; no two of different series share a place.
+Keyed = tuple[int, Phase, str, str, Input]
 
 
 def candle_ticks(rows: Mapping[Series, Sequence[Candle]], funding: Iterable[Funding] = ()) -> Iterator[Tick]:
@@ -28,17 +27,31 @@ def candle_ticks(rows: Mapping[Series, Sequence[Candle]], funding: Iterable[Fund
         finer_begins[series.instrument] = min(begins, finer_begins.get(series.instrument, begins))
     streams = [_inputs(series, candles, executes_until.get(series)) for series, candles in rows.items()]
     told: Iterable[Keyed] = ((each.instant, Phase.REVISION, each.instrument, "", each) for each in funding)
-    for (instant, phase), keyed in groupby(merge(told, *streams, key=itemgetter(0, 1, 2, 3)), key=itemgetter(0, 1)):
-        yield Tick(instant, Phase(phase), tuple(item[4] for item in keyed))
+    yield from _ticks(merge(told, *streams))
+
+
+def _ticks(ordered: Iterable[Keyed]) -> Iterator[Tick]:
+    """All inputs of one (instant, phase) as one tick."""
+    instant, phase = 0, Phase.COMMAND
+    inputs: list[Input] = []
+    for at, of, _, _, item in ordered:
+        if inputs and (at != instant or of is not phase):
+            yield Tick(instant, phase, tuple(inputs))
+            inputs = []
+        instant, phase = at, of
+        inputs.append(item)
+    if inputs:
+        yield Tick(instant, phase, tuple(inputs))
 
 
 def _inputs(series: Series, candles: Iterable[Candle], executes_until: int | None) -> Iterator[Keyed]:
-    step, series_key, expected = series.step_ns, (series.instrument, series.granularity), None
+    step, instrument, granularity, expected = series.step_ns, series.instrument, series.granularity, None
     for candle in candles:
-        start = candle.end - step
-        if executes_until is None or candle.end <= executes_until:
-            yield start, Phase.OPEN, *series_key, OpenPrint(start, *series_key, candle.open)
+        end, instant = candle.end, candle.instant
+        start = end - step
+        if executes_until is None or end <= executes_until:
+            yield start, Phase.OPEN, instrument, granularity, OpenPrint(start, instrument, granularity, candle.open)
         if expected is not None and start > expected:
-            yield candle.instant, Phase.REVISION, *series_key, Gap(candle.instant, *series_key, expected, start)
-        yield candle.instant, Phase.CLOSE, *series_key, candle
-        expected = candle.end
+            yield instant, Phase.REVISION, instrument, granularity, Gap(instant, instrument, granularity, expected, start)
+        yield instant, Phase.CLOSE, instrument, granularity, candle
+        expected = end

@@ -122,8 +122,9 @@ class Performance:
         """Take one cycle."""
         self.counts.add(record)
         self.by_cycle.add(record.instant, record.equity)
-        for fill, change in zip(record.fills, record.positions, strict=True):
-            self._add_fill(fill, change)
+        if record.fills:
+            for fill, change in zip(record.fills, record.positions, strict=True):
+                self._add_fill(fill, change)
 
     def end_window(self, instant: int) -> None:
         """No time passes from `instant` until the next window, and what came at its end is of its last day."""
