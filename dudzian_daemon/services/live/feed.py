@@ -284,7 +284,8 @@ class LiveFeed:
 
     async def _keep_storing(self) -> None:
         while True:
-            await self._write_stored()
+            with anyio.CancelScope(shield=True):  # what was taken out of the list is written, whoever ends this task meanwhile
+                await self._write_stored()
             await self._clock.sleep(STORE_S)
 
     async def _write_stored(self) -> None:
