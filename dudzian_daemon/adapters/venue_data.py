@@ -115,9 +115,11 @@ class VenueData:
             judged = judge_rows(rows, series, since_ns, until_ns, self._shared.now_ns())
             if judged.refused:
                 self._shared.refused_rows.update(judged.faults)
+                told = _told(judged.faults)
+                self._log.warning("rows_refused", action="leave_out", instrument=series.instrument, granularity=granularity, reasons=told)
                 await self._refused(series, judged)
                 if not judged.candles:
-                    msg = f"{self.venue} candles {symbol} {granularity}: no row of {len(rows)} is a candle ({_told(judged.faults)})"
+                    msg = f"{self.venue} candles {symbol} {granularity}: no row of {len(rows)} is a candle ({told})"
                     raise BadAnswer(msg)
             return judged.candles[:limit]
 

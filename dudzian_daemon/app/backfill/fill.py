@@ -147,6 +147,8 @@ class Backfill:
         Returns what may still come: the end of the window, and whatever the venue gave no neighbour of.
         """
         lacking, unproven = [market.span], list[Span]()
+        bars = market.span.length_ns // plan.series.step_ns
+        _log.warning("bars lack", series=_name(plan), since=iso_second(market.span.start), bars=bars, action="ask again")
         for _ in range(_CONFIRMATIONS):
             came, proven = await self._look(plan, market, tally)
             lacking = [left for each in lacking for left in without(each, came)]

@@ -169,10 +169,11 @@ def _fetched(
     from dudzian_daemon.kernel.clock import SystemClock
 
     exchange = config.environment(name).exchange
+    place = VenuePlace(plugin_folders(None, os.environ), folder, store, SystemClock())
 
     async def opened() -> CandleSource:
         if from_store is None:
-            return await venue_source(config, name, plans, VenuePlace(plugin_folders(None, os.environ), folder, store, SystemClock()))
+            return await venue_source(config, name, plans, place)
         return await anyio.to_thread.run_sync(store_source, config, from_store, exchange)
 
     async def run() -> list[SeriesOutcome]:
