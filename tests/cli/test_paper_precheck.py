@@ -120,7 +120,7 @@ def test_a_broken_risk_profile_is_5_and_can_be_passed_over_for_debugging(
     assert precheck(data, "--json", config=core) == 5
     report = document(capsys)
     assert (report["risk_status"], report["status"]) == ("error", "error")
-    assert "balanced: wide_stop_accepted" in report["risk"]["issues"]
+    assert "balanced: wide_stop" in report["risk"]["issues"]
     assert precheck(data, "--json", "--skip-risk-check", config=core) == 0
     report = document(capsys)
     assert (report["risk_status"], report["risk"]) == ("skipped", {"status": "skipped"})

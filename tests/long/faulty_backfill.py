@@ -1,7 +1,7 @@
 """Three years of hours under random faults: `nice -n 15 python -m tests.long.faulty_backfill [--days 1096] [--share 0.4] [--output FILE]`.
 
-Every pause and every time limit is the real one. Prints one JSON document, and writes it to FILE. Exit code 1 when the store is not the truth,
-a fault is not in the log, a pause was not kept, or a minute saw more than the ceiling.
+Every pause and every time limit is the real one. Prints one JSON document, and writes it to FILE. Exit code 1 when the store is not the
+truth, a fault is not in the log, a pause was not kept, or a minute saw more than the ceiling.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from dudzian_daemon.app.plugins.places import plugin_folders
 from dudzian_daemon.app.plugins.strategy_entries import looked_over
 from dudzian_daemon.app.precheck import keys, machine
 from dudzian_daemon.app.precheck.findings import Finding, ok, worst
-from dudzian_daemon.app.precheck.risk_sanity import RiskSanity, risk_sanity
+from dudzian_daemon.app.precheck.gate import GateSanity, gate_sanity
 from dudzian_daemon.config.check import ConfigErrors
 from dudzian_daemon.config.load import LoadedConfig, load
 from dudzian_daemon.domain.errors import ConfigError, DudzianError
@@ -85,7 +85,7 @@ def precheck(question: PrecheckQuestion, store: SecretStore, env: Mapping[str, s
         return _invalid(question, [str(error)])
     findings = [_configuration(loaded, name, [problem.text for problem in warnings])]
     covered, coverage_findings = _covered(loaded, name, question)
-    risk = None if question.skip_risk_check else risk_sanity(loaded.config, name)
+    risk = None if question.skip_risk_check else gate_sanity(loaded.config, name)
     findings += [*coverage_findings, _risk(risk), *_others(loaded, name, question, covered, store, env)]
     return Precheck(
         environment=name,
@@ -177,11 +177,11 @@ def _uncovered(code: str, message: str, remedy: str) -> Finding:
     return Finding(check="coverage", status="error", code=code, message=message, remedy=remedy)
 
 
-def _risk(risk: RiskSanity | None) -> Finding:
+def _risk(risk: GateSanity | None) -> Finding:
     if risk is None:
         return Finding(check="risk", status="skipped", code="risk_skipped", message="--skip-risk-check: for debugging only")
     if risk.status == "ok":
-        return ok("risk", f"the gate gave {len(risk.checks)} expected answers")
+        return ok("risk", f"the gate gave {sum(map(len, risk.checks.values()))} expected answers")
     return Finding(
         check="risk",
         status=risk.status,
