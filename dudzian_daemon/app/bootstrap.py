@@ -206,6 +206,8 @@ def assemble(
         clock,
         journal.sequence,
     )
+    if live is not None:
+        alerts.now = live.now
     files = ledger_files(prepared, key)
     sinks: list[Sink] = [
         DecisionLog(

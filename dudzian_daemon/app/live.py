@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows, store_of
 from dudzian_daemon.adapters.derived_venue import candles_of
+from dudzian_daemon.adapters.series_audit import audited
+from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.replay_windows import warm_up_needs
 from dudzian_daemon.app.venues import Venues, adapter_settings, choose_venue
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Series
+from dudzian_daemon.domain.spans import Span
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
@@ -54,6 +57,14 @@ class StoredLive:
         """By manifest and day files."""
         ranges = self._store.ranges(series)
         return ranges[-1].end if ranges else None
+
+    def missing(self, series: Series) -> int:
+        """By manifest and files: what is damaged is missing."""
+        audit = audited(self._store, series)
+        if audit.first_open is None or audit.last_end is None:
+            return 0
+        holes = audit.holes(Span(audit.first_open, audit.last_end), load_venue_gaps(self._store.root).get(series, ()))
+        return sum(hole.length_ns for hole in holes) // series.step_ns
 
 
 def _venue(series: Series) -> str:

@@ -16,7 +16,7 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.venue_answers import VenueDown
 from dudzian_daemon.adapters.venue_data import ATTEMPTS, Shared, VenueData
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.domain.events import FeedAlert
+from dudzian_daemon.domain.events import AdapterState, FeedAlert
 from dudzian_daemon.domain.market import GRANULARITIES, Candle, Elapsed, Series, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import VenueMarket
@@ -148,6 +148,10 @@ class StoreInMemory:
     def newest_end(self, series: Series) -> int | None:
         return max(self.rows.get(series, ()), default=None)
 
+    def missing(self, series: Series) -> int:
+        ends = self.ends(series)
+        return (ends[-1] - ends[0]) // series.step_ns + 1 - len(ends) if ends else 0
+
     def ends(self, series: Series) -> list[int]:
         return sorted(self.rows.get(series, ()))
 
@@ -162,6 +166,7 @@ class Live:
         self.source = source
         self.ticks: list[Tick] = []
         self.alerts: list[FeedAlert] = []
+        self.adapter: list[AdapterState] = []
         self.store = store
 
     def inputs(self, kind: type[Any]) -> list[Any]:
@@ -208,6 +213,7 @@ async def live(
     feed = LiveFeed(plan, MadeVenues(source, clock), driver, clock, bus, digest_rows, store)
     run = Live(feed, driver, clock, source, store)
     bus.subscribe("feed.alert", lambda _topic, alert: run.alerts.append(alert), name="test")
+    bus.subscribe("adapter.state", lambda _topic, state: run.adapter.append(state), name="test states")
     with stamina.set_testing(True, attempts=ATTEMPTS, cap=True):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(feed.run)

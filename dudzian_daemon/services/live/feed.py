@@ -29,9 +29,10 @@ from dudzian_daemon.services.live.watch import FeedAlerts
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.windows import Digest
 
-#: How often ages and outages are looked at, and market rules are read again (seconds).
+#: How often ages and outages are looked at, market rules are read again, and holes of the candle store are looked for (seconds).
 WATCH_S: Final = 10.0
 RULES_S: Final = 4 * 3600.0
+STORE_WATCH_S: Final = 3600.0
 #: Seconds between two tries to begin.
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 30.0
@@ -115,6 +116,10 @@ class LiveFeed:
                 yield Elapsed(now)
             await self._until_arrival(desk)
 
+    def now(self) -> int:
+        """Exchange time (ns); 0 before the feed has begun."""
+        return 0 if self._desk is None else self._desk.now()
+
     def command_instant(self) -> int:
         """Exchange time for a command; 0, just after the last input, behind a closed barrier and before the feed has begun."""
         now = 0 if self._desk is None else self._desk.now()
@@ -165,6 +170,7 @@ class LiveFeed:
                     tasks.start_soon(VenueFeed(desk, source, self._plan_of(name, desk), self._clock).run, name=f"feed.{name}")
                     tasks.start_soon(self._read_rules, source, name=f"feed.{name}.rules")
                 tasks.start_soon(self._storing.run, name="feed.store")
+                tasks.start_soon(self._watch_store, desk, name="feed.store.watch")
         except* AdapterError as group:
             raise _first(group) from None
         finally:
@@ -188,6 +194,7 @@ class LiveFeed:
             {symbol_of(each) for each in (*self._plan.instruments, *(s.instrument for s in self._plan.needs)) if venue_of(each) == name}
         )
         data = await self._venues.open(name, symbols)
+        self._venues.known()[name].on_state = partial(self._tell_adapter, name)
         await data.server_time_ns()
         self._rules[name] = await data.markets()
         return data
@@ -251,6 +258,9 @@ class LiveFeed:
     def _latest(self) -> list[Candle]:
         return [candle for units in self._driver.core.strategies.units.values() for unit in units for candle in unit.latest.values()]
 
+    def _tell_adapter(self, name: str, reachable: bool, error: str, detail: str) -> None:
+        self._bus.publish(events.ADAPTER_STATE, events.AdapterState(adapter=name, reachable=reachable, error=error, detail=detail))
+
     # -- beside it -------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
@@ -259,6 +269,14 @@ class LiveFeed:
             if self._desk is not None:
                 self.alerts.lag(self._desk.ages.lagging(self._desk.now()))
             await self._clock.sleep(WATCH_S)
+
+    async def _watch_store(self, desk: Desk) -> None:
+        """Tell where the store lacks bars: at the start, and every hour."""
+        while True:
+            await self._storing.flush()
+            lacking = await self._storing.missing(series for series in self._plan.needs if not desk.makes(series))
+            self.alerts.lacking({f"{series.instrument} {series.granularity}": bars for series, bars in lacking.items()})
+            await self._clock.sleep(STORE_WATCH_S)
 
     async def _read_rules(self, data: VenueData) -> None:
         """Read the markets again and tell what has changed of those that are traded; it binds the next session, not this one."""

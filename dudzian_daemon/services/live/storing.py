@@ -37,6 +37,9 @@ class LiveStore(Protocol):
     def newest_end(self, series: Series) -> int | None:
         """End of the newest stored candle (ns)."""
 
+    def missing(self, series: Series) -> int:
+        """Bars that lack between the first and the last stored one, but for those that the venue does not have."""
+
 
 class Storing:
     """`run` hands over until it is cancelled; `flush` hands over what is left."""
@@ -67,6 +70,16 @@ class Storing:
         except DudzianError as error:
             self._log.error("store_not_read", action="go_on", instrument=series.instrument, text=str(error))
             return None
+
+    async def missing(self, all_series: Iterable[Series]) -> dict[Series, int]:
+        """How many bars lack inside each series, as far as the store can be read; only where some do."""
+        found = {}
+        for series in all_series:
+            try:
+                found[series] = await anyio.to_thread.run_sync(self._store.missing, series)
+            except DudzianError as error:
+                self._log.error("store_not_read", action="go_on", instrument=series.instrument, text=str(error))
+        return {series: bars for series, bars in found.items() if bars}
 
     async def run(self) -> None:
         """Hand over what has come, again and again."""

@@ -93,6 +93,34 @@ async def test_an_outage_costs_no_candle_and_is_told_once_after_five_minutes(spe
         assert not run.inputs(Gap)
 
 
+async def test_every_silence_of_a_venue_is_told_and_its_answer_once(spec) -> None:
+    async with live(spec, quote_seconds=25) as run:
+        await run.clock.advance(100)
+        assert [state.reachable for state in run.adapter] == [True]
+        run.source.down = True
+        await run.clock.advance(60)
+        silent = [state for state in run.adapter if not state.reachable]
+        assert len(silent) > 1
+        assert {(state.adapter, state.error) for state in silent} == {("binance", "VenueDown")}
+        run.source.down = False
+        await closed_breaker(run)
+        assert [state.reachable for state in run.adapter[1:]] == [False] * len(silent) + [True]
+
+
+async def test_bars_that_lack_in_the_store_are_told_once_and_when_they_are_there(spec) -> None:
+    async with live(spec, quote_seconds=600) as run:
+        await run.clock.advance(3 * 3600)
+        hole = run.store.rows[HOURS].pop(START_NS + HOUR_NS)
+        await run.clock.advance(2 * 3600)
+        assert [(alert.code, alert.subject, alert.active, alert.in_store) for alert in run.alerts] == [
+            ("DATA-LAG", f"{BTC} 1h", True, True)
+        ]
+        assert "1 candles lack in the store" in run.alerts[0].detail
+        run.store.rows[HOURS][hole.end] = hole
+        await run.clock.advance(2 * 3600)
+        assert [alert.active for alert in run.alerts] == [True, False]
+
+
 async def closed_breaker(run: Any) -> None:
     """The breaker rests by the machine's clock; here it is told that its rest is over."""
     for context in run.feed.venues()["binance"].breakers.uow.contexts.breakers.values():
