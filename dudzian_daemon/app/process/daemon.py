@@ -216,7 +216,7 @@ class Daemon:
             supervisor.add(QuarantineRecorded(queue, self._prepared.data_folder, names), stage="sinks")
 
     def _metrics_server(self, registry: CollectorRegistry, server_class: type[MetricsServer], listener: socket.socket) -> MetricsServer:
-        server = server_class(registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, listener=listener)
+        server = server_class(registry, readiness=self._readiness, liveness=self._liveness, clock=self._clock, listener=listener)
         if self._kill_switch is not None and self._kill_switch.by_http:
             server.press = self._kill_switch.press
         if self._assembly is not None:
@@ -300,6 +300,16 @@ class Daemon:
             reasons.append(f"the next input is {overdue:.0f} s overdue")
         if self._assembly.live is not None:
             reasons += self._assembly.live.not_ready()
+        return Readiness(not reasons, tuple(reasons))
+
+    def _liveness(self) -> Readiness:
+        """Live is progress of the process: that this is answered, the journal is written, no loop is stuck. The market may be away."""
+        if self._assembly is None:
+            return Readiness(True)
+        status = self._assembly.status.status
+        reasons = [f"session is {status.state}: the journal cannot be written"] if status.state == "frozen" else []
+        if self._assembly.live is not None:
+            reasons += self._assembly.live.progress.stuck()
         return Readiness(not reasons, tuple(reasons))
 
     def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:

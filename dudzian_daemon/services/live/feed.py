@@ -21,6 +21,7 @@ from dudzian_daemon.domain.ports import VenueMarket
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.kernel.progress import Progress
 from dudzian_daemon.services.live.desk import Desk
 from dudzian_daemon.services.live.opening import Begun, begin, known_ends, opening_ticks
 from dudzian_daemon.services.live.storing import LiveStore, Storing
@@ -89,7 +90,8 @@ class LiveFeed:
         self._clock = clock
         self._bus = bus
         self._digest = digest
-        self._storing = Storing(store, clock)
+        self.progress = Progress(clock)
+        self._storing = Storing(store, clock, self.progress)
         self.alerts = FeedAlerts(bus, clock.monotonic_ns)
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
@@ -174,6 +176,7 @@ class LiveFeed:
         except* AdapterError as group:
             raise _first(group) from None
         finally:
+            self.progress.done()
             with anyio.CancelScope(shield=True):
                 await self._storing.flush()
                 await self._venues.close()
@@ -265,6 +268,7 @@ class LiveFeed:
 
     async def _watch(self) -> None:
         while True:
+            self.progress.expect("feed.watch", WATCH_S)
             self.alerts.offline({name: shared.down_since for name, shared in self._venues.known().items()})
             if self._desk is not None:
                 self.alerts.lag(self._desk.ages.lagging(self._desk.now()))

@@ -16,6 +16,7 @@ from dudzian_daemon.domain.errors import DudzianError, Permanent
 from dudzian_daemon.domain.market import DAY_NS, Candle, Series
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.kernel.progress import Progress
 
 #: How often candles are handed over (seconds), and how many wait at most while the store cannot be written; the oldest go first.
 STORE_S: Final = 5.0
@@ -44,8 +45,9 @@ class LiveStore(Protocol):
 class Storing:
     """`run` hands over until it is cancelled; `flush` hands over what is left."""
 
-    def __init__(self, store: LiveStore, clock: Clock) -> None:
+    def __init__(self, store: LiveStore, clock: Clock, progress: Progress) -> None:
         self._store = store
+        self._progress = progress
         self._clock = clock
         self._history: list[Candle] = []
         self._closed: list[Candle] = []
@@ -84,6 +86,7 @@ class Storing:
     async def run(self) -> None:
         """Hand over what has come, again and again."""
         while True:
+            self._progress.expect("feed.store", STORE_S)
             with anyio.CancelScope(shield=True):  # what was taken out of the lists is written, whoever ends this task meanwhile
                 await self.flush()
             await self._clock.sleep(STORE_S)

@@ -85,6 +85,7 @@ async def test_an_outage_costs_no_candle_and_is_told_once_after_five_minutes(spe
         await run.clock.advance(2 * 3600)
         assert len(run.alerts) == 1
         assert "binance: ADAPTER-OFFLINE" in run.feed.not_ready()
+        assert run.feed.progress.stuck() == []  # the market is away, the process is well
         run.source.down = False
         await closed_breaker(run)
         assert [(alert.code, alert.active) for alert in run.alerts] == [("ADAPTER-OFFLINE", True), ("ADAPTER-OFFLINE", False)]
