@@ -70,8 +70,9 @@ class LoopbackExchange:
         self.answers: dict[str, bytes] = {}
         #: Added to the venue's clock, in ms.
         self.skew_ms = 0
-        #: Seconds between two pushed quotes; 0 falls silent and stays connected.
+        #: Seconds between two pushed quotes, by the machine's clock; 0 falls silent and stays connected.
         self.push_seconds = 0.05
+        self.push_clock: Clock = SystemClock()
         self.sockets: set[web.WebSocketResponse] = set()
         self._port = port
         self._numbers = count(1)
@@ -332,7 +333,7 @@ class LoopbackExchange:
         while not socket.closed:
             for line in [line for name in names for line in told(name)] if self.push_seconds else ():
                 await socket.send_json(line)
-            await SystemClock().sleep(self.push_seconds or 0.05)
+            await self.push_clock.sleep(self.push_seconds or 0.05)
 
     # -- shared ----------------------------------------------------------------------------------------------------
 
