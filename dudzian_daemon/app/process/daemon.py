@@ -82,6 +82,8 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
         expire_commands(prepared.data_folder)
         _phase("logs", signals)
         _configure_logs(prepared, options)
+        if prepared.live:
+            import dudzian_daemon.app.live  # noqa: F401 - a third of a second of imports that would hold up the loop
         return anyio.run(Daemon(prepared, options, key, Anchored(SystemClock()), signals, out, env).run)
     finally:
         logs.close()
