@@ -33,6 +33,7 @@ import psutil
 from dudzian_daemon.testing.exchange_market import MARKETS, Market
 
 MB: Final = 1_000_000
+EXTRAS: Final = ("numpy", "pandas")
 ENVIRONMENT: Final = "binance_paper"
 LACKING: Final = "LTC"
 #: Only callbacks of at least so long are noted, and looked at while they run, in ms.
@@ -84,7 +85,8 @@ def daemon(stalls: str, arguments: list[str]) -> None:
 
     threading.Thread(target=look, daemon=True).start()
 
-    asyncio.Handle._run = timed  # type: ignore[method-assign]
+    sys.modules.update(dict.fromkeys(EXTRAS))  # not there after a plain install; pyarrow would load them
+    asyncio.Handle._run = timed
     atexit.register(lambda: Path(stalls).write_text(json.dumps(noted)))
     from dudzian_daemon.cli.main import main as command
 
