@@ -107,7 +107,11 @@ class ParquetCandleStore:
 
     def live(self, series: Series) -> list[Candle]:
         """The candles of the day files that no month file has yet, oldest first."""
-        return self._live_candles(series, self._live.bars(series))
+        found = self._live_candles(series, self._live.bars(series))
+        if not found:
+            return []
+        there = {candle.end for candle in self._read_months(series, found[0].end - series.step_ns, found[-1].end)}
+        return [candle for candle in found if candle.end not in there]
 
     def append_live(self, series: Series, candle: Candle, *, source: str) -> bool:
         """Add one closed candle of a running feed to its day file, durably; False if its bar is there already.

@@ -21,7 +21,8 @@ import anyio.to_thread
 import msgspec
 import orjson
 
-from dudzian_daemon.adapters.public_http import TIMEOUT_S, guarded_session
+from dudzian_daemon.adapters.ccxt_import import ccxt_class, ccxt_errors
+from dudzian_daemon.adapters.public_http import TIMEOUT_S, guarded_session, tls_context
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown, decoded, judge_status
 from dudzian_daemon.adapters.venue_hosts import HostRules
 from dudzian_daemon.domain.errors import AdapterError, Permanent
@@ -142,9 +143,18 @@ class CcxtSource:
         finally:
             client.session = None
             await session.close()
+        self._keep_wanted(client)
         suffix = self._plugin.symbol_suffix
         rows = [_market(market) for market in client.markets.values() if market["symbol"] == _unified(market, suffix)]
         return client, rows
+
+    def _keep_wanted(self, client: Any) -> None:
+        """Forget the markets nobody asks for, where some are named: thousands of them are tens of megabytes."""
+        wanted = self._options.wanted
+        if wanted:
+            ids = set(wanted.values())
+            kept = [each for each in client.markets.values() if each["id"] in ids or f"{each['base']}/{each['quote']}" in wanted]
+            client.set_markets(kept)
 
     async def _load_into(self, client: Any) -> None:
         """Those that were asked for where the venue filters, all of them where it knows one of them no more."""
@@ -210,29 +220,24 @@ class _Reading:
 
 async def open_client(plugin: CcxtClient, options: ClientOptions) -> CcxtSource:
     """Import ccxt and make the venue's client. Raises `ConfigError` for a URL that is out of bounds; nothing is asked yet."""
-    module = await anyio.to_thread.run_sync(_imported, options.streams)
-    make = partial(_client, module, plugin, options)
+    errors, venue = await anyio.to_thread.run_sync(_imported, plugin.id, options.streams)
+    make = partial(_client, venue, plugin, options)
+    session = await guarded_session(options.rules)
     client = make()
-    client.session = await guarded_session(options.rules)
-    return CcxtSource(client, Errors(module, options.rules.venue), plugin, options, make)
+    client.session = session
+    return CcxtSource(client, Errors(errors, options.rules.venue), plugin, options, make)
 
 
-def _imported(streams: bool) -> ModuleType:
-    import ccxt.async_support  # a second of work and 70 MB: only for who wants live data
-
-    if streams:
-        import ccxt.pro
-
+def _imported(venue: str, streams: bool) -> tuple[ModuleType, type[Any]]:
+    """The exceptions of ccxt, and the venue's class."""
+    found = ccxt_errors(), ccxt_class(venue, streams=streams)
     logging.getLogger("ccxt").setLevel(logging.INFO)  # below that it writes headers and bodies
-    module: ModuleType = ccxt.pro if streams else ccxt.async_support
-    return module
+    return found
 
 
-def _client(module: ModuleType, plugin: CcxtClient, options: ClientOptions) -> Any:
+def _client(venue: type[Any], plugin: CcxtClient, options: ClientOptions) -> Any:
     """A client of the venue's class with no key, no session yet, and no URL but those of public data."""
-    client = _public(getattr(module, plugin.id), options)(
-        {"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)}
-    )
+    client = _public(venue, options)({"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)})
     streams = client.urls["api"].get("ws", {})
     sections: dict[str, Any] = {name: _at(client.urls["api"][name], host) for name, host in plugin.sections.items()}
     if options.streams:
@@ -240,6 +245,7 @@ def _client(module: ModuleType, plugin: CcxtClient, options: ClientOptions) -> A
     client.urls = {"api": _moved(sections, options.rules)}
     options.rules.require_all(client.urls["api"])
     client.own_session, client.timeout_on_exit = False, 0
+    client.ssl_context = tls_context()  # it would make one of its own, on the loop
     client.has["fetchCurrencies"] = False
     return client
 

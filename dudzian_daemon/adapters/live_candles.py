@@ -33,6 +33,15 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
     volume: float
 
 
+class _Tail(msgspec.Struct):
+    """What an append has to know of a day file: its length in bytes, the last digest, and which bars are in it (opens in ms)."""
+
+    path: Path
+    length: int
+    digest: str
+    opens: set[int]
+
+
 class LiveDay(msgspec.Struct, frozen=True):
     """One day file: bars by open in ms as they were appended first, and who gave them."""
 
@@ -47,6 +56,7 @@ class LiveCandles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._tails: dict[Series, _Tail] = {}
 
     def append(self, series: Series, candle: Candle, *, source: str) -> bool:
         """Add a closed candle, durably; False if its bar is there already, which then stays as it is.
@@ -56,13 +66,25 @@ class LiveCandles:
         ((_, bars),) = by_month(series, [candle]).items()
         ((open_ms, values),) = bars.items()
         path = self._path(series, open_ms * MS)
-        LineFile(path).cut_torn_tail()
-        day = self.day(path)
-        if open_ms in day.bars:
+        tail = self._tail(series, path)
+        if open_ms in tail.opens:
             return False
-        line = _Line(_digest(day.last_digest, source, open_ms, values), source, open_ms, *values)
-        LineFile(path).append(msgspec.json.encode(line) + b"\n", sync=True)
+        line = _Line(_digest(tail.digest, source, open_ms, values), source, open_ms, *values)
+        data = msgspec.json.encode(line) + b"\n"
+        LineFile(path).append(data, sync=True)
+        tail.opens.add(open_ms)
+        tail.digest, tail.length = line.digest, tail.length + len(data)
         return True
+
+    def _tail(self, series: Series, path: Path) -> _Tail:
+        """The end of a day file: as this process left it, or read anew where its length is another. A torn line is cut off."""
+        known = self._tails.get(series)
+        if known is None or known.path != path or known.length != (path.stat().st_size if path.exists() else 0):
+            LineFile(path).cut_torn_tail()
+            day = self.day(path)
+            length = path.stat().st_size if path.exists() else 0
+            known = self._tails[series] = _Tail(path, length, day.last_digest, set(day.bars))
+        return known
 
     def days(self, series: Series) -> list[LiveDay]:
         """All day files of a series, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 import aiohttp
@@ -34,9 +35,15 @@ class GuardedConnector(aiohttp.TCPConnector):
         return await super().connect(req, traces, timeout)
 
 
+@cache
+def tls_context() -> ssl.SSLContext:
+    """The one context of the process. The first call blocks: it reads and parses the certificates of the machine."""
+    return ssl.create_default_context()
+
+
 async def guarded_session(rules: HostRules) -> aiohttp.ClientSession:
     """A session that ignores proxies of the environment and reaches nothing but the allowed hosts."""
-    context = await anyio.to_thread.run_sync(ssl.create_default_context)  # reads certificates from the disk
+    context = await anyio.to_thread.run_sync(tls_context)
     return aiohttp.ClientSession(connector=GuardedConnector(rules, context), trust_env=False)
 
 

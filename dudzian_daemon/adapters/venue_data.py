@@ -61,12 +61,28 @@ class Shared:
         self.failures: Counter[str] = Counter()
         #: Monotonic time (ns) since when every request has failed; None while the venue answers.
         self.down_since: int | None = None
+        #: Told of every request that the venue did not answer, and when it answers (again): reachable, fault, text.
+        self.on_state: Callable[[bool, str, str], None] = lambda _reachable, _fault, _text: None
+        self._reachable: bool | None = None
         #: The venue's time minus our monotonic clock's, as last measured; up to then by our wall clock.
         self.offset_ns = clock.wall_ns() - clock.monotonic_ns()
 
     def now_ns(self) -> int:
         """The venue's time; our wall clock may jump meanwhile."""
         return self.clock.monotonic_ns() + self.offset_ns
+
+    def answered(self) -> None:
+        """The venue is there."""
+        self.down_since = None
+        if self._reachable is not True:
+            self._reachable = True
+            self.on_state(True, "", "")
+
+    def silent(self, fault: str, text: str) -> None:
+        """A request got no answer."""
+        self._reachable = False
+        self.down_since = self.clock.monotonic_ns() if self.down_since is None else self.down_since
+        self.on_state(False, fault, text)
 
 
 class VenueData:
@@ -115,9 +131,11 @@ class VenueData:
             judged = judge_rows(rows, series, since_ns, until_ns, self._shared.now_ns())
             if judged.refused:
                 self._shared.refused_rows.update(judged.faults)
+                told = _told(judged.faults)
+                self._log.warning("rows_refused", action="leave_out", instrument=series.instrument, granularity=granularity, reasons=told)
                 await self._refused(series, judged)
                 if not judged.candles:
-                    msg = f"{self.venue} candles {symbol} {granularity}: no row of {len(rows)} is a candle ({_told(judged.faults)})"
+                    msg = f"{self.venue} candles {symbol} {granularity}: no row of {len(rows)} is a candle ({told})"
                     raise BadAnswer(msg)
             return judged.candles[:limit]
 
@@ -239,19 +257,19 @@ class VenueData:
         except AdapterError as error:
             if isinstance(error, Throttled):
                 shared.budget.pause(error.pause_s, str(error))
-            if _answered(error):
-                shared.down_since = None
             self._failed(type(error).__name__, error)
             raise
-        shared.down_since = None
+        shared.answered()
         return result
 
     def _failed(self, kind: str, error: Exception | None = None) -> None:
-        shared = self._shared
-        shared.failures[kind] += 1
-        if shared.down_since is None and (error is None or not _answered(error)):
-            shared.down_since = shared.clock.monotonic_ns()
-        self._log.warning("venue_fault", action="try_again", venue=self.venue, fault=kind, text=str(error or "no answer in time"))
+        text = str(error or "no answer in time")
+        self._shared.failures[kind] += 1
+        self._log.warning("venue_fault", action="try_again", venue=self.venue, fault=kind, text=text)
+        if error is not None and _answered(error):
+            self._shared.answered()
+        else:
+            self._shared.silent(kind, text)
 
 
 def _again(error: Exception) -> bool | float:

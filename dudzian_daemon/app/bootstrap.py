@@ -120,6 +120,8 @@ def assemble(
 
     session.inspect = inspect
     self_check.halt = partial(session.own_command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
+    if market.live is not None:
+        alerts.now = market.live.now
     sinks: list[Sink] = [*listeners.projections(decision_log), self_check, risk_state, metrics, alerts]
     if console is not None:
         sinks.append(listeners.view(console))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dudzian_daemon.adapters.candle_store import digest_rows, store_of
+from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows, store_of
 from dudzian_daemon.adapters.derived_venue import candles_of
+from dudzian_daemon.adapters.series_audit import audited
+from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.replay_windows import warm_up_needs
 from dudzian_daemon.app.venues import Venues, adapter_settings, choose_venue
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Series
+from dudzian_daemon.domain.spans import Span
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
@@ -29,11 +32,43 @@ def live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> Liv
         choose_venue(name, prepared.folders, settings)
     offline = candles_of(prepared.chosen, prepared.data_folder)
     venues = Venues(prepared.config, prepared.environment, prepared.folders, prepared.data_folder, offline, clock)
+    return LiveFeed(plan, venues, driver, clock, bus, digest_rows, StoredLive(store))
 
-    def keep(series: Series, candles: Sequence[Candle]) -> None:
-        store.write(series, candles, source=series.instrument.partition(":")[0])
 
-    return LiveFeed(plan, venues, driver, clock, bus, digest_rows, keep)
+class StoredLive:
+    """Implements `services.live.storing.LiveStore` over the environment's cache: the venue of a series is who gave its candles."""
+
+    def __init__(self, store: ParquetCandleStore) -> None:
+        self._store = store
+
+    def history(self, series: Series, candles: Sequence[Candle]) -> None:
+        """Merge them into the month files."""
+        self._store.write(series, candles, source=_venue(series))
+
+    def closed(self, series: Series, candle: Candle) -> None:
+        """Add it to its day file, durably."""
+        self._store.append_live(series, candle, source=_venue(series))
+
+    def day_over(self, series: Series, before: int) -> None:
+        """Move day files into month files."""
+        self._store.compact_live(series, before)
+
+    def newest_end(self, series: Series) -> int | None:
+        """By manifest and day files."""
+        ranges = self._store.ranges(series)
+        return ranges[-1].end if ranges else None
+
+    def missing(self, series: Series) -> int:
+        """By manifest and files: what is damaged is missing."""
+        audit = audited(self._store, series)
+        if audit.first_open is None or audit.last_end is None:
+            return 0
+        holes = audit.holes(Span(audit.first_open, audit.last_end), load_venue_gaps(self._store.root).get(series, ()))
+        return sum(hole.length_ns for hole in holes) // series.step_ns
+
+
+def _venue(series: Series) -> str:
+    return series.instrument.partition(":")[0]
 
 
 def feed_metrics(feed: LiveFeed) -> FeedMetrics:

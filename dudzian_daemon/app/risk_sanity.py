@@ -1,7 +1,8 @@
 """Is the gate sane under a profile? Reference orders whose right answer is computed here, apart from the gate's code, and compared.
 
 At a reference market (equity 120,000, price 30,000, ATR half a percent of it) a stop that is too tight has to be refused, a wide one
-accepted, and an order that is too large cut down to exactly what the limits leave. Nothing is recorded and no session is touched.
+accepted, and an order that is too large cut down to exactly what the limits leave, or refused where it must be whole. Nothing is
+recorded and no session is touched.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ WIDE: Final = Decimal("1.5")
 #: Size of an order in parts of what the limits leave.
 FITTING: Final = Decimal("0.95")
 OVERSIZED: Final = Decimal("1.5")
+
+#: The check whose order is clipped to what the limits leave.
+OVERSIZED_CHECK: Final = "oversized"
 
 _LOT: Final = Decimal("0.00001")
 _NOW: Final = 1_700_000_000_000_000_000
@@ -72,7 +76,8 @@ def risk_sanity(config: CoreConfig, environment: str, profile: str) -> RiskSanit
                     session, rules, "tight_stop", fitting or _LOT, TIGHT * rules.stop_loss_atr_multiple * ATR, RefusalCode.STOP_TOO_TIGHT
                 ),
                 _passing(session, rules, "wide_stop", fitting or _LOT, distance, fitting or _LOT, Outcome.APPROVED),
-                _passing(session, rules, "oversized", oversized or 2 * _LOT, distance, most, Outcome.ADJUSTED),
+                _passing(session, rules, OVERSIZED_CHECK, oversized or 2 * _LOT, distance, most, Outcome.ADJUSTED),
+                _refusal(session, rules, "oversized_whole", oversized or 2 * _LOT, distance, None, whole=True),
             )
     status = "ok" if all(check.ok for check in checks) else "error"
     return RiskSanity(profile=profile, risk_status=status, max_quantity=most, checks=checks)
@@ -108,8 +113,8 @@ def _most(session: SessionSpec, rules: RiskLimits, distance: Decimal) -> Decimal
     return int(min(quantities) / Fraction(_LOT)) * _LOT
 
 
-def _verdict(session: SessionSpec, rules: RiskLimits, quantity: Decimal, distance: Decimal) -> Verdict:
-    """A fresh gate's answer to a purchase at the reference price with its stop so far below."""
+def _verdict(session: SessionSpec, rules: RiskLimits, quantity: Decimal, distance: Decimal, *, whole: bool = False) -> Verdict:
+    """A fresh gate's answer to a purchase at the reference price with its stop so far below; `whole` may not be clipped."""
     (key,), core = session.instruments, Core(session)
     core.ledger.mark(key, float(PRICE), _NOW)
     leg = OrderLeg(
@@ -121,14 +126,30 @@ def _verdict(session: SessionSpec, rules: RiskLimits, quantity: Decimal, distanc
         protective_stop=PRICE - distance,
         atr=ATR,
     )
-    group = OrderGroup(id="sanity", signal_id="sanity", strategy="sanity", schedule="sanity", profile=rules.name, instant=_NOW, legs=(leg,))
+    group = OrderGroup(
+        id="sanity",
+        signal_id="sanity",
+        strategy="sanity",
+        schedule="sanity",
+        profile=rules.name,
+        instant=_NOW,
+        legs=(leg,),
+        whole=whole,
+    )
     return core.gate.preview(group)
 
 
 def _refusal(
-    session: SessionSpec, rules: RiskLimits, name: str, quantity: Decimal, distance: Decimal, code: RefusalCode | None
+    session: SessionSpec,
+    rules: RiskLimits,
+    name: str,
+    quantity: Decimal,
+    distance: Decimal,
+    code: RefusalCode | None,
+    *,
+    whole: bool = False,
 ) -> SanityCheck:
-    verdict = _verdict(session, rules, quantity, distance)
+    verdict = _verdict(session, rules, quantity, distance, whole=whole)
     ok = verdict.outcome is Outcome.REFUSED and code in (None, verdict.code)
     return SanityCheck(name=name, ok=ok, expected=f"refused{'' if code is None else f': {code}'}", found=_said(verdict))
 

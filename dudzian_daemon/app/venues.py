@@ -45,6 +45,12 @@ def adapter_settings(config: CoreConfig, environment: str) -> AdapterSettings:
         raise ConfigError(msg) from None
 
 
+def addresses(environment: str, base_url: str | None, ws_url: str | None) -> dict[str, str]:
+    """What `--base-url` and `--ws-url` put over the configuration of the environment (its id)."""
+    said = {"base_url": base_url, "ws_url": ws_url}
+    return {f"environments.{environment}.adapter_settings.{name}": url for name, url in said.items() if url is not None}
+
+
 class VenueChoice(msgspec.Struct, frozen=True):
     """A venue that may be used: what its plugin says of it, and the hosts it may be reached at."""
 

@@ -17,6 +17,10 @@ DataDir = Annotated[Path | None, typer.Option(help="Data folder: everything the 
 PluginsDir = Annotated[
     Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
 ]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
+]
+WsUrl = Annotated[str | None, typer.Option(help="The same for pushed data.")]
 
 
 def shared(
@@ -29,10 +33,8 @@ def shared(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")] = False,
     plugins_dir: PluginsDir = None,
     live: Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")] = False,
-    base_url: Annotated[
-        str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
-    ] = None,
-    ws_url: Annotated[str | None, typer.Option(help="The same for pushed data.")] = None,
+    base_url: BaseUrl = None,
+    ws_url: WsUrl = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")] = False,
     accept_change: Annotated[
         bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")

@@ -77,7 +77,7 @@ MEANINGS: Final[Mapping[AlertCode, Meaning]] = MappingProxyType(
         AlertCode.DATA_LAG: Meaning(
             Severity.CRITICAL,
             "data",
-            "a daily candle is overdue by more than `data_lag_seconds`, or candles of a series were declared missing",
+            "a daily candle is overdue by more than `data_lag_seconds`, candles were declared missing, or lack in the store of a live feed",
             "fetch the candles again, look at the exchange's rate limits and status page, and at `dudzian inspect-manifest`",
         ),
         AlertCode.ALERT_CHANNEL_FAIL: Meaning(

@@ -128,7 +128,8 @@ class ClockJump(msgspec.Struct, frozen=True, kw_only=True):
 class FeedAlert(msgspec.Struct, frozen=True, kw_only=True):
     """`feed.alert`: `code` `ADAPTER-OFFLINE` (a venue does not answer) or `DATA-LAG` (a series stands still); `subject` is which.
 
-    Told once when it begins and once, with `active` false, when it is over; `seconds` is how long it has lasted.
+    Told once when it begins and once, with `active` false, when it is over; `seconds` is how long it has lasted. `in_store`: it is the
+    candle store that lacks bars.
     """
 
     code: str
@@ -136,6 +137,7 @@ class FeedAlert(msgspec.Struct, frozen=True, kw_only=True):
     active: bool
     seconds: float
     detail: str
+    in_store: bool = False
 
 
 class MarketRulesChanged(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,15 +26,26 @@ class Level(msgspec.Struct, frozen=True):
     quantity: Decimal | None
 
 
+#: `fill_source` of a fill inside a bar that came after a pause.
+CATCH_UP: Final = "catch_up"
+
+
 class Bar(msgspec.Struct, frozen=True):
     """A closed candle as exact prices: from `start` (ns), and `seen` at its end or, of a straggler, later."""
 
     start: int
+    end: int
     seen: int
     open: Decimal
     high: Decimal
     low: Decimal
     volume: Decimal
+
+    @property
+    def source(self) -> str:
+        """What a fill inside it names: a bar that came when the one after it was over already is one that was caught up with."""
+        step_ns, late_ns = self.end - self.start, self.seen - self.end
+        return CATCH_UP if late_ns >= step_ns else "candle"
 
 
 def bar_of(candle: Candle, step_ns: int) -> Bar | None:
@@ -42,7 +53,7 @@ def bar_of(candle: Candle, step_ns: int) -> Bar | None:
     if not all(map(_real, (candle.open, candle.high, candle.low))):
         return None
     prices = from_float(candle.open), from_float(candle.high), from_float(candle.low)
-    return Bar(candle.end - step_ns, candle.instant, *prices, volume(candle.volume))
+    return Bar(candle.end - step_ns, candle.end, candle.instant, *prices, volume(candle.volume))
 
 
 def volume(traded: float) -> Decimal:

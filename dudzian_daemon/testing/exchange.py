@@ -45,13 +45,14 @@ _FAULT: Final = web.RequestKey("fault", object)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request as it arrived (monotonic ns), and the fault it met."""
+    """A request as it arrived (monotonic ns), the fault it met, and for how long (s) it was told to wait."""
 
     at_ns: int
     path: str
     query: dict[str, str]
     weight: int
     fault: str
+    retry_after_s: int = 0
 
 
 class LoopbackExchange:
@@ -61,14 +62,17 @@ class LoopbackExchange:
         self.clock = clock or SystemClock()
         self.markets = list(markets)
         self.faults: list[Fault] = []
+        #: Asked for the fault of a request to this path that meets no scripted one.
+        self.draw: Callable[[str], Fault | None] = lambda _path: None
         self.requests: list[Request] = []
         self.shift = _VENUE_SHIFT
         #: Answers by path that are given as they stand: recorded ones.
         self.answers: dict[str, bytes] = {}
         #: Added to the venue's clock, in ms.
         self.skew_ms = 0
-        #: Seconds between two pushed quotes; 0 falls silent and stays connected.
+        #: Seconds between two pushed quotes, by the machine's clock; 0 falls silent and stays connected.
         self.push_seconds = 0.05
+        self.push_clock: Clock = SystemClock()
         self.sockets: set[web.WebSocketResponse] = set()
         self._port = port
         self._numbers = count(1)
@@ -148,7 +152,8 @@ class LoopbackExchange:
         minute = self.now_ms // MINUTE_MS
         self._used = (minute, weight + (self._used[1] if self._used[0] == minute else 0))
         kind = "" if fault is None else fault.kind
-        self.requests.append(Request(self.clock.monotonic_ns(), request.path, dict(request.query), weight, kind))
+        pause_s = fault.value if fault is not None and kind in ("limit", "ban") else 0
+        self.requests.append(Request(self.clock.monotonic_ns(), request.path, dict(request.query), weight, kind, pause_s))
         self._arrived.set()
         if fault is not None and (answer := await self._refused(fault, request)) is not None:
             return answer
@@ -165,7 +170,7 @@ class LoopbackExchange:
             if fault.path in path and fault.times > 0:
                 fault.times -= 1
                 return fault
-        return None
+        return self.draw(path)
 
     async def _refused(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
         if fault.kind == "status":
@@ -328,7 +333,7 @@ class LoopbackExchange:
         while not socket.closed:
             for line in [line for name in names for line in told(name)] if self.push_seconds else ():
                 await socket.send_json(line)
-            await SystemClock().sleep(self.push_seconds or 0.05)
+            await self.push_clock.sleep(self.push_seconds or 0.05)
 
     # -- shared ----------------------------------------------------------------------------------------------------
 
@@ -352,10 +357,10 @@ class LoopbackExchange:
             "nan": [*rows[:middle], [bad[0], "NaN", *bad[2:]], *rows[middle + 1 :]],
             "zero": [*rows[:middle], [bad[0], 0.0, *bad[2:]], *rows[middle + 1 :]],
             "gap": [*rows[:middle], *rows[middle + 1 :]],
-            "duplicate": [*rows, bad],
-            "contradiction": [*rows, [*bad[:4], bad[4] * 1.0001, bad[5]]],
+            "duplicate": [*rows[:middle], bad, *rows[middle:]],
+            "contradiction": [*rows[:middle], [*bad[:4], bad[4] * 1.0001, bad[5]], *rows[middle:]],
             "disorder": rows[::-1],
-            "future": [*rows, [self.now_ms // step_ms * step_ms + 5 * step_ms, *bad[1:]]],
+            "future": [*rows[:-1], [self.now_ms // step_ms * step_ms + 5 * step_ms, *bad[1:]]],
             "interval": [[row[0] + n, *row[1:]] for row in rows for n in range(0, step_ms, max(step_ms // 4, 1))],
             "empty": [],
         }

@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from dudzian_daemon.domain.fees import ExecutionPreset, taker_price
-from dudzian_daemon.domain.fills import LAST_PRICE, Bar, bar_of, book_levels, one_level, quote_levels, unsound, volume
+from dudzian_daemon.domain.fills import CATCH_UP, LAST_PRICE, Bar, bar_of, book_levels, one_level, quote_levels, unsound, volume
 from dudzian_daemon.domain.market import GRANULARITIES, Book, Candle, Instrument, OpenPrint, Quote
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import (
@@ -257,7 +257,7 @@ class PaperTradingExecutionService:
             met = meet_bar_stop(order, bar, budget, wanted, preset, rules.tick_size, fresh=fresh)
         else:
             met = meet_bar_limit(order, bar, budget, wanted, preset, rules.tick_size)
-        yield from self._trade(met, Origin("candle", bar.seen, inside_bar=True))
+        yield from self._trade(met, Origin(bar.source, bar.seen, inside_bar=True))
 
     def _displayed(self, price: OpenPrint | Quote | Book, side: Side, preset: ExecutionPreset, bars: Bars, lot: Decimal) -> Displayed:
         """What a taker of `side` meets, less what we took: of a print what earlier orders took of it, of a level what is not back yet."""
@@ -314,7 +314,7 @@ class PaperTradingExecutionService:
     def _remember(self, order: Order, trade: Trade, quantity: Decimal, origin: Origin) -> None:
         if origin.remembered:
             self._own.remember(order.instrument, Taken(order.side, trade.reference, quantity, origin.instant))
-        elif origin.source in ("open_print", "candle"):
+        elif origin.source in ("open_print", "candle", CATCH_UP):
             self._bars[order.instrument].taken += quantity
 
     def _order(self, approved: ApprovedGroup, leg: OrderLeg, number: int, instant: int) -> Order:

@@ -143,3 +143,29 @@ def test_real_candles_never_join_seeded_ones(tmp_path: Path, other: Path, capsys
     seeded = tmp_path / CACHE
     assert backfill(tmp_path / "data", "--from-store", str(seeded), *OPTIONS, "--since", "2024-01-01") == 2
     assert "expected candles of a venue, found seeded ones" in capsys.readouterr().err
+
+
+def test_at_the_end_it_says_what_is_stored_if_asked(tmp_path: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--from-store", str(other), *OPTIONS, "--since", "2024-01-01")
+    assert backfill(tmp_path / "data", *options, "--manifest-report-format", "table") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 series, " in lines[2]
+    assert lines[4].split()[:2] == ["binance:BTC/USDT", "1d"]
+    assert backfill(tmp_path / "data", *options, "--json", "--manifest-report-format", "json") == 0
+    (entry,) = document(capsys)["manifest"]["entries"]
+    assert (entry["first_timestamp_iso"], entry["missing"]) == ("2024-01-01T00:00:00Z", 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--refresh-seconds", "60", "--json"), "--refresh-seconds: expected a backfill that goes on, found --json beside it"),
+        (("--json", "--manifest-report-format", "table"), "--manifest-report-format: expected json or none beside --json, found table"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+) -> None:
+    assert backfill(tmp_path / "data", *options) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()

@@ -121,6 +121,17 @@ def test_a_damaged_manifest_exits_1_with_one_line(data: Path, capsys: pytest.Cap
     assert error.count("\n") == 1
 
 
+def test_a_series_of_which_only_live_candles_are_stored_is_shown(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, fives = ParquetCandleStore(data / CACHE), Series("binance:BTC/USDT", "5m")
+    for number in (1, 2, 4):
+        end = JANUARY_NS + number * fives.step_ns
+        store.append_live(fives, Candle(end, fives.instrument, "5m", end, 10.0, 11.0, 9.0, 10.5, 1.0), source="exchange")
+    assert inspect("--environment", "paper", "--data-dir", str(data), "--json", "--interval", "5m") == 0
+    (entry,) = json.loads(capsys.readouterr().out)["entries"]
+    assert (entry["row_count"], entry["live_rows"], entry["missing"], entry["sources"]) == (0, 3, 1, ["live"])
+    assert (entry["first_timestamp_iso"], entry["last_timestamp_iso"]) == ("2024-01-01T00:00:00Z", "2024-01-01T00:15:00Z")
+
+
 def test_holes_are_listed_with_live_candles_and_revisions(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store, hours = ParquetCandleStore(data / CACHE), Series("binance:BTC/USDT", "1h")
     end = JANUARY_NS + 8 * hours.step_ns

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
+from anyio.from_thread import start_blocking_portal
 
 from dudzian_daemon.adapters.candle_files import path_of
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.market import Series
+from dudzian_daemon.testing.exchange import LoopbackExchange
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "core.yaml"
 CACHE = Path("var", "data", "binance_paper")
@@ -120,7 +123,7 @@ def test_a_broken_risk_profile_is_5_and_can_be_passed_over_for_debugging(
     assert precheck(data, "--json", config=core) == 5
     report = document(capsys)
     assert (report["risk_status"], report["status"]) == ("error", "error")
-    assert "balanced: wide_stop_accepted" in report["risk"]["issues"]
+    assert "balanced: wide_stop" in report["risk"]["issues"]
     assert precheck(data, "--json", "--skip-risk-check", config=core) == 0
     report = document(capsys)
     assert (report["risk_status"], report["risk"]) == ("skipped", {"status": "skipped"})
@@ -204,3 +207,32 @@ for command in commands:
         if stop.code:
             sys.exit(f'{command}: {stop.code}')
 """
+
+
+@pytest.mark.parametrize(
+    ("skew_ms", "status", "code"),
+    [(0, "ok", ""), (60_000, "warning", "venue_clock_differs"), (-600_000, "error", "venue_clock_differs")],
+)
+def test_the_clock_is_compared_with_the_venues(
+    data: Path, capsys: pytest.CaptureFixture[str], skew_ms: int, status: str, code: str
+) -> None:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(LoopbackExchange()) as exchange:
+        exchange.skew_ms = skew_ms
+        exit_code = precheck(data, "--json", "--base-url", exchange.url)
+        assert {request.path for request in exchange.requests} == {"/api/v3/time"}
+    found = {each["check"]: each for each in document(capsys)["checks"]}
+    assert found["venue"]["status"] == "ok"
+    assert (found["venue_clock"]["status"], found["venue_clock"]["code"]) == (status, code)
+    assert exit_code == (5 if status == "error" else 0)
+
+
+def test_a_venue_that_cannot_be_reached_is_a_warning_and_an_address_out_of_bounds_an_error(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stamina.set_testing(True, attempts=1):
+        assert precheck(data, "--json", "--base-url", "http://127.0.0.1:9") == 0
+    assert "venue_unreachable" in codes(document(capsys))
+    assert precheck(data, "--json", "--base-url", "https://api.binance.example") == 5
+    report = document(capsys)
+    assert "venue_unusable" in codes(report)
+    assert "venue_clock" not in {each["check"] for each in report["checks"]}

@@ -18,6 +18,7 @@ import pytest
 from dudzian_daemon.adapters.secret_store import SecretStore, place_of
 from tests.integration.bad_plugin import plugin_source
 from tests.integration.daemon_process import DEMO_WINDOWS, SHORT_WINDOWS, daemon, dudzian, write_config
+from tests.integration.live_paper import configured, market, start
 
 assert sys.platform != "win32", "signals as POSIX has them"
 
@@ -136,6 +137,34 @@ def test_no_secret_is_seen_in_logs_metrics_reports_journal_or_errors(tmp_path: P
     hits = {name: canaries.seen_in(content) for name, content in texts.items()}
     hits |= {f"answer {number}": canaries.seen_in(content) for number, content in enumerate(answers)}
     hits |= {f"output {number}": canaries.seen_in(content) for number, content in enumerate(told)}
+    assert {name: kinds for name, kinds in hits.items() if kinds} == {}
+
+
+def test_no_secret_is_seen_on_the_way_to_a_venue_that_fails(tmp_path: Path, canaries: Canaries) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    config = configured(home, level=("logging: {level: INFO}", "logging: {level: DEBUG}"))
+    env = {name: value for name, value in environment(home, canaries).items() if name != "DUDZIAN_PLUGINS_DIR"}
+    with market() as venue:
+        with start(home, venue, config, env=env) as child:
+            child.wait_for_log('"event":"live"')
+            for kind in ("status", "html", "truncated", "nan", "limit"):
+                venue.exchange.fail(kind, "klines", value=1 if kind == "limit" else 503)
+            venue.portal.call(venue.exchange.cut)
+            venue.more("klines", 14)
+            child.send(signal.SIGINT)
+            ended = child.end()
+        asked = [repr(request) for request in venue.exchange.requests]
+        common = ("--config", config, "--data-dir", home / "data", "-e", "binance_paper", "--base-url", venue.exchange.url)
+        filled = dudzian(home, "backfill", *common, "--symbol", "BTC_USDT", "--granularity", "1d", "--since", "2023-12-01", env=env)
+        checked = dudzian(home, "paper-precheck", *common, "--json", env=env)
+    assert (ended.code, filled.code) == (0, 0), (ended.err, filled.err)
+    told = "".join(each.out + each.err for each in (ended, filled, checked))
+    assert all(event in told for event in ("venue_fault", "rows_refused", "venue_pause", "stream_lost"))
+    texts = {str(path.relative_to(home)): path.read_bytes() for path in (home / "data").rglob("*") if path.is_file()}
+    assert {"data/data/quarantine/binance.jsonl", "data/logs/backfill.log"} <= set(texts)
+    hits = {name: canaries.seen_in(content) for name, content in texts.items()}
+    hits |= {"output": canaries.seen_in(told.encode()), "requests": canaries.seen_in("".join(asked).encode())}
     assert {name: kinds for name, kinds in hits.items() if kinds} == {}
 
 

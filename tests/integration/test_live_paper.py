@@ -95,6 +95,9 @@ def test_a_session_goes_on_after_a_pause_with_every_candle_that_was_missed(tmp_p
     assert [cycle["sequence"] for cycle in made] == list(range(1, len(made) + 1))
     secret = read_key_file(next(home.rglob("*.key")))
     assert replayed(journal_file(home / "data").parent, SigningKey(id="risk-ci", secret=secret, source="test")).verdict == "equal"
+    store = ParquetCandleStore(home / "data" / "var" / "data" / ENVIRONMENT)
+    assert [candle.end for candle in store.read(MINUTES, ends[0] - MINUTE_NS, ends[-1])] == ends
+    assert store.live(MINUTES)
 
 
 def test_stored_candles_do_not_go_on_with_a_live_session(tmp_path: Path) -> None:

@@ -66,14 +66,25 @@ def offences(root: Path) -> list[str]:
 
 
 def importers(root: Path) -> set[str]:
-    """The modules that import ccxt."""
+    """The modules that import ccxt, or what imports it by name."""
     found = set()
     for path in (file for folder in PRODUCT for file in (root / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if any(module.split(".")[0] == "ccxt" for module in modules):
+            if any(module.split(".")[0] == "ccxt" or module.endswith(".ccxt_import") for module in modules):
                 found.add(path.relative_to(root).as_posix())
+    return found
+
+
+def importers_by_name(root: Path) -> set[str]:
+    """The modules that import by name and know the name of ccxt."""
+    found = set()
+    for path in (file for folder in PRODUCT for file in (root / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        if {"import_module", "__import__"} & set(names(tree)) and any(text.partition(".")[0] == "ccxt" for text in texts):
+            found.add(path.relative_to(root).as_posix())
     return found
 
 
@@ -111,6 +122,7 @@ def test_the_source_names_no_way_to_an_order() -> None:
 
 def test_one_module_imports_the_client() -> None:
     assert importers(ROOT) == {CLIENT.as_posix()}
+    assert importers_by_name(ROOT) == {CLIENT.with_name("ccxt_import.py").as_posix()}
 
 
 def test_the_scan_finds_an_order(mutant: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import stamina
 
 from dudzian_daemon.adapters.candle_rows import Judged
@@ -15,7 +16,7 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.venue_answers import VenueDown
 from dudzian_daemon.adapters.venue_data import ATTEMPTS, Shared, VenueData
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.domain.events import FeedAlert
+from dudzian_daemon.domain.events import AdapterState, FeedAlert
 from dudzian_daemon.domain.market import GRANULARITIES, Candle, Elapsed, Series, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import VenueMarket
@@ -120,17 +121,53 @@ async def _forget(_series: Series, _judged: Judged) -> None:
     return None
 
 
+class StoreInMemory:
+    """Implements `services.live.storing.LiveStore`; `broken` fails every write."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Series, dict[int, Candle]] = {}
+        self.days: list[tuple[Series, int]] = []
+        self.appended: list[Candle] = []
+        self.broken: Exception | None = None
+
+    def _write(self, series: Series, candles: Sequence[Candle]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.rows.setdefault(series, {}).update({candle.end: candle for candle in candles})
+
+    def history(self, series: Series, candles: Sequence[Candle]) -> None:
+        self._write(series, candles)
+
+    def closed(self, series: Series, candle: Candle) -> None:
+        self._write(series, [candle])
+        self.appended.append(candle)
+
+    def day_over(self, series: Series, before: int) -> None:
+        self.days.append((series, before))
+
+    def newest_end(self, series: Series) -> int | None:
+        return max(self.rows.get(series, ()), default=None)
+
+    def missing(self, series: Series) -> int:
+        ends = self.ends(series)
+        return (ends[-1] - ends[0]) // series.step_ns + 1 - len(ends) if ends else 0
+
+    def ends(self, series: Series) -> list[int]:
+        return sorted(self.rows.get(series, ()))
+
+
 class Live:
     """A running feed with what came of it: the ticks as the core was stepped with them, alerts, stored candles."""
 
-    def __init__(self, feed: LiveFeed, driver: Driver, clock: ManualClock, source: MadeSource) -> None:
+    def __init__(self, feed: LiveFeed, driver: Driver, clock: ManualClock, source: MadeSource, store: StoreInMemory) -> None:
         self.feed = feed
         self.driver = driver
         self.clock = clock
         self.source = source
         self.ticks: list[Tick] = []
         self.alerts: list[FeedAlert] = []
-        self.stored: list[Candle] = []
+        self.adapter: list[AdapterState] = []
+        self.store = store
 
     def inputs(self, kind: type[Any]) -> list[Any]:
         return [item for tick in self.ticks for item in tick.inputs if isinstance(item, kind)]
@@ -161,6 +198,7 @@ async def live(
     clock: ManualClock | None = None,
     before: Callable[[MadeSource], object] = lambda _source: None,
     driver: Driver | None = None,
+    store: StoreInMemory | None = None,
     pushed: bool = False,
     quote_seconds: float = 5.0,
 ) -> AsyncIterator[Live]:
@@ -171,15 +209,18 @@ async def live(
     with exact_money():
         driver = driver or Driver(Core(spec))
     plan = FeedPlan(needs=needs, instruments=[BTC], clock_venue="binance", quote_seconds=quote_seconds, pushed=pushed)
-    stored: list[Candle] = []
-    feed = LiveFeed(plan, MadeVenues(source, clock), driver, clock, bus, digest_rows, lambda _series, rows: stored.extend(rows))
-    run = Live(feed, driver, clock, source)
-    run.stored = stored
+    store = store or StoreInMemory()
+    feed = LiveFeed(plan, MadeVenues(source, clock), driver, clock, bus, digest_rows, store)
+    run = Live(feed, driver, clock, source, store)
     bus.subscribe("feed.alert", lambda _topic, alert: run.alerts.append(alert), name="test")
+    bus.subscribe("adapter.state", lambda _topic, state: run.adapter.append(state), name="test states")
     with stamina.set_testing(True, attempts=ATTEMPTS, cap=True):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(feed.run)
             tasks.start_soon(run.consume)
+            await clock.settle()
+            while not feed._begun.is_set():  # a worker thread is no task: the clock does not wait for it
+                await anyio.lowlevel.checkpoint()
             await clock.settle()
             try:
                 yield run

@@ -146,20 +146,33 @@ class Backfill:
 
         Returns what may still come: the end of the window, and whatever the venue gave no neighbour of.
         """
-        step = plan.series.step_ns
-        lacking, sure = [market.span], True
+        lacking, unproven = [market.span], list[Span]()
+        bars = market.span.length_ns // plan.series.step_ns
+        _log.warning("bars lack", series=_name(plan), since=iso_second(market.span.start), bars=bars, action="ask again")
         for _ in range(_CONFIRMATIONS):
-            around = Span(max(market.span.start - step, 0), min(market.span.end + step, plan.window.end))
-            rows = await self._page(plan, market.symbol, around, tally)
-            wanted = [row for row in rows if market.span.start < row.end <= market.span.end]
-            sure = sure and len(rows) > len(wanted)
-            if wanted:
-                tally.fetched += len(wanted)
-                tally.wrote(await anyio.to_thread.run_sync(self._write, plan, wanted))
-                lacking = [left for each in lacking for left in without(each, [Span(row.end - step, row.end) for row in wanted])]
-        gaps = [span for span in lacking if sure and span.end != plan.window.end]
+            came, proven = await self._look(plan, market, tally)
+            lacking = [left for each in lacking for left in without(each, came)]
+            unproven += without(market.span, proven)
+        gaps = [part for span in lacking if span.end != plan.window.end for part in without(span, unproven)]
         await self._remember(plan, gaps, tally)
-        return [span for span in lacking if span not in gaps]
+        return [left for span in lacking for left in without(span, gaps)]
+
+    async def _look(self, plan: SeriesPlan, market: MarketSpan, tally: _Tally) -> tuple[list[Span], list[Span]]:
+        """Page through a span and its neighbours, storing what comes: which bars came, and which parts an answer had a bar beside."""
+        step, span = plan.series.step_ns, market.span
+        came: list[Span] = []
+        cursor = span.start
+        while cursor < span.end:
+            around = Span(max(cursor - step, 0), min(span.end + step, plan.window.end))
+            rows = await self._page(plan, market.symbol, around, tally)
+            if not rows:
+                return came, [Span(span.start, cursor)]
+            wanted = [row for row in rows if cursor < row.end <= span.end]
+            tally.fetched += len(wanted)
+            tally.wrote(await anyio.to_thread.run_sync(self._write, plan, wanted))
+            came += [Span(row.end - step, row.end) for row in wanted]
+            cursor = rows[-1].end if rows[-1].end > cursor else span.end  # after the bar before, nothing follows
+        return came, [span]
 
     async def _page(self, plan: SeriesPlan, symbol: str, span: Span, tally: _Tally) -> list[Candle]:
         if tally.requests and self._manner.throttle_seconds:

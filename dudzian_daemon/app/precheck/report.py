@@ -18,9 +18,12 @@ from dudzian_daemon.app.plugins.places import plugin_folders
 from dudzian_daemon.app.plugins.strategy_entries import looked_over
 from dudzian_daemon.app.precheck import keys, machine
 from dudzian_daemon.app.precheck.findings import Finding, ok, worst
-from dudzian_daemon.app.precheck.risk_sanity import RiskSanity, risk_sanity
+from dudzian_daemon.app.precheck.gate import GateSanity, gate_sanity
+from dudzian_daemon.app.precheck.venue import VenuePlace, venue_findings
+from dudzian_daemon.app.venues import addresses
 from dudzian_daemon.config.check import ConfigErrors
 from dudzian_daemon.config.load import LoadedConfig, load
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError, DudzianError
 
 Verdict = Literal["ok", "warning", "error", "skipped"]
@@ -32,7 +35,10 @@ FAILED_EXIT: Final = 5
 
 
 class PrecheckQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked. `as_of` in ns; None for limits means the configuration's."""
+    """What is asked. `as_of` in ns; None for limits means the configuration's.
+
+    A venue is asked for its clock where the environment is live, or another address is given.
+    """
 
     environment: str | None
     config: Path | None
@@ -45,6 +51,8 @@ class PrecheckQuestion(msgspec.Struct, frozen=True, kw_only=True):
     min_ok_ratio: Decimal | None = None
     min_free_mb: int = machine.MIN_FREE_MB
     skip_risk_check: bool = False
+    base_url: str | None = None
+    ws_url: str | None = None
 
 
 class Precheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +86,7 @@ def precheck(question: PrecheckQuestion, store: SecretStore, env: Mapping[str, s
     try:
         loaded = load(question.config, env=env)
         name = loaded.config.environment_id(question.environment)
+        loaded = load(question.config, env=env, cli=addresses(name, question.base_url, question.ws_url))
         warnings = (*loaded.warnings, *looked_over(loaded, plugin_folders(None, env)))
     except ConfigErrors as error:
         return _invalid(question, [problem.text for problem in error.problems])
@@ -85,7 +94,7 @@ def precheck(question: PrecheckQuestion, store: SecretStore, env: Mapping[str, s
         return _invalid(question, [str(error)])
     findings = [_configuration(loaded, name, [problem.text for problem in warnings])]
     covered, coverage_findings = _covered(loaded, name, question)
-    risk = None if question.skip_risk_check else risk_sanity(loaded.config, name)
+    risk = None if question.skip_risk_check else gate_sanity(loaded.config, name)
     findings += [*coverage_findings, _risk(risk), *_others(loaded, name, question, covered, store, env)]
     return Precheck(
         environment=name,
@@ -177,11 +186,11 @@ def _uncovered(code: str, message: str, remedy: str) -> Finding:
     return Finding(check="coverage", status="error", code=code, message=message, remedy=remedy)
 
 
-def _risk(risk: RiskSanity | None) -> Finding:
+def _risk(risk: GateSanity | None) -> Finding:
     if risk is None:
         return Finding(check="risk", status="skipped", code="risk_skipped", message="--skip-risk-check: for debugging only")
     if risk.status == "ok":
-        return ok("risk", f"the gate gave {len(risk.checks)} expected answers")
+        return ok("risk", f"the gate gave {sum(map(len, risk.checks.values()))} expected answers")
     return Finding(
         check="risk",
         status=risk.status,
@@ -208,6 +217,7 @@ def _others(
         machine.disk(question.data_folder, question.min_free_mb),
         machine.folder(question.data_folder),
         machine.clock(question.now, _newest(covered)),
+        *_venue(config, name, question, env),
         machine.permissions(
             tuple(Path(each.path) for each in loaded.files), question.data_folder, None if configured is None else Path(configured)
         ),
@@ -216,6 +226,12 @@ def _others(
         keys.addresses(config, name),
         keys.permissions(config, name),
     ]
+
+
+def _venue(config: CoreConfig, name: str, question: PrecheckQuestion, env: Mapping[str, str]) -> list[Finding]:
+    live = not config.environment(name).offline_mode or question.base_url is not None
+    place = VenuePlace(plugin_folders(None, env), question.data_folder)
+    return venue_findings(config, name, place, ask=live)
 
 
 def _newest(covered: CoverageReport | None) -> int | None:

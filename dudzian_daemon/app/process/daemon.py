@@ -85,6 +85,8 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
         expire_commands(prepared.data_folder)
         _phase("logs", signals)
         _configure_logs(prepared, options)
+        if prepared.live:
+            import dudzian_daemon.app.live  # noqa: F401 - a third of a second of imports that would hold up the loop
         return anyio.run(Daemon(prepared, options, key, Anchored(SystemClock()), signals, out, env).run)
     finally:
         logs.close()
@@ -222,7 +224,7 @@ class Daemon:
             supervisor.add(QuarantineRecorded(queue, self._prepared.data_folder, names), stage="sinks")
 
     def _metrics_server(self, registry: CollectorRegistry, server_class: type[MetricsServer], listener: socket.socket) -> MetricsServer:
-        server = server_class(registry, readiness=self._readiness, liveness=lambda: Readiness(True), clock=self._clock, listener=listener)
+        server = server_class(registry, readiness=self._readiness, liveness=self._liveness, clock=self._clock, listener=listener)
         if self._kill_switch is not None and self._kill_switch.by_http:
             server.press = self._kill_switch.press
         if self._assembly is not None:
@@ -315,6 +317,16 @@ class Daemon:
         status, readiness = self._assembly.status.status, self._readiness()
         ready = "ready" if readiness.ready else ", ".join(readiness.reasons)
         return f"{status.environment}: {status.state}, cycle {status.sequence}, equity {status.equity:.2f}; {ready}"
+
+    def _liveness(self) -> Readiness:
+        """Live is progress of the process: that this is answered, the journal is written, no loop is stuck. The market may be away."""
+        if self._assembly is None:
+            return Readiness(True)
+        status = self._assembly.status.status
+        reasons = [f"session is {status.state}: the journal cannot be written"] if status.state == "frozen" else []
+        if self._assembly.live is not None:
+            reasons += self._assembly.live.progress.stuck()
+        return Readiness(not reasons, tuple(reasons))
 
     def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:
         self._log.info("session", action="session_state", state=state.state, detail=state.detail)

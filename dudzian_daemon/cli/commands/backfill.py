@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dudzian_daemon.adapters.candle_store import ParquetCandleStore
     from dudzian_daemon.app.backfill.fill import SeriesOutcome, Told
     from dudzian_daemon.app.backfill.plan import SeriesPlan, Wish
+    from dudzian_daemon.app.coverage.manifest_report import ManifestReport
     from dudzian_daemon.config.schema import CoreConfig
 
 EXAMPLES = """Examples:
@@ -33,6 +35,15 @@ EXAMPLES = """Examples:
 
   dudzian backfill -e binance_paper --plan-only --symbol BTC_USDT
 """
+
+
+class ReportFormat(StrEnum):
+    """How to say what is stored."""
+
+    NONE = "none"
+    TABLE = "table"
+    JSON = "json"
+
 
 LOG: Final = Path("logs", "backfill.log")
 _INTERRUPTED: Final = 130
@@ -61,6 +72,15 @@ def command(
         bool, typer.Option("--rebuild-manifest", help="First make a damaged manifest anew from the files that prove themselves.")
     ] = False,
     base_url: Annotated[str | None, typer.Option("--base-url", help="Ask another host instead of the venue's own.")] = None,
+    ws_url: Annotated[
+        str | None, typer.Option("--ws-url", help="Held to the venue's hosts like --base-url; a backfill asks by REST.")
+    ] = None,
+    refresh_seconds: Annotated[
+        int | None, typer.Option("--refresh-seconds", min=1, max=86_400, help="Begin again after so long, until Ctrl-C.")
+    ] = None,
+    manifest_report_format: Annotated[
+        ReportFormat, typer.Option("--manifest-report-format", help="At the end say what is stored, as `dudzian inspect-manifest` does.")
+    ] = ReportFormat.NONE,
     from_store: Annotated[Path | None, typer.Option("--from-store", help="Take candles from this store instead of the venue.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
@@ -70,14 +90,15 @@ def command(
     from dudzian_daemon.adapters import data_folder
     from dudzian_daemon.adapters.candle_store import store_of
     from dudzian_daemon.app.backfill.plan import planned
+    from dudzian_daemon.app.coverage.manifest_report import manifest_report
+    from dudzian_daemon.app.venues import addresses
     from dudzian_daemon.config.load import load
 
     loaded = load(config, env=os.environ).config
     name = loaded.environment_id(environment)
-    if base_url is not None:
-        loaded = load(config, env=os.environ, cli={f"environments.{name}.adapter_settings.base_url": base_url}).config
+    loaded = load(config, env=os.environ, cli=addresses(name, base_url, ws_url)).config
     folder = data_folder.resolve(data_dir, os.environ)
-    wish = _wish(name, granularity or (), symbol or (), _span(since, date_window), latest_only=latest_only)
+    _require_together(json=json, plan_only=plan_only, refresh_seconds=refresh_seconds, report=manifest_report_format)
     store = store_of(loaded.environment(name), folder)
     if store.read_only:
         msg = f"environment {name} reads the shipped sample, which nobody fills; choose one with `candle_source: cache`"
@@ -85,16 +106,43 @@ def command(
     if rebuild_manifest and not plan_only:
         _rebuild(store, loaded.environment(name).exchange)
     store.require_room_for(loaded.environment(name).exchange)
-    plans = planned(loaded, wish, store)
-    if plan_only:
-        _report(name, plans, [], [], json=json)
-        return
-    moved = _prepared(store, plans, recheck_gaps=recheck_gaps)
-    if moved or recheck_gaps:
+    while True:
+        wish = _wish(name, granularity or (), symbol or (), _span(since, date_window), latest_only=latest_only)
         plans = planned(loaded, wish, store)
-    outcomes = _fetched(loaded, name, store, plans, folder, from_store, throttle_seconds, quiet=json)
-    _report(name, plans, outcomes, moved, json=json)
-    raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
+        if plan_only:
+            _report(name, plans, [], [], json=json)
+            return
+        moved = _prepared(store, plans, recheck_gaps=recheck_gaps)
+        if moved or recheck_gaps:
+            plans = planned(loaded, wish, store)
+        outcomes = _fetched(loaded, name, store, plans, folder, from_store, throttle_seconds, quiet=json)
+        stored = None if manifest_report_format is ReportFormat.NONE else manifest_report(store, name)
+        _report(name, plans, outcomes, moved, json=json, stored=stored, stored_as_json=manifest_report_format is ReportFormat.JSON)
+        if refresh_seconds is None:
+            raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
+        _rest(refresh_seconds)
+
+
+def _require_together(*, json: bool, plan_only: bool, refresh_seconds: int | None, report: ReportFormat) -> None:
+    if refresh_seconds is not None and (json or plan_only):
+        other = "--json" if json else "--plan-only"
+        msg = f"--refresh-seconds: expected a backfill that goes on, found {other} beside it, which answers once"
+        raise ConfigError(msg)
+    if json and report is ReportFormat.TABLE:
+        msg = "--manifest-report-format: expected json or none beside --json, found table"
+        raise ConfigError(msg)
+
+
+def _rest(seconds: int) -> None:
+    """Wait for the next round. Ends the command on Ctrl-C."""
+    import anyio
+
+    from dudzian_daemon.kernel.clock import SystemClock
+
+    try:
+        anyio.run(SystemClock().sleep, seconds)
+    except KeyboardInterrupt:
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _wish(
@@ -169,10 +217,11 @@ def _fetched(
     from dudzian_daemon.kernel.clock import SystemClock
 
     exchange = config.environment(name).exchange
+    place = VenuePlace(plugin_folders(None, os.environ), folder, store, SystemClock())
 
     async def opened() -> CandleSource:
         if from_store is None:
-            return await venue_source(config, name, plans, VenuePlace(plugin_folders(None, os.environ), folder, store, SystemClock()))
+            return await venue_source(config, name, plans, place)
         return await anyio.to_thread.run_sync(store_source, config, from_store, exchange)
 
     async def run() -> list[SeriesOutcome]:
@@ -213,10 +262,30 @@ def _progress(plans: Sequence[SeriesPlan], *, shown: bool) -> Iterator[Told]:
         yield told
 
 
-def _report(name: str, plans: Sequence[SeriesPlan], outcomes: Sequence[SeriesOutcome], moved: Sequence[Path], *, json: bool) -> None:
+def _report(
+    name: str,
+    plans: Sequence[SeriesPlan],
+    outcomes: Sequence[SeriesOutcome],
+    moved: Sequence[Path],
+    *,
+    json: bool,
+    stored: ManifestReport | None = None,
+    stored_as_json: bool = False,
+) -> None:
+    """Say what was done, and what is stored now if that was asked for."""
+    from dudzian_daemon.app.coverage.manifest_report import manifest_table
+
     if json:
-        emit_json(_document(name, plans, outcomes, moved))
+        emit_json(_document(name, plans, outcomes, moved) | ({} if stored is None else {"manifest": stored}))
         return
+    _say(name, plans, outcomes, moved)
+    if stored is not None and stored_as_json:
+        emit_json(stored)
+    elif stored is not None:
+        emit_text(manifest_table(stored))
+
+
+def _say(name: str, plans: Sequence[SeriesPlan], outcomes: Sequence[SeriesOutcome], moved: Sequence[Path]) -> None:
     for path in moved:
         emit_text(f"damaged, moved to {path}")
     if outcomes:

@@ -15,6 +15,7 @@ import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFile, Storage, secret_store
+from dudzian_daemon.cli.session_options import BaseUrl, WsUrl
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def command(
     min_free_mb: Annotated[int, typer.Option("--min-free-mb", min=0, help="Free space that the data folder needs.")] = 500,
     skip_risk_check: Annotated[bool, typer.Option("--skip-risk-check", help="Do not ask the gate; for debugging only.")] = False,
     fail_on_warnings: Annotated[bool, typer.Option("--fail-on-warnings", help="Exit 4 on a warning.")] = False,
+    base_url: BaseUrl = None,
+    ws_url: WsUrl = None,
     output: Annotated[Path | None, typer.Option("--output", help="Write the report to this file too.")] = None,
     audit_dir: Annotated[
         str | None, typer.Option("--audit-dir", help="Folder of the kept reports; empty: keep none. Default: below the data folder.")
@@ -78,6 +81,8 @@ def command(
         min_ok_ratio=_ratio(min_ok_ratio),
         min_free_mb=min_free_mb,
         skip_risk_check=skip_risk_check,
+        base_url=base_url,
+        ws_url=ws_url,
     )
     store = secret_store(secret_namespace, headless_passphrase, headless_passphrase_file, headless_storage)
     found = precheck(question, store, os.environ)

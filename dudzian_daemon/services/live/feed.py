@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.venue_data import Shared, VenueData
@@ -22,17 +21,19 @@ from dudzian_daemon.domain.ports import VenueMarket
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.kernel.progress import Progress
 from dudzian_daemon.services.live.desk import Desk
 from dudzian_daemon.services.live.opening import Begun, begin, known_ends, opening_ticks
+from dudzian_daemon.services.live.storing import LiveStore, Storing
 from dudzian_daemon.services.live.venue_feed import VenueFeed, VenuePlan
 from dudzian_daemon.services.live.watch import FeedAlerts
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.windows import Digest
 
-#: How often ages and outages are looked at, candles are handed to the store, and market rules are read again (seconds).
+#: How often ages and outages are looked at, market rules are read again, and holes of the candle store are looked for (seconds).
 WATCH_S: Final = 10.0
-STORE_S: Final = 5.0
 RULES_S: Final = 4 * 3600.0
+STORE_WATCH_S: Final = 3600.0
 #: Seconds between two tries to begin.
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 30.0
@@ -69,7 +70,7 @@ class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveFeed:
-    """`store` writes closed candles of a venue and blocks."""
+    """`store` takes the closed candles of all venues."""
 
     name = "feed"
 
@@ -81,7 +82,7 @@ class LiveFeed:
         clock: Clock,
         bus: Bus,
         digest: Digest,
-        store: Callable[[Series, Sequence[Candle]], object],
+        store: LiveStore,
     ) -> None:
         self._plan = plan
         self._venues = venues
@@ -89,13 +90,13 @@ class LiveFeed:
         self._clock = clock
         self._bus = bus
         self._digest = digest
-        self._store = store
+        self.progress = Progress(clock)
+        self._storing = Storing(store, clock, self.progress)
         self.alerts = FeedAlerts(bus, clock.monotonic_ns)
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
         self._desk: Desk | None = None
         self._rules: dict[str, Mapping[str, VenueMarket]] = {}
-        self._unstored: list[Candle] = []
         self._left_out: tuple[str, ...] = ()
         self._log = logs.logger("feed")
 
@@ -116,6 +117,10 @@ class LiveFeed:
             if deadline is not None and deadline <= now < desk.horizon:
                 yield Elapsed(now)
             await self._until_arrival(desk)
+
+    def now(self) -> int:
+        """Exchange time (ns); 0 before the feed has begun."""
+        return 0 if self._desk is None else self._desk.now()
 
     def command_instant(self) -> int:
         """Exchange time for a command; 0, just after the last input, behind a closed barrier and before the feed has begun."""
@@ -166,12 +171,14 @@ class LiveFeed:
                 for name, source in data.items():
                     tasks.start_soon(VenueFeed(desk, source, self._plan_of(name, desk), self._clock).run, name=f"feed.{name}")
                     tasks.start_soon(self._read_rules, source, name=f"feed.{name}.rules")
-                tasks.start_soon(self._keep_storing, name="feed.store")
+                tasks.start_soon(self._storing.run, name="feed.store")
+                tasks.start_soon(self._watch_store, desk, name="feed.store.watch")
         except* AdapterError as group:
             raise _first(group) from None
         finally:
+            self.progress.done()
             with anyio.CancelScope(shield=True):
-                await self._write_stored()
+                await self._storing.flush()
                 await self._venues.close()
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -190,6 +197,7 @@ class LiveFeed:
             {symbol_of(each) for each in (*self._plan.instruments, *(s.instrument for s in self._plan.needs)) if venue_of(each) == name}
         )
         data = await self._venues.open(name, symbols)
+        self._venues.known()[name].on_state = partial(self._tell_adapter, name)
         await data.server_time_ns()
         self._rules[name] = await data.markets()
         return data
@@ -201,7 +209,8 @@ class LiveFeed:
         wanted, made = self._split(data)
         begun: list[Begun] = []
         for series, count in wanted.items():
-            begun.append(await begin(data[venue_of(series.instrument)], series, count, known.get(series), clock.now_ns()))
+            stored = await self._storing.newest_end(series) if series in known else None
+            begun.append(await begin(data[venue_of(series.instrument)], series, count, known.get(series), stored, clock.now_ns()))
         now = max(clock.now_ns(), self._driver.last[0] + 1)
         first = {each.series: each.first for each in begun} | {series: (now // series.step_ns + 1) * series.step_ns for series in made}
         if not first:
@@ -211,8 +220,8 @@ class LiveFeed:
         settle = {name: each.profile.settle_ns for name, each in self._venues.known().items()}
         self._opening = opening_ticks(begun, now, self._digest)
         desk = self._desk = Desk(first, made, quoted, settle, clock.now_ns, lambda: self._driver.last)
-        desk.on_candle = self._unstored.append
-        self._unstored += [row for each in begun for row in (*each.history, *each.missed)]
+        desk.on_candle = self._storing.add
+        self._storing.add_history(row for each in begun for row in (*each.history, *each.unstored, *each.missed))
         self._begun.set()
         self._log.info("live", action="feed", series=len(first), quoted=len(quoted), left_out=self._left_out)
         return desk
@@ -252,14 +261,26 @@ class LiveFeed:
     def _latest(self) -> list[Candle]:
         return [candle for units in self._driver.core.strategies.units.values() for unit in units for candle in unit.latest.values()]
 
+    def _tell_adapter(self, name: str, reachable: bool, error: str, detail: str) -> None:
+        self._bus.publish(events.ADAPTER_STATE, events.AdapterState(adapter=name, reachable=reachable, error=error, detail=detail))
+
     # -- beside it -------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         while True:
+            self.progress.expect("feed.watch", WATCH_S)
             self.alerts.offline({name: shared.down_since for name, shared in self._venues.known().items()})
             if self._desk is not None:
                 self.alerts.lag(self._desk.ages.lagging(self._desk.now()))
             await self._clock.sleep(WATCH_S)
+
+    async def _watch_store(self, desk: Desk) -> None:
+        """Tell where the store lacks bars: at the start, and every hour."""
+        while True:
+            await self._storing.flush()
+            lacking = await self._storing.missing(series for series in self._plan.needs if not desk.makes(series))
+            self.alerts.lacking({f"{series.instrument} {series.granularity}": bars for series, bars in lacking.items()})
+            await self._clock.sleep(STORE_WATCH_S)
 
     async def _read_rules(self, data: VenueData) -> None:
         """Read the markets again and tell what has changed of those that are traded; it binds the next session, not this one."""
@@ -281,23 +302,6 @@ class LiveFeed:
         if changes:
             self._log.warning("market_rules", action="tell", instrument=instrument, changes=changes)
             self._bus.publish(events.MARKET_RULES, events.MarketRulesChanged(instrument=instrument, changes=changes))
-
-    async def _keep_storing(self) -> None:
-        while True:
-            await self._write_stored()
-            await self._clock.sleep(STORE_S)
-
-    async def _write_stored(self) -> None:
-        """Hand what has come to the candle store; a store that refuses is told, and costs the session nothing."""
-        rows, self._unstored[:] = list(self._unstored), []
-        by_series: dict[Series, list[Candle]] = {}
-        for row in rows:
-            by_series.setdefault(Series(row.instrument, row.granularity), []).append(row)
-        for series, candles in by_series.items():
-            try:
-                await anyio.to_thread.run_sync(self._store, series, candles)
-            except Exception as error:  # noqa: BLE001 - fence "candle store": what it may raise must not end the market data
-                self._log.error("candles_not_stored", action="go_on", instrument=series.instrument, rows=len(candles), text=str(error))
 
 
 def venue_of(instrument: str) -> str:

@@ -16,31 +16,38 @@ MOST_CAUGHT_UP: Final = 500
 
 
 class Begun(msgspec.Struct):
-    """What a series begins with: rows of history, or candles that were missed, and the end of the first bar to come."""
+    """What a series begins with: rows of history, or candles that were missed, and the end of the first bar to come.
+
+    `unstored` are candles that the core has seen and the store has not: the process ended in between.
+    """
 
     series: Series
     first: int
     history: Sequence[Candle] = ()
     missed: Sequence[Candle] = ()
+    unstored: Sequence[Candle] = ()
     gaps: tuple[tuple[int, int], ...] = ()
 
 
-async def begin(data: MarketData, series: Series, count: int, known_end: int | None, now: int) -> Begun:
+async def begin(data: MarketData, series: Series, count: int, known_end: int | None, stored_end: int | None, now: int) -> Begun:
     """Ask for what the series needs at `now`: `count` candles of history, or what came after `known_end`, which the core has seen last.
 
-    The newest bar may not be to be had yet: then it is the first to come. Raises `Retryable` or `Permanent`.
+    `stored_end` is where the store ends. The newest bar may not be to be had yet: then it is the first to come.
+    Raises `Retryable` or `Permanent`.
     """
     step = series.step_ns
     last_end = now // step * step
     catching_up = known_end is not None and (last_end - known_end) // step <= max(count, MOST_CAUGHT_UP)
     start = known_end if catching_up and known_end is not None else last_end - count * step
-    rows = await pages(data, series, start, last_end)
+    since = max(min(start, stored_end), start - MOST_CAUGHT_UP * step) if catching_up and stored_end is not None else start
+    came = await pages(data, series, since, last_end)
+    rows = [row for row in came if row.end > start]
     newest = rows[-1].end if rows else start
     recent = newest >= last_end - step
     first = (newest if recent else last_end) + step
     until = first - step
     if catching_up:
-        return Begun(series, first, missed=rows, gaps=_holes(rows, start, until))
+        return Begun(series, first, missed=rows, unstored=came[: len(came) - len(rows)], gaps=_holes(rows, start, until))
     gone = () if known_end is None else ((known_end, until),)
     return Begun(series, first, history=rows, gaps=gone)
 

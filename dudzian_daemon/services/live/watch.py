@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+import msgspec
+
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, SECOND_NS, Series
 from dudzian_daemon.kernel import logs
@@ -15,6 +17,18 @@ QUOTE_AGE_NS: Final = 30 * SECOND_NS
 LONGEST_LAG_NS: Final = 12 * HOUR_NS
 #: A venue that has not answered for longer than this is offline.
 OFFLINE_NS: Final = 300 * SECOND_NS
+
+
+class _Cause(msgspec.Struct, frozen=True):
+    """What may be wrong with something: the alert's code, and a word of its own."""
+
+    code: str
+    word: str
+
+
+_OFFLINE: Final = _Cause("ADAPTER-OFFLINE", "offline")
+_LATE: Final = _Cause("DATA-LAG", "late")
+_LACKING: Final = _Cause("DATA-LAG", "lacking")
 
 
 class StreamAges:
@@ -65,37 +79,46 @@ class FeedAlerts:
     def __init__(self, bus: Bus, monotonic_ns: Callable[[], int]) -> None:
         self._bus = bus
         self._monotonic_ns = monotonic_ns
-        self._active: dict[tuple[str, str], int] = {}
+        self._active: dict[_Cause, dict[str, int]] = {cause: {} for cause in (_OFFLINE, _LATE, _LACKING)}
         self._log = logs.logger("feed")
 
     @property
     def active(self) -> list[tuple[str, str]]:
         """Code and subject of what goes on."""
-        return list(self._active)
+        return [(cause.code, subject) for cause, subjects in self._active.items() for subject in subjects]
 
     def offline(self, venues: Mapping[str, int | None]) -> None:
         """`venues`: the monotonic time since when each has not answered, None for one that answers."""
         now = self._monotonic_ns()
         down = {name: now - since for name, since in venues.items() if since is not None and now - since > OFFLINE_NS}
-        self._judge("ADAPTER-OFFLINE", down, "the venue has not answered")
+        self._judge(_OFFLINE, down, {subject: f"the venue has not answered for {_told(age)}" for subject, age in down.items()})
 
     def lag(self, late: Mapping[str, int]) -> None:
         """`late`: how late each lagging series is (ns)."""
-        self._judge("DATA-LAG", late, "the daily candle is late")
+        self._judge(_LATE, late, {subject: f"the daily candle is late for {_told(age)}" for subject, age in late.items()})
 
-    def _judge(self, code: str, found: Mapping[str, int], text: str) -> None:
-        now = self._monotonic_ns()
+    def lacking(self, bars: Mapping[str, int]) -> None:
+        """`bars`: how many bars the candle store lacks inside each series."""
+        texts = {subject: f"{count} candles lack in the store: dudzian backfill" for subject, count in bars.items()}
+        self._judge(_LACKING, dict.fromkeys(bars, 0), texts)
+
+    def _judge(self, cause: _Cause, found: Mapping[str, int], texts: Mapping[str, str]) -> None:
+        """`found`: for how long (ns) each subject has been so, `texts` what is to be told of it."""
+        now, active = self._monotonic_ns(), self._active[cause]
         for subject, age in found.items():
-            if (code, subject) not in self._active:
-                self._active[(code, subject)] = now - age
-                self._tell(code, subject, active=True, seconds=age / SECOND_NS, detail=f"{subject}: {text} for {_told(age)}")
-        for known, subject in [key for key in self._active if key[0] == code and key[1] not in found]:
-            age = now - self._active.pop((known, subject))
-            self._tell(code, subject, active=False, seconds=age / SECOND_NS, detail=f"{subject}: over after {_told(age)}")
+            if subject not in active:
+                active[subject] = now - age
+                self._tell(cause, subject, age, f"{subject}: {texts[subject]}", active=True)
+        for subject in [each for each in active if each not in found]:
+            age = now - active.pop(subject)
+            self._tell(cause, subject, age, f"{subject}: over after {_told(age)}", active=False)
 
-    def _tell(self, code: str, subject: str, *, active: bool, seconds: float, detail: str) -> None:
-        self._log.warning("feed_alert", action="tell", code=code, subject=subject, active=active, seconds=seconds)
-        alert = events.FeedAlert(code=code, subject=subject, active=active, seconds=seconds, detail=detail)
+    def _tell(self, cause: _Cause, subject: str, age_ns: int, detail: str, *, active: bool) -> None:
+        seconds = age_ns / SECOND_NS
+        self._log.warning("feed_alert", action="tell", code=cause.code, subject=subject, active=active, seconds=seconds, detail=detail)
+        alert = events.FeedAlert(
+            code=cause.code, subject=subject, active=active, seconds=seconds, detail=detail, in_store=cause is _LACKING
+        )
         self._bus.publish(events.FEED_ALERT, alert)
 
 

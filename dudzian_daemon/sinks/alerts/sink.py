@@ -31,7 +31,14 @@ from dudzian_daemon.sinks.alerts.throttle import MERGED, Throttle
 from dudzian_daemon.sinks.alerts.watch import AdapterWatch, LagWatch, merge_key, of_cycle, of_message, worth_tracking
 
 #: Topics of the merging queue.
-TOPICS: Final = (events.SESSION_STATE, events.SESSION_RECOVERED, events.SELF_CHECK, events.UNIT_STATE, events.ADAPTER_STATE)
+TOPICS: Final = (
+    events.SESSION_STATE,
+    events.SESSION_RECOVERED,
+    events.SELF_CHECK,
+    events.UNIT_STATE,
+    events.ADAPTER_STATE,
+    events.FEED_ALERT,
+)
 MERGE_KEY: Final = merge_key
 #: What is about risk stays open when it is over: a person looks at it and closes it.
 BY_PEOPLE: Final = "risk"

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from dudzian_daemon.domain.alerts import Alert, AlertCode, Severity, alert
-from dudzian_daemon.domain.events import AdapterState, CycleDurable, SelfCheckFailed, SessionRecovered, SessionState, UnitState
+from dudzian_daemon.domain.events import AdapterState, CycleDurable, FeedAlert, SelfCheckFailed, SessionRecovered, SessionState, UnitState
 from dudzian_daemon.domain.market import GRANULARITIES, SECOND_NS, Candle, Command, Gap, WarmUp
 from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Outcome, RefusalCode, Verdict
 from dudzian_daemon.domain.records import CycleRecord, RiskChange
@@ -49,6 +49,9 @@ def of_message(message: object, *, before: str = "") -> Iterator[Alert]:
     elif isinstance(message, SessionRecovered):
         body = f"after cycle {message.sequence}; {message.rerun_cycles} cycles run again, {message.torn_bytes} torn bytes cut off"
         yield alert(AlertCode.SESSION_RECOVERED, "a session goes on after a restart", body, subject=message.log_id)
+    elif isinstance(message, FeedAlert) and message.in_store:  # what is late or away is watched here, by the configured limits
+        title = f"{message.subject}: the candle store {'lacks bars' if message.active else 'is complete again'}"
+        yield alert(AlertCode.DATA_LAG, title, message.detail, subject=f"{message.subject} stored", resolved=not message.active)
     elif isinstance(message, UnitState) and message.state == "failed":
         code = AlertCode.JOURNAL_STOPPED if message.name == "session" else AlertCode.UNIT_FAILED
         yield alert(code, f"{message.name} failed", message.detail, subject=message.name)
@@ -190,6 +193,8 @@ class AdapterWatch:
 
 def merge_key(message: Any) -> tuple[str, str]:
     """Under which key a message of the daemon replaces an older one that still waits: the newest state of each thing is what counts."""
+    if isinstance(message, FeedAlert):
+        return message.code, f"{message.subject} {message.in_store}"
     name = getattr(message, "name", None) or getattr(message, "adapter", None) or getattr(message, "state", "")
     return type(message).__name__, str(name)
 

@@ -31,7 +31,7 @@ def checked(profile: str = "balanced", environment: str = "demo", **changes: str
 def test_the_shipped_profiles_are_sane(profile: str, most: str) -> None:
     found = checked(profile)
     assert (found.risk_status, found.max_quantity) == ("ok", Decimal(most))
-    assert [check.name for check in found.checks] == ["tight_stop", "wide_stop", "oversized"]
+    assert [check.name for check in found.checks] == ["tight_stop", "wide_stop", "oversized", "oversized_whole"]
     assert found.checks[0].found == "refused: stop_too_tight"
     assert found.checks[2].found == f"adjusted: position_limit, quantity {found.max_quantity}"
 
@@ -58,7 +58,7 @@ def test_the_profile_of_orders_by_hand_may_allow_nothing() -> None:
 def test_a_gate_that_clips_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dudzian_daemon.trading.limits.PositionLimits._position", lambda self, leg, limits, unit: self._order_quantity(leg))
     found = checked()
-    assert (found.risk_status, [check.ok for check in found.checks]) == ("error", [True, True, False])
+    assert (found.risk_status, [check.ok for check in found.checks]) == ("error", [True, True, False, False])
 
 
 def test_the_command_tells_each_check_and_exits_by_the_verdict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

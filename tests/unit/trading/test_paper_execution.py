@@ -5,16 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
-from dudzian_daemon.domain.market import SECOND_NS, Book, OpenPrint, Quote
+from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Book, OpenPrint, Quote
 from dudzian_daemon.domain.orders import ApprovedGroup, Fill, Liquidity, OrderKind, OrderLeg, OrderStatus, OrderTerms, Side, TimeInForce
-from dudzian_daemon.testing.market import START_NS, preset
+from dudzian_daemon.testing.market import START_NS, candles, preset
 from dudzian_daemon.trading import executions
 from dudzian_daemon.trading.executions import Origin
 from dudzian_daemon.trading.matching import Trade
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
-from tests.unit.trading.desk import BTC, ETH
+from tests.unit.trading.desk import BTC, BTC_1H, ETH
 from tests.unit.trading.simulated import approve
 
 
@@ -182,3 +183,15 @@ def test_an_order_of_many_is_cancelled_alone() -> None:
         at.submit(approved(number), START_NS)
     assert [cancelled.id for cancelled, _ in at.cancel(code="operator", order_id="g2.0")] == ["g2.0"]
     assert [left.id for left in at.open_orders] == ["g1.0"]
+
+
+@pytest.mark.parametrize(("late_ns", "source"), [(0, "candle"), (HOUR_NS - 1, "candle"), (HOUR_NS, "catch_up"), (9 * HOUR_NS, "catch_up")])
+def test_an_order_that_rests_while_the_daemon_is_away_fills_in_the_bar_where_it_would_have(late_ns: int, source: str) -> None:
+    at = venue()
+    at.submit(approve(order(kind=OrderKind.LIMIT, limit_price=Decimal(95))), START_NS)
+    (candle,) = candles(BTC_1H, [(100.0, 110.0, 90.0, 100.0)])
+    come = msgspec.structs.replace(candle, instant=candle.end + late_ns)
+    (match,) = [match for match in at.match(come) if match.fill is not None]
+    assert match.fill is not None
+    assert (match.fill.price, match.fill.fill_source, match.fill.inside_bar) == (Decimal(95), source, True)
+    assert match.fill.filled_at == come.instant

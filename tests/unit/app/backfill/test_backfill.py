@@ -147,6 +147,20 @@ def test_empty_answers_alone_prove_no_gap(config: CoreConfig, store: ParquetCand
     assert (outcome.status, outcome.added) == ("complete", 2)
 
 
+def test_a_long_hole_whose_first_answer_was_empty_is_filled_page_by_page(config: CoreConfig, store: ParquetCandleStore) -> None:
+    class Empty(ScriptedSource):
+        async def candles(self, symbol: str, granularity: str, since_ns: int, until_ns: int, limit: int) -> list[Candle]:
+            found = await super().candles(symbol, granularity, since_ns, until_ns, limit)
+            return [] if len(self.asked) == 1 else found
+
+    source = Empty(btc(), page=500)
+    rows = truth(source, HOURS, at("2024-01-01T00:00:00"), at("2024-06-30T12:00:00"))
+    store.write(HOURS, rows[:10] + rows[3000:], source="binance")
+    (outcome,) = fill(config, store, source, wish("1h", "2024-01-01"))
+    assert (outcome.status, outcome.added, outcome.venue_gap_rows, outcome.left_rows) == ("complete", 2990, 0, 0)
+    assert store.read(HOURS, *ALWAYS) == rows
+
+
 def test_a_renamed_market_is_one_series(config: CoreConfig, store: ParquetCandleStore) -> None:
     """MATIC stopped on 2024-09-10 at 03:00, POL began on the 13th at 10:00: neither is an error, both are one series."""
     stopped, began = at("2024-09-10T00:00:00"), at("2024-09-13T10:00:00")

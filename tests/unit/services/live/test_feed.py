@@ -85,12 +85,41 @@ async def test_an_outage_costs_no_candle_and_is_told_once_after_five_minutes(spe
         await run.clock.advance(2 * 3600)
         assert len(run.alerts) == 1
         assert "binance: ADAPTER-OFFLINE" in run.feed.not_ready()
+        assert run.feed.progress.stuck() == []  # the market is away, the process is well
         run.source.down = False
         await closed_breaker(run)
         assert [(alert.code, alert.active) for alert in run.alerts] == [("ADAPTER-OFFLINE", True), ("ADAPTER-OFFLINE", False)]
         assert run.feed.not_ready() == []
         assert ends(run) == [START_NS + n * HOUR_NS for n in (1, 2)]
         assert not run.inputs(Gap)
+
+
+async def test_every_silence_of_a_venue_is_told_and_its_answer_once(spec) -> None:
+    async with live(spec, quote_seconds=25) as run:
+        await run.clock.advance(100)
+        assert [state.reachable for state in run.adapter] == [True]
+        run.source.down = True
+        await run.clock.advance(60)
+        silent = [state for state in run.adapter if not state.reachable]
+        assert len(silent) > 1
+        assert {(state.adapter, state.error) for state in silent} == {("binance", "VenueDown")}
+        run.source.down = False
+        await closed_breaker(run)
+        assert [state.reachable for state in run.adapter[1:]] == [False] * len(silent) + [True]
+
+
+async def test_bars_that_lack_in_the_store_are_told_once_and_when_they_are_there(spec) -> None:
+    async with live(spec, quote_seconds=600) as run:
+        await run.clock.advance(3 * 3600)
+        hole = run.store.rows[HOURS].pop(START_NS + HOUR_NS)
+        await run.clock.advance(2 * 3600)
+        assert [(alert.code, alert.subject, alert.active, alert.in_store) for alert in run.alerts] == [
+            ("DATA-LAG", f"{BTC} 1h", True, True)
+        ]
+        assert "1 candles lack in the store" in run.alerts[0].detail
+        run.store.rows[HOURS][hole.end] = hole
+        await run.clock.advance(2 * 3600)
+        assert [alert.active for alert in run.alerts] == [True, False]
 
 
 async def closed_breaker(run: Any) -> None:
@@ -123,7 +152,7 @@ async def test_candles_of_a_length_the_venue_lacks_are_made_of_quotes_and_say_so
         assert [candle.end - START_NS for candle in made] == [n * 30 * SECOND_NS for n in (1, 2, 3, 4)]
         assert all(candle.synthetic and candle.volume == 0.0 and candle.low <= candle.open <= candle.high for candle in made)
         assert not any(what.startswith("candles") for what in run.source.asked)
-        assert run.stored == []
+    assert run.store.rows == {}
 
 
 async def test_a_bar_without_any_quote_is_a_gap(spec) -> None:
@@ -159,9 +188,26 @@ async def test_pushed_quotes_are_conflated_and_a_silent_socket_is_made_anew(spec
 async def test_closed_candles_go_to_the_store_history_included(spec) -> None:
     async with live(spec, quote_seconds=25) as run:
         await run.clock.advance(2 * 3600 + 30)
-        hours = sorted(candle.end for candle in run.stored if candle.granularity == "1h")
-    assert hours == [START_NS + n * HOUR_NS for n in range(-4, 3)]
+    assert run.store.ends(HOURS) == [START_NS + n * HOUR_NS for n in range(-4, 3)]
+    assert [candle.end for candle in run.store.appended] == [START_NS + n * HOUR_NS for n in (1, 2)]
     assert run.source.closed == 1
+
+
+async def test_a_day_that_is_over_is_told_to_the_store_once(spec) -> None:
+    async with live(spec, quote_seconds=600) as run:
+        await run.clock.advance(27 * 3600)
+    midnight = START_NS + DAY_NS
+    assert [day for day in run.store.days if day[0] == HOURS] == [(HOURS, START_NS), (HOURS, midnight)]
+    assert (DAYS, midnight) in run.store.days
+
+
+async def test_a_store_that_cannot_be_written_costs_no_candle_once_it_can(spec) -> None:
+    async with live(spec, quote_seconds=600) as run:
+        run.store.broken = OSError(28, "No space left on device")
+        await run.clock.advance(3 * 3600 + 60)
+        assert len(run.inputs(Candle)) == 3
+        run.store.broken = None
+    assert run.store.ends(HOURS) == [START_NS + n * HOUR_NS for n in range(-4, 4)]
 
 
 async def test_after_a_pause_what_was_missed_comes_in_order_in_one_tick(spec) -> None:
@@ -181,6 +227,23 @@ async def test_after_a_pause_what_was_missed_comes_in_order_in_one_tick(spec) ->
         assert not [item for item in again.inputs(WarmUp) if item.granularity == "5m"]
         await clock.advance(300)
         assert [candle.end for candle in again.inputs(Candle)][-1] == START_NS + 9 * 300 * SECOND_NS
+
+
+async def test_candles_that_the_core_has_seen_and_the_store_has_not_are_stored_when_it_goes_on(spec) -> None:
+    with exact_money():
+        driver = Driver(Core(spec))
+    fives = Series(BTC, "5m")
+    async with live(spec, needs={fives: 5}, driver=driver) as run:
+        await run.clock.advance(920)
+        clock, store = run.clock, run.store
+    assert store.ends(fives)[-1] == START_NS + 900 * SECOND_NS
+    for n in (2, 3):
+        del store.rows[fives][START_NS + n * 300 * SECOND_NS]  # a kill came before they were written
+    async with live(spec, needs={fives: 5}, driver=driver, clock=clock, store=store) as again:
+        await clock.advance(300)
+        assert not again.inputs(Gap)
+        assert [candle.end for candle in again.inputs(Candle)] == [START_NS + 4 * 300 * SECOND_NS]
+    assert store.ends(fives) == [START_NS + n * 300 * SECOND_NS for n in range(-4, 5)]
 
 
 async def test_a_command_has_the_exchanges_time_but_never_waits_behind_a_closed_barrier(spec) -> None:
