@@ -21,6 +21,7 @@ from dudzian_daemon.adapters.journal_format import LineSealer, encode
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.verify import Terms
 from dudzian_daemon.app.backtest.journal import JournalRecorder
+from dudzian_daemon.app.bootstrap import store_sources
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.reexecution.recorded_log import LogOptions, find_recorded
 from dudzian_daemon.app.reexecution.report import ReplayReport
@@ -59,8 +60,7 @@ def play(
     """
     clock = ManualClock(wall_ns=0)
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, KEY, clock=clock)
-    for source in prepared.plugins.values():
-        journal.put_object(source.source)
+    store_sources(journal, prepared)
     journal.append_entry("run", facts_of(prepared), {"at": clock.wall_ns()})
     with start_blocking_portal() as portal, exact_money():
         recorder, driver = JournalRecorder(journal, portal, clock), Driver(Core(prepared.spec))
@@ -91,8 +91,7 @@ def play(
 def _restarted(journal: SessionJournal, driver: Driver, prepared: Prepared) -> Driver:
     """A new run that goes on from the state as it is, under rules of its own; a checkpoint opens it."""
     state = encode_state(driver.export())
-    for source in prepared.plugins.values():
-        journal.put_object(source.source)
+    store_sources(journal, prepared)
     journal.append_entry("run", facts_of(prepared), {})
     resumed = Driver(Core(prepared.spec))
     resumed.restore(decode_state(state))

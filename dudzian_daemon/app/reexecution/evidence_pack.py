@@ -28,7 +28,7 @@ from dudzian_daemon.adapters.key_change import new_key_of
 from dudzian_daemon.adapters.log_report import Integrity, LogReport
 from dudzian_daemon.adapters.tape import TAPE_FOLDER
 from dudzian_daemon.adapters.verify import Terms, verify_log
-from dudzian_daemon.app.recorded_run import run_entry
+from dudzian_daemon.app.recorded_run import PluginFacts, run_entry
 from dudzian_daemon.app.reexecution.recorded_log import RecordedLog
 from dudzian_daemon.app.reexecution.session_summary import SessionSummary, summarise, summary_lines
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
@@ -69,7 +69,7 @@ class PackedRun(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     environment: str
     package: dict[str, str]
-    plugins: dict[str, dict[str, str]]
+    plugins: dict[str, PluginFacts]
     dependencies: dict[str, str]
     interpreter: str
     platform: str
