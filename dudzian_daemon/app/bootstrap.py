@@ -279,11 +279,12 @@ def scheduler_set(prepared: Prepared) -> SchedulerSet:
 
 
 def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJournal:
-    """A new session's journal with its `run` entry and the sources of its plugins, durable."""
+    """A new session's journal with its `run` entry and the sources of its plugins, durable on return."""
     segment_lines = prepared.config.runtime.journal.segment_lines
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
     store_sources(journal, prepared)
     _append_run(journal, facts_of(prepared), clock)
+    journal.commit_now()
     return journal
 
 

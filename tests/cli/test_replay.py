@@ -145,6 +145,20 @@ def test_without_its_key_it_says_so(run: Callable[..., Done], played: Played) ->
     assert done.out.endswith("verdict       key missing: signed by key risk-ci, which is not on this machine; give it by --hmac-key-file\n")
 
 
+def test_a_log_of_another_key_than_the_expected_one_is_not_executed(run: Callable[..., Done], played: Played) -> None:
+    done = run("replay", played.folder, "--verify", "--expected-key-id", "risk-other", *played.key)
+    assert done.code == 2
+    assert done.out.endswith("verdict       other key: signed by key risk-ci, which is not the expected one; it was not judged\n")
+    told = run("replay", played.folder, "--verify", "--expected-key-id", "risk-other", *played.key, "--json").document
+    assert (told["verdict"], told["compared"]) == ("other_key", 0)
+
+
+def test_what_is_no_log_is_not_executed(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:
+    (tmp_path / "text.jsonl").write_text('{"some": "text"}\n', encoding="utf-8")
+    done = run("replay", tmp_path / "text.jsonl", "--verify", *played.key)
+    assert (done.code, "verdict       unreadable: " in done.out) == (2, True)
+
+
 def test_a_byte_that_was_changed_is_found_before_anything_is_executed(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:
     folder = shutil.copytree(played.folder, tmp_path / played.folder.name)
     (path,) = folder.glob("*.jsonl")
