@@ -43,6 +43,8 @@ class AlertCode(StrEnum):
     CATASTROPHE_STOP = "CATASTROPHE-STOP"
     RISK_POLICY_BREACH = "RISK-POLICY-BREACH"
     RISK_REFUSED = "RISK-REFUSED"
+    RISK_RELEASE_REFUSED = "RISK-RELEASE-REFUSED"
+    MARKET_CLOSED = "MARKET-CLOSED"
     STRATEGY_FAULT = "STRATEGY-FAULT"
     SESSION_RECOVERED = "SESSION-RECOVERED"
     HEALTH = "HEALTH"
@@ -71,7 +73,7 @@ MEANINGS: Final[Mapping[AlertCode, Meaning]] = MappingProxyType(
         AlertCode.ADAPTER_OFFLINE: Meaning(
             Severity.CRITICAL,
             "adapter",
-            "an exchange adapter has had nothing but server errors and time-outs for longer than `adapter_offline_seconds`",
+            "an exchange has answered nothing, or with server errors only, for longer than `adapter_offline_seconds`",
             "look at the exchange's status page; after ten minutes consider `dudzian stop`",
         ),
         AlertCode.DATA_LAG: Meaning(
@@ -161,8 +163,20 @@ MEANINGS: Final[Mapping[AlertCode, Meaning]] = MappingProxyType(
         AlertCode.RISK_REFUSED: Meaning(
             Severity.WARNING,
             "risk",
-            "the gate refused an order group",
+            "the gate refused an order group; not where there was nothing to do, nothing was held, or it is being closed already",
             "`dudzian risk explain SEQUENCE` shows rule and figures; nothing to do if the limit is meant so",
+        ),
+        AlertCode.RISK_RELEASE_REFUSED: Meaning(
+            Severity.WARNING,
+            "risk",
+            "an operator wanted a drawdown, or a state that was unknown, released, and something is missing",
+            "it takes a signed record of an operator, for a drawdown on a later day and when flat: `dudzian show-risk-state`",
+        ),
+        AlertCode.MARKET_CLOSED: Meaning(
+            Severity.WARNING,
+            "market",
+            "a market was declared closed, no order passes for it; or a command named one that is not traded",
+            "look at the exchange's status page; it is told when the market is open again",
         ),
         AlertCode.STRATEGY_FAULT: Meaning(
             Severity.WARNING,

@@ -15,7 +15,7 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.venue_answers import VenueDown
 from dudzian_daemon.adapters.venue_data import ATTEMPTS, Shared, VenueData
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.domain.events import FeedAlert
+from dudzian_daemon.domain.events import AdapterState, FeedAlert
 from dudzian_daemon.domain.market import GRANULARITIES, Candle, Elapsed, Series, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import VenueMarket
@@ -121,7 +121,7 @@ async def _forget(_series: Series, _judged: Judged) -> None:
 
 
 class Live:
-    """A running feed with what came of it: the ticks as the core was stepped with them, alerts, stored candles."""
+    """A running feed with what came of it: the ticks as the core was stepped with them, alerts, how the venue was, stored candles."""
 
     def __init__(self, feed: LiveFeed, driver: Driver, clock: ManualClock, source: MadeSource) -> None:
         self.feed = feed
@@ -130,6 +130,7 @@ class Live:
         self.source = source
         self.ticks: list[Tick] = []
         self.alerts: list[FeedAlert] = []
+        self.states: list[AdapterState] = []
         self.stored: list[Candle] = []
 
     def inputs(self, kind: type[Any]) -> list[Any]:
@@ -176,6 +177,7 @@ async def live(
     run = Live(feed, driver, clock, source)
     run.stored = stored
     bus.subscribe("feed.alert", lambda _topic, alert: run.alerts.append(alert), name="test")
+    bus.subscribe("adapter.state", lambda _topic, state: run.states.append(state), name="states")
     with stamina.set_testing(True, attempts=ATTEMPTS, cap=True):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(feed.run)

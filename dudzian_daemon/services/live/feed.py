@@ -17,7 +17,7 @@ import msgspec
 from dudzian_daemon.adapters.venue_data import Shared, VenueData
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import AdapterError, Permanent, Retryable
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Elapsed, Series, Tick, WindowEnd
+from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Candle, Elapsed, Series, Tick, WindowEnd
 from dudzian_daemon.domain.ports import VenueMarket
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
@@ -25,7 +25,7 @@ from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.services.live.desk import Desk
 from dudzian_daemon.services.live.opening import Begun, begin, known_ends, opening_ticks
 from dudzian_daemon.services.live.venue_feed import VenueFeed, VenuePlan
-from dudzian_daemon.services.live.watch import FeedAlerts
+from dudzian_daemon.services.live.watch import FeedAlerts, VenueStates
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.windows import Digest
 
@@ -53,13 +53,18 @@ class VenueOpener(Protocol):
 
 
 class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be fed: candles of warm-up by series, instruments to quote, the venue whose clock stamps, and how quotes come."""
+    """What is to be fed: candles of warm-up by series, instruments to quote, the venue whose clock stamps, and how quotes come.
+
+    A venue that does not answer for `offline_ns`, and a daily candle that is late by `lag_ns`, are an alert.
+    """
 
     needs: Mapping[Series, int]
     instruments: Sequence[str]
     clock_venue: str
     quote_seconds: float
     pushed: bool
+    offline_ns: int = 300 * SECOND_NS
+    lag_ns: int = 12 * HOUR_NS
 
     @property
     def venues(self) -> list[str]:
@@ -90,7 +95,8 @@ class LiveFeed:
         self._bus = bus
         self._digest = digest
         self._store = store
-        self.alerts = FeedAlerts(bus, clock.monotonic_ns)
+        self.alerts = FeedAlerts(bus, clock.monotonic_ns, plan.offline_ns)
+        self._states = VenueStates(bus)
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
         self._desk: Desk | None = None
@@ -256,9 +262,12 @@ class LiveFeed:
 
     async def _watch(self) -> None:
         while True:
-            self.alerts.offline({name: shared.down_since for name, shared in self._venues.known().items()})
+            known = self._venues.known()
+            for name, shared in known.items():
+                self._states.look(name, shared.failures, answers=shared.down_since is None)
+            self.alerts.offline({name: shared.down_since for name, shared in known.items()})
             if self._desk is not None:
-                self.alerts.lag(self._desk.ages.lagging(self._desk.now()))
+                self.alerts.lag(self._desk.ages.lagging(self._desk.now(), self._plan.lag_ns))
             await self._clock.sleep(WATCH_S)
 
     async def _read_rules(self, data: VenueData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -13,8 +14,6 @@ from dudzian_daemon.kernel.bus import Bus
 #: A quote older than this makes the daemon not ready; so does a candle that is overdue by its own length, at most by twelve hours.
 QUOTE_AGE_NS: Final = 30 * SECOND_NS
 LONGEST_LAG_NS: Final = 12 * HOUR_NS
-#: A venue that has not answered for longer than this is offline.
-OFFLINE_NS: Final = 300 * SECOND_NS
 
 
 class StreamAges:
@@ -53,17 +52,38 @@ class StreamAges:
         ]
         return found + [f"{name}: no quote for {_told(age)}" for name, age in self.quote_ages(now).items() if age > QUOTE_AGE_NS]
 
-    def lagging(self, now: int) -> dict[str, int]:
-        """Daily series whose candle is more than twelve hours late, and by how much (ns)."""
+    def lagging(self, now: int, limit_ns: int) -> dict[str, int]:
+        """Daily series whose candle is late by more than the limit, and by how much (ns)."""
         late = {series: age - series.step_ns for series, age in self.candle_ages(now).items() if series.step_ns == DAY_NS}
-        return {f"{series.instrument} {series.granularity}": by for series, by in late.items() if by > LONGEST_LAG_NS}
+        return {f"{series.instrument} {series.granularity}": by for series, by in late.items() if by > limit_ns}
+
+
+class VenueStates:
+    """Publishes `adapter.state`: every failed request, and that a venue answers when it had not, or is looked at for the first time."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._told: dict[str, Counter[str]] = {}
+        self._answering: set[str] = set()
+
+    def look(self, venue: str, failures: Mapping[str, int], *, answers: bool) -> None:
+        """`failures` by kind since the venue was opened, and whether it answers now."""
+        told = self._told.setdefault(venue, Counter())
+        new = Counter(failures) - told
+        told.update(new)
+        for kind in new.elements():
+            self._bus.publish(events.ADAPTER_STATE, events.AdapterState(adapter=venue, reachable=False, error=kind))
+        if answers and (new or venue not in self._answering):
+            self._bus.publish(events.ADAPTER_STATE, events.AdapterState(adapter=venue, reachable=True))
+        (self._answering.add if answers else self._answering.discard)(venue)
 
 
 class FeedAlerts:
-    """Publishes an alert when it begins and when it is over, never in between."""
+    """Publishes an alert when it begins and when it is over, never in between; a venue is offline after `offline_ns` without an answer."""
 
-    def __init__(self, bus: Bus, monotonic_ns: Callable[[], int]) -> None:
+    def __init__(self, bus: Bus, monotonic_ns: Callable[[], int], offline_ns: int) -> None:
         self._bus = bus
+        self._offline_ns = offline_ns
         self._monotonic_ns = monotonic_ns
         self._active: dict[tuple[str, str], int] = {}
         self._log = logs.logger("feed")
@@ -76,7 +96,7 @@ class FeedAlerts:
     def offline(self, venues: Mapping[str, int | None]) -> None:
         """`venues`: the monotonic time since when each has not answered, None for one that answers."""
         now = self._monotonic_ns()
-        down = {name: now - since for name, since in venues.items() if since is not None and now - since > OFFLINE_NS}
+        down = {name: now - since for name, since in venues.items() if since is not None and now - since > self._offline_ns}
         self._judge("ADAPTER-OFFLINE", down, "the venue has not answered")
 
     def lag(self, late: Mapping[str, int]) -> None:

@@ -21,21 +21,21 @@ from dudzian_daemon.domain.alerts import Alert, AlertCode, alert
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, QueuedSubscription
-from dudzian_daemon.kernel.clock import SECOND_NS, Clock, iso_utc
+from dudzian_daemon.kernel.clock import Clock, iso_utc
 from dudzian_daemon.sinks.alerts import audit
 from dudzian_daemon.sinks.alerts.book import AlertBook, AlertState, Mark, Tracked, read_book, write_book
 from dudzian_daemon.sinks.alerts.channel import OpenChannel
 from dudzian_daemon.sinks.alerts.outbox import Hooks, Outbox, Pauses
 from dudzian_daemon.sinks.alerts.routing import Routing
 from dudzian_daemon.sinks.alerts.throttle import MERGED, Throttle
-from dudzian_daemon.sinks.alerts.watch import AdapterWatch, LagWatch, merge_key, of_cycle, of_message, worth_tracking
+from dudzian_daemon.sinks.alerts.watch import merge_key, of_cycle, of_message, worth_tracking
 
 #: Topics of the merging queue.
-TOPICS: Final = (events.SESSION_STATE, events.SESSION_RECOVERED, events.SELF_CHECK, events.UNIT_STATE, events.ADAPTER_STATE)
+TOPICS: Final = (events.SESSION_STATE, events.SESSION_RECOVERED, events.SELF_CHECK, events.UNIT_STATE, events.FEED_ALERT)
 MERGE_KEY: Final = merge_key
 #: What is about risk stays open when it is over: a person looks at it and closes it.
 BY_PEOPLE: Final = "risk"
-#: Between two looks at what stays away; also the longest time for which a mark alone waits for the disk.
+#: Between two looks at what was held back; also the longest time for which a mark alone waits for the disk.
 TICK_SECONDS: Final = 1.0
 #: How long a stop waits for channels that still take alerts; the rest stays on disk.
 DRAIN_SECONDS: Final = 1.5
@@ -54,12 +54,10 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     health_interval_seconds: int
     retry_seconds: int
     retry_cap_seconds: int
-    data_lag_seconds: int
-    adapter_offline_seconds: int
 
 
 class AlertSink:
-    """Hosts the channels; `now` may be set to a live session's event time (ns), else it stands where the newest durable cycle is."""
+    """Hosts the channels."""
 
     name = "alerts"
 
@@ -82,10 +80,7 @@ class AlertSink:
         self._settings = settings
         self._throttle = throttle
         self._recorded = recorded
-        self._lags = LagWatch(settings.data_lag_seconds * SECOND_NS)
-        self._adapters = AdapterWatch(settings.adapter_offline_seconds * SECOND_NS)
         self._before = ""
-        self._instant = 0
         self._head = ""
         self._loaded = False
         self.book = AlertBook()
@@ -96,8 +91,6 @@ class AlertSink:
         self._dirty = False
         self._lines: list[audit.AuditLine] = []
         self._incidents: dict[str, Tracked] = {}
-        #: Set to the event time of a live session, which goes on when no input comes.
-        self.now: Callable[[], int] = lambda: self._instant
 
     async def run(self) -> None:
         """Work until the bus is closed, then deliver what can be delivered at once; the rest is on disk."""
@@ -162,28 +155,20 @@ class AlertSink:
 
     def _one_cycle(self, cycle: events.CycleDurable) -> None:
         record = cycle.record
-        self._instant = max(self._instant, record.instant)
         self._head = f"journal {cycle.log_id} sequence {record.sequence} line {cycle.line} hash {cycle.line_hash}"
-        self.take(self._lags.note(record), sequence=record.sequence)
         self.take(of_cycle(cycle), sequence=record.sequence)
 
     async def _follow_messages(self) -> None:
         async for batch in self._messages.batches():
             for _topic, message in batch:
-                if isinstance(message, events.AdapterState):
-                    self.take(self._adapters.note(message, self._clock.monotonic_ns()))
-                else:
-                    self.take(of_message(message, before=self._before))
+                self.take(of_message(message, before=self._before))
                 if isinstance(message, events.SessionState):
                     self._before = message.state
 
     async def _look_around(self) -> None:
         while True:
             await self._clock.sleep(TICK_SECONDS)
-            now = self._clock.monotonic_ns()
-            self.take(self._lags.look(self.now()))
-            self.take(self._adapters.look(now))
-            self.take(self._throttle.merged(now))
+            self.take(self._throttle.merged(self._clock.monotonic_ns()))
             if self._dirty:
                 self._dirty_now()
 

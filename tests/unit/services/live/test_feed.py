@@ -88,6 +88,9 @@ async def test_an_outage_costs_no_candle_and_is_told_once_after_five_minutes(spe
         run.source.down = False
         await closed_breaker(run)
         assert [(alert.code, alert.active) for alert in run.alerts] == [("ADAPTER-OFFLINE", True), ("ADAPTER-OFFLINE", False)]
+        reachable = [state.reachable for state in run.states]
+        assert (reachable[0], reachable[-1]) == (True, True)
+        assert [state.error for state in run.states if not state.reachable] == list(run.feed.venues()["binance"].failures.elements())
         assert run.feed.not_ready() == []
         assert ends(run) == [START_NS + n * HOUR_NS for n in (1, 2)]
         assert not run.inputs(Gap)
