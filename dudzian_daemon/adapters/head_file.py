@@ -12,6 +12,7 @@ import msgspec
 
 from dudzian_daemon.adapters.files import PRIVATE_FILE
 from dudzian_daemon.adapters.heads import Head, SignedHead, encode_head, sign_head
+from dudzian_daemon.adapters.journal_format import HEADS_FILE
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.domain.errors import ConfigError, StorageError
@@ -23,8 +24,7 @@ from dudzian_daemon.kernel.clock import Clock
 #: A head is written after so many lines, or so much time in which at least one line became durable.
 LINES: Final = 100
 PERIOD_NS: Final = 60 * SECOND_NS
-#: In a session's folder; no name of a segment.
-FILE_NAME: Final = "heads.log"
+FILE_NAME: Final = HEADS_FILE
 
 log = logs.logger("journal")
 
