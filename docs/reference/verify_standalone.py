@@ -279,6 +279,8 @@ class Log:
 
     def end(self) -> None:
         """After the last line: it is the log that was meant, and all of it that was seen elsewhere."""
+        if self.line == 0 and self.own_heads:
+            raise tampered(f"lines, of which heads were written in {HEADS_FILE}")
         if self.line == 0:
             raise Stop(UNREADABLE, "expected a log, found no whole line")
         if self.key_ids and self.expected_key_id not in (None, *self.key_ids):

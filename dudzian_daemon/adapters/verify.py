@@ -297,6 +297,8 @@ class _Judge:
         """After the last line: there was one, it names the key that is expected, and what others say of this log is true."""
         report, terms = self._report, self._terms
         self._count()
+        if report.entries == 0 and self._source.own_heads:
+            raise Mismatch(f"lines, of which heads were written beside them ({HEADS_FILE})", "a log without a whole line")
         if report.entries == 0:
             raise _NotJudged(Integrity.UNREADABLE, "expected a log, found no whole line: the log is empty")
         if report.key_ids and terms.expected_key_id not in (None, *report.key_ids):

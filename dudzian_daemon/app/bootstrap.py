@@ -22,6 +22,7 @@ from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.files import ensure_dir, require_regular_or_absent
 from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.head_file import HeadFile, HeadKeeper
+from dudzian_daemon.adapters.heads import HeadSigner
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.journal_reader import is_begun
@@ -76,11 +77,15 @@ Sink = DecisionLog | LedgerSink | SelfCheckSink | ConsoleView | MetricsSink | Te
 
 
 class SessionStart(msgspec.Struct, frozen=True):
-    """How the run's session begins: signed by `key`, told on `channels`, and where it is an earlier run's, from what was `recovered`."""
+    """How the run's session begins: signed by `key`, told on `channels`, and where it is an earlier run's, from what was `recovered`.
+
+    Heads are signed by `head_signer` too, if there is one.
+    """
 
     key: SigningKey
     recovered: Recovered | None = None
     channels: tuple[OpenChannel, ...] = ()
+    head_signer: HeadSigner | None = None
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -159,7 +164,7 @@ def assemble(
     budget_bytes = int(prepared.config.runtime.journal.tape_mb_per_day * 1e6)
     session.let_through = tape_budget(driver, journal, budget_bytes).offer
     publish_head = partial(bus.publish, events.SESSION_HEAD)
-    session.keep_head = HeadKeeper(HeadFile(journal.folder, key), journal.head, publish_head, clock).keep
+    session.keep_head = HeadKeeper(HeadFile(journal.folder, key, start.head_signer), journal.head, publish_head, clock).keep
     if recovered is not None:
         session.stepped_before(recovered.rerun_ns)
     risk_state = RiskStateSink(core, bus, clock, environment=prepared.environment, log_id=journal.log_id, data_folder=prepared.data_folder)
@@ -279,12 +284,11 @@ def scheduler_set(prepared: Prepared) -> SchedulerSet:
 
 
 def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJournal:
-    """A new session's journal with its `run` entry and the sources of its plugins, durable on return."""
+    """A new session's journal, durable up to the sources of its plugins; its `run` entry becomes so with the first commit."""
     segment_lines = prepared.config.runtime.journal.segment_lines
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
     store_sources(journal, prepared)
     _append_run(journal, facts_of(prepared), clock)
-    journal.commit_now()
     return journal
 
 

@@ -268,6 +268,7 @@ def test_equal_sessions_make_equal_packs_and_the_key_is_not_needed(run: Callable
 
 def test_an_open_session_is_packed_up_to_its_last_whole_line(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:
     folder = shutil.copytree(played.folder, tmp_path / "open" / played.folder.name)
+    (folder / "heads.log").unlink()  # they tell of more than there will be
     (path,) = folder.glob("*.jsonl")
     lines = path.read_bytes().splitlines(keepends=True)
     whole = len(lines) // 2
@@ -277,6 +278,20 @@ def test_an_open_session_is_packed_up_to_its_last_whole_line(run: Callable[..., 
     with tarfile.open(tmp_path / "e.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     assert run("replay", tmp_path / f"evidence-{folder.name}", "--verify", *played.key).code == 0
+
+
+def test_a_session_that_was_cut_back_below_its_own_heads_is_neither_executed_nor_packed(
+    run: Callable[..., Done], played: Played, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(played.folder, tmp_path / played.folder.name)
+    (path,) = folder.glob("*.jsonl")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-5]))
+    replayed = run("replay", folder, "--verify", *played.key)
+    assert (replayed.code, "tampered: incomplete: " in replayed.out, "re-executed" in replayed.out) == (1, True, False)
+    packed = run("evidence", "pack", folder, "-o", tmp_path / "e.tar.gz", *played.key)
+    assert (packed.code, "lacks what a head says" in packed.err, (tmp_path / "e.tar.gz").exists()) == (1, True, False)
+    verified = run("verify-decision-log", folder, *played.key)
+    assert (verified.code, verified.out.startswith("INCOMPLETE: ")) == (1, True)
 
 
 def test_a_journal_that_is_not_intact_is_not_packed(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:

@@ -79,6 +79,18 @@ def test_what_is_no_head_of_the_session_does_not_stand_beside_it(with_own_heads:
         one.restore(kept)
 
 
+def test_a_session_that_was_emptied_had_lines_once(with_own_heads: Evidence) -> None:
+    one = with_own_heads
+    kept = one.kept()
+    for path in one.logs[0][0][1:]:
+        path.unlink()
+    one.logs[0][0][0].write_bytes(b"")
+    try:
+        assert (ours(one.path), theirs(one.path)) == (1, 1)
+    finally:
+        one.restore(kept)
+
+
 def test_a_session_put_back_with_its_side_files_is_found_by_a_head_from_outside_alone(with_own_heads: Evidence) -> None:
     one = with_own_heads
     kept, outside = one.kept(), one.path.parent / "kept-elsewhere.jsonl"

@@ -17,7 +17,7 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.entry_checks import CHANGED
 from dudzian_daemon.adapters.journal import SessionJournal
-from dudzian_daemon.adapters.journal_format import LineSealer, encode
+from dudzian_daemon.adapters.journal_format import HEADS_FILE, LineSealer, encode
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.verify import Terms
 from dudzian_daemon.app.backtest.journal import JournalRecorder
@@ -111,8 +111,9 @@ def _record(recorder: JournalRecorder, records: Iterator[CycleRecord]) -> None:
 
 
 def resealed(folder: Path, target: Path, change: Change, key: SigningKey = KEY) -> Path:
-    """A copy of the session below `target` whose lines went through `change`, with seals and chains that fit."""
+    """A copy of the session below `target` whose lines went through `change`, with seals and chains that fit, and without its heads."""
     copy = shutil.copytree(folder, target / folder.name)
+    (copy / HEADS_FILE).unlink(missing_ok=True)
     (path,) = copy.glob("*.jsonl")
     sealer, state = LineSealer(folder.name, key), [bytes(32), bytes(32)]
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]

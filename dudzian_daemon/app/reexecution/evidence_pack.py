@@ -105,6 +105,10 @@ def pack(log: RecordedLog, terms: Terms, target: Path) -> EvidenceManifest:
         found = f"{seals.finding.file} line {seals.finding.line}: {seals.finding.expected}" if seals.finding else seals.reason
         msg = f"expected a journal that is intact, found one that is {seals.integrity} ({found}); nothing was packed"
         raise IntegrityError(msg)
+    if seals.lacking is not None:
+        lacking = f"{seals.lacking.place}: expected {seals.lacking.expected}, found {seals.lacking.found}"
+        msg = f"expected a journal that is complete, found one that lacks what a head says ({lacking}); nothing was packed"
+        raise IntegrityError(msg)
     last = log.source.files[-1]
     summary = summarise(log, _last_line(last, lengths[last]) if last in lengths else None)
     manifest, texts = _described(log, seals, summary)

@@ -76,12 +76,12 @@ def reexecute(log: RecordedLog, terms: Terms, clock: Clock) -> ReplayReport:
         log_id=seals.log_id,
         artifact=seals.artifact,
         key_id=seals.key_id,
-        verdict=_BY_SEALS[seals.integrity],
+        verdict=_BY_SEALS[seals.integrity] if seals.lacking is None else ReplayVerdict.TAMPERED,
         completeness=seals.completeness,
         torn_bytes=seals.torn_bytes,
         reason=_why(seals),
     )
-    if seals.integrity is Integrity.INTACT:
+    if seals.integrity is Integrity.INTACT and seals.lacking is None:
         if seals.projection or not seals.cycles or not seals.kinds.get("run"):
             msg = f"expected the journal of a session with a `run` entry and cycles at {seals.log}, found {seals.cycles} cycles"
             raise ConfigError(msg)
@@ -96,6 +96,8 @@ def _why(seals: LogReport) -> str:
         return f"signed by key {seals.reason}, which is not on this machine; give it by --hmac-key-file"
     if seals.integrity is Integrity.OTHER_KEY:
         return f"signed by key {seals.reason}, which is not the expected one; it was not judged"
+    if seals.lacking is not None:
+        return f"incomplete: {seals.lacking.place}: expected {seals.lacking.expected}, found {seals.lacking.found}"
     if seals.finding is not None:
         return f"{seals.finding.file} line {seals.finding.line}: expected {seals.finding.expected}, found {seals.finding.found}"
     return seals.reason

@@ -236,6 +236,42 @@ async def test_changes_of_the_gate_are_told(tmp_path: Path, changes: list[tuple[
     assert channel.codes == codes
 
 
+def seen(line: int) -> events.SessionHead:
+    return events.SessionHead(log_id=LOG_ID, line=line, sequence=line - 2, line_hash="1", content="2", at=3, signed=f'{{"head":{line}}}')
+
+
+async def test_heads_go_to_their_channel_each_hour_and_at_the_end_if_there_are_new_ones(tmp_path: Path) -> None:
+    kept, other = ScriptedChannel(), ScriptedChannel()
+    bench = Bench(tmp_path, {"email:kept": kept, "file:a": other}, head_channel="email:kept", health_interval_seconds=1_000_000)
+    async with bench.running():
+        for line in (100, 200):
+            bench.bus.publish(events.SESSION_HEAD, seen(line))
+            await bench.clock.advance(10)
+        await bench.later(3_600, lambda: len(kept.taken) == 1)
+        await bench.clock.advance(3_600)
+        assert len(kept.taken) == 1, "nothing new"
+        bench.bus.publish(events.SESSION_HEAD, seen(300))
+    assert kept.codes == ["JOURNAL-HEAD"] * 2
+    assert [each.head for each in kept.taken] == ['{"head":200}', '{"head":300}']
+    assert other.taken == []
+    assert (await bench.kept()).alerts == []
+
+
+async def test_an_alert_carries_the_newest_signed_head_where_there_is_room_for_it(tmp_path: Path) -> None:
+    channel = ScriptedChannel()
+    bench = Bench(tmp_path, {"file:a": channel})
+    async with bench.running():
+        bench.bus.publish(events.SESSION_HEAD, seen(100))
+        await bench.clock.advance(1)
+        bench.cycle(1, risk=(TRIP,))
+        await bench.until(lambda: bool(channel.taken))
+    (told,) = channel.taken
+    assert told.head == '{"head":100}'
+    assert text(told).endswith('\n{"head":100}')
+    assert text(told, most=4_096).endswith('\n{"head":100}')
+    assert text(told, most=320).endswith(told.footer)
+
+
 # -- throttle, routes, health ------------------------------------------------------------------------------------------
 
 
