@@ -34,6 +34,7 @@ LOG_ID = re.compile(r"[0-9a-f]{32}")
 SEGMENT = re.compile(r"\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
 WORST_FIRST = (TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL, INTACT)
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, OSError)
+HEADS_FILE = "heads.log"
 HEAD = ["log", "line", "sequence", "hash", "content", "at"]
 SEAL = ["log", "line", "prev", "content", "key", "alg"]
 
@@ -109,6 +110,7 @@ class Log:
         self.key: bytes | None = None
         self.key_ids: list[str] = []
         self.heads: list[dict] = []
+        self.own_heads = b""
         self.claims: dict[str, int] = {}
         self.line = self.sequence = self.torn = 0
         self.prev = ZEROS
@@ -194,6 +196,7 @@ class Log:
         self.heads = [seen for seen in self.heads if seen["head"]["log"] == seal["log"]]
         if seal["alg"] != "none":
             self.take_key(seal["key"])
+        self.heads += own_heads(self.own_heads, seal["log"], self.keys)
 
     def take_key(self, key_id: str) -> None:
         """What follows is sealed by this key."""
@@ -276,6 +279,8 @@ class Log:
 
     def end(self) -> None:
         """After the last line: it is the log that was meant, and all of it that was seen elsewhere."""
+        if self.line == 0 and self.own_heads:
+            raise tampered(f"lines, of which heads were written in {HEADS_FILE}")
         if self.line == 0:
             raise Stop(UNREADABLE, "expected a log, found no whole line")
         if self.key_ids and self.expected_key_id not in (None, *self.key_ids):
@@ -355,9 +360,10 @@ def claims_of(files: list[Path]) -> dict[Path, dict[str, int]]:
     return claims
 
 
-def heads_of(path: Path, keys: Keys) -> list[dict]:
-    """The heads in a file, each proven by the key that it names; the signature covers what stands before `,"sig":"`."""
-    *whole, rest = path.read_bytes().split(b"\n")
+def heads_in(text: bytes, keys: Keys, own: bool = False) -> list[dict]:
+    """Heads, each proven by the key that it names; the signature covers what stands before `,"sig":"`. Of a log's `own` some may be by
+    keys that are not at hand."""
+    *whole, rest = text.split(b"\n")
     found = []
     for number, line in enumerate([*whole, rest], start=1):
         if not line.strip():
@@ -370,13 +376,28 @@ def heads_of(path: Path, keys: Keys) -> list[dict]:
         except (ValueError, LookupError, TypeError):
             if line is rest and found:
                 continue  # a crash cut it off
-            raise Stop(UNREADABLE, f"{path}: expected a head in line {number}") from None
+            raise Stop(UNREADABLE, f"heads: expected one in line {number}") from None
         if seen["alg"] != "HMAC-SHA256" or key is None:
-            raise Stop(KEY_MISSING, f"{path}: head of line {number} is signed by {seen['key']!r}")
+            if own:
+                found.append(seen)
+                continue
+            raise Stop(KEY_MISSING, f"head of line {number} is signed by {seen['key']!r}")
         if hmac.new(key, covered, hashlib.sha256).hexdigest() != seen["sig"]:
-            raise tampered(f"a head whose bytes fit its signature in line {number} of {path}")
+            raise tampered(f"a head whose bytes fit its signature in line {number}")
         found.append(seen)
     return found
+
+
+def own_heads(text: bytes, log_id: str, keys: Keys) -> list[dict]:
+    """13 of the list: the heads beside a log, those by keys that are at hand; nothing else may stand there."""
+    try:
+        found = heads_in(text, keys, own=True) if text else []
+    except Stop as stop:
+        raise tampered(f"signed heads in {HEADS_FILE}: {stop}") from None
+    for seen in found:
+        if seen["head"]["log"] != log_id:
+            raise tampered(f"heads of {log_id} in {HEADS_FILE}")
+    return [seen for seen in found if seen["alg"] == "HMAC-SHA256" and keys.get(seen["key"]) is not None]
 
 
 def holds_log(path: Path) -> bool:
@@ -408,7 +429,7 @@ def verify(
     claims = claims_of(files) if path.is_dir() and not inside else {}
     told, met = [], set()
     try:
-        seen = [] if heads is None else heads_of(heads, Keys(named, plain, expected_key_id))
+        seen = [] if heads is None else heads_in(heads.read_bytes(), Keys(named, plain, expected_key_id))
         for file in files:
             log = Log(Keys(named, plain, expected_key_id), expected_key_id, allow_unsigned, None)
             log.heads, log.claims = list(seen), claims.get(file, {})
@@ -430,6 +451,8 @@ def judge(log: Log, path: Path) -> tuple[int, str]:
     try:
         if log.log_id is None and path.is_file() and not holds_log(path):
             raise Stop(UNREADABLE, "expected a log, found no line of one")
+        if path.is_dir() and (folder / HEADS_FILE).is_file():
+            log.own_heads = (folder / HEADS_FILE).read_bytes()  # before the segments: a daemon writes a head after its lines
         for file in segments_of(folder) if path.is_dir() else [path]:
             log.walk(file)
         if path.is_dir():

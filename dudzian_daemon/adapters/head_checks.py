@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from dudzian_daemon.adapters.heads import ED25519, Head, HeadVerifier, SignedHead, verify_head
+from dudzian_daemon.adapters.heads import ED25519, Head, HeadVerifier, SignedHead, parse_heads, verify_head
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.adapters.log_report import Finding, Integrity, LogReport, SeenHead
+from dudzian_daemon.adapters.log_report import NO_HEAD, Finding, Integrity, LogReport, SeenHead
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.clock import iso_utc
 
@@ -23,37 +23,40 @@ class HeadChecks:
 
     def __init__(self, report: LogReport) -> None:
         self._report = report
-        self._due: list[SignedHead] = []
+        self._due: list[tuple[SignedHead, bool]] = []
         self._met: Head | None = None
+        self._own: Head | None = None
         self.next_line = self.public_line = 0
 
-    def expect(self, heads: Sequence[SignedHead]) -> None:
-        """The heads of this log, in any order."""
-        self._due = sorted(heads, key=lambda signed: signed.head.line, reverse=True)
-        self.next_line = self._due[-1].head.line if self._due else 0
-        self.public_line = max((signed.head.line for signed in heads if signed.alg == ED25519), default=0)
+    def expect(self, heads: Sequence[SignedHead], *, own: bool = False) -> None:
+        """Heads of this log, in any order; its `own` lie beside it, where who can change it can change them."""
+        self._due = sorted([*self._due, *((signed, own) for signed in heads)], key=lambda due: due[0].head.line, reverse=True)
+        self.next_line = self._due[-1][0].head.line if self._due else 0
+        self.public_line = max((signed.head.line for signed, _ in self._due if signed.alg == ED25519), default=0)
 
     def meet(self, file: str, number: int, *, key_changed: bool) -> None:
         """The log has come to `next_line`, which is line `number` of a file: compare it with all heads of that line."""
         report = self._report
         found = (report.last_hash, report.content, report.last_sequence or 0)
         in_force = report.key_ids[-2:] if key_changed else report.key_ids[-1:]
-        while self._due and self._due[-1].head.line == self.next_line:
-            signed = self._due.pop()
+        while self._due and self._due[-1][0].head.line == self.next_line:
+            signed, own = self._due.pop()
             head = signed.head
             if signed.alg != ED25519 and signed.key not in in_force:
                 self._lack(file, number, f"a head by the key of its line, {in_force[-1] if in_force else 'none'}", f"one by {signed.key}")
             elif (head.hash, head.content, head.sequence) != found:
                 self._lack(file, number, f"the line of which a head was seen at {iso_utc(head.at)}, hash {head.hash}", f"hash {found[0]}")
-            elif report.lacking is None:
+            elif own:
+                self._own = head
+            else:
                 self._met = head
-        self.next_line = self._due[-1].head.line if self._due else 0
+        self.next_line = self._due[-1][0].head.line if self._due else 0
 
     def end(self, file: str) -> None:
         """After the log's last line: what the heads prove, into the report."""
         report = self._report
         if self._due:
-            head = self._due[0].head
+            head = self._due[0][0].head
             self._lack(file, 0, f"line {head.line}, of which a head was seen at {iso_utc(head.at)}", f"a log of {report.entries} lines")
         if report.lacking is not None:
             report.proof = REFUTED
@@ -63,11 +66,50 @@ class HeadChecks:
             rest = "no line after it" if not after else f"{after} line{'s' if after > 1 else ''} after it rest on this machine"
             report.proof = f"complete up to head {met.sequence} (line {met.line}), seen at {iso_utc(met.at)}, {rest}"
 
+        elif self._own is not None:
+            report.proof = f"{NO_HEAD} but its own, up to line {self._own.line}"
+
     def _lack(self, file: str, number: int, expected: str, found: str) -> None:
         report = self._report
         if report.lacking is None:
             sequence = None if report.projection else report.last_sequence
             report.lacking = Finding(file=file, line=number, sequence=sequence, expected=expected, found=found)
+
+
+class HeadFault(Exception):
+    """A line of the heads beside a log that is not what it should be."""
+
+    def __init__(self, line: int, expected: str, found: str) -> None:
+        super().__init__(f"line {line}: expected {expected}, found {found}")
+        self.line = line
+        self.expected = expected
+        self.found = found
+
+
+def own_heads(
+    path: Path,
+    text: bytes,
+    log_id: str,
+    algorithm: str,
+    key: Callable[[str], SigningKey | None],
+    public_key: HeadVerifier | None,
+) -> list[SignedHead]:
+    """The heads beside log `log_id` that are signed by this algorithm, as far as there are keys to prove them. Raises `HeadFault`."""
+    try:
+        heads = parse_heads(path, text)
+    except ConfigError as error:
+        raise HeadFault(0, "signed heads in their canonical form", str(error)) from None
+    proven = []
+    for number, signed in enumerate(heads, start=1):
+        if signed.head.log != log_id:
+            raise HeadFault(number, f"heads of log {log_id}", f"one of {signed.head.log}")
+        by = public_key if signed.alg == ED25519 else key(signed.key)
+        if signed.alg != algorithm or by is None or (signed.alg == ED25519 and by.id != signed.key):
+            continue
+        if not verify_head(signed, by):
+            raise HeadFault(number, f"a head whose bytes fit its signature by key {by.id}", f"one of key {signed.key} that does not")
+        proven.append(signed)
+    return proven
 
 
 def proven_heads(

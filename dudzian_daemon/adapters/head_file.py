@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +13,8 @@ import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.files import PRIVATE_FILE
-from dudzian_daemon.adapters.heads import Head, SignedHead, encode_head, sign_head
+from dudzian_daemon.adapters.heads import Head, HeadSigner, SignedHead, encode_head, sign_head, verify_head
+from dudzian_daemon.adapters.journal_format import HEADS_FILE
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.domain.errors import ConfigError, StorageError
@@ -23,28 +26,33 @@ from dudzian_daemon.kernel.clock import Clock
 #: A head is written after so many lines, or so much time in which at least one line became durable.
 LINES: Final = 100
 PERIOD_NS: Final = 60 * SECOND_NS
-#: In a session's folder; no name of a segment.
-FILE_NAME: Final = "heads.log"
+FILE_NAME: Final = HEADS_FILE
 
 log = logs.logger("journal")
 
 
 class HeadFile:
-    """The heads of one session, signed by `key`. What a crash left of a last one is cut off with the first that is written."""
+    """The heads of one session, each signed by `key` and then by `signer`, if there is one.
 
-    def __init__(self, folder: Path, key: SigningKey) -> None:
+    What a crash left of a last one is cut off with the first that is written.
+    """
+
+    def __init__(self, folder: Path, key: SigningKey, signer: HeadSigner | None = None) -> None:
         self._file = LineFile(folder / FILE_NAME, mode=PRIVATE_FILE)
-        self._key = key
+        self._keys = (key,) if signer is None else (key, signer)
         self._whole = False
 
     def write(self, head: Head) -> SignedHead:
-        """Append the head. Blocks. Raises `StorageError` or `ConfigError`."""
+        """Append the head; returned as whoever has no secret can prove it, where that is possible. Blocks.
+
+        Raises `StorageError` or `ConfigError`.
+        """
         if not self._whole:
             self._file.cut_torn_tail()
             self._whole = True
-        signed = sign_head(head, self._key)
-        self._file.append(encode_head(signed))
-        return signed
+        signed = [sign_head(head, key) for key in self._keys]
+        self._file.append(b"".join(map(encode_head, signed)))
+        return signed[-1]
 
 
 class HeadKeeper:
@@ -87,6 +95,17 @@ def told(signed: SignedHead) -> SessionHead:
         at=head.at,
         signed=encode_head(signed).decode().rstrip("\n"),
     )
+
+
+def last_proven_head(folder: Path, key: SigningKey) -> Head | None:
+    """The newest head beside a session's log that `key`, or an earlier one that it knows, has signed; None if the last ones are not."""
+    for line in islice(LineFile(folder / FILE_NAME).backwards(), 2):  # one by each key
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            signed = msgspec.json.decode(line, type=SignedHead)
+            by = key.of(signed.key)
+            if by is not None and signed.head.log == folder.name and verify_head(signed, by):
+                return signed.head
+    return None
 
 
 def newest_head(folder: Path) -> SignedHead:

@@ -107,7 +107,11 @@ def read_heads(path: Path) -> list[SignedHead]:
     Raises `ConfigError` when there is none, or a line that is none.
     """
     with os_errors(path), path.open("rb") as file:
-        text = file.read(MAX_HEADS_BYTES)
+        return parse_heads(path, file.read(MAX_HEADS_BYTES))
+
+
+def parse_heads(path: Path, text: bytes) -> list[SignedHead]:
+    """The same of what was read of a file. Raises `ConfigError`."""
     *whole, rest = text.split(b"\n")
     found = [_head(path, number, line) for number, line in enumerate(whole, start=1) if line.strip()]
     if rest.strip():

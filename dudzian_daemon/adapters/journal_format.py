@@ -34,6 +34,8 @@ OBJECTS_FOLDER: Final = "objects"
 SEGMENT_LINES: Final = 50_000
 
 LOG_ID: Final = re.compile(r"[0-9a-f]{32}")
+#: Signed heads in a session's folder; no name of a segment.
+HEADS_FILE: Final = "heads.log"
 SEGMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
 
 _HASH_BLOCK: Final = 64

@@ -121,10 +121,18 @@ class Session(msgspec.Struct, frozen=True):
 
 @contextmanager
 def open_log(path: Path) -> Iterator[BinaryIO]:
-    """A log file for reading, unpacked if it is gzip. Raises `ConfigError` when it is no file or cannot be read."""
+    """A log file for reading, unpacked if it is gzip; one that was packed since it was found is read from there.
+
+    Raises `ConfigError` when it is no file or cannot be read.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os_errors(path):
-        descriptor = os.open(path, flags)
+        try:
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            if not (packed := path.with_name(f"{path.name}.gz")).is_file():
+                raise
+            descriptor = os.open(packed, flags)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             msg = f"expected a log file at {path}, found something else"

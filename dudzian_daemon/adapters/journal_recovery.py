@@ -213,7 +213,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     config: msgspec.Raw
     package: dict[str, str]
-    plugins: dict[str, dict[str, str]]
+    plugins: dict[str, dict[str, str | dict[str, str]]]
 
 
 def identity_of(d: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
-from dudzian_daemon.adapters.journal_format import LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
+from dudzian_daemon.adapters.journal_format import HEADS_FILE, LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
 from dudzian_daemon.adapters.journal_reader import DAMAGED, open_log, raw_lines
 from dudzian_daemon.domain.errors import ConfigError
 
@@ -32,7 +32,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A log to judge: its name for people, its files in order (or one stream), the log id and objects its folder claims.
 
-    `folder` is that of a session, whose files should be all there; `claims` are what others of its folder say of it.
+    `folder` is that of a session, whose files should be all there; `claims` are what others of its folder say of it, `own_heads` the
+    bytes of the heads beside it, read before its files were looked for.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     objects: Path | None = None
     folder: Path | None = None
     claims: tuple[Claim, ...] = ()
+    own_heads: bytes = b""
 
     def open(self) -> Iterator[tuple[str, BinaryIO]]:
         """Each part with its name; one must be read before the next is taken."""
@@ -96,13 +98,21 @@ def _of_the_format(line: bytes) -> bool:
 def _session(folder: Path) -> Source:
     name = folder.absolute().name
     objects = folder / OBJECTS_FOLDER
+    own_heads = _own_heads(folder)
     return Source(
         label=str(folder),
         files=tuple(_without_copies(segments(folder))),
         log_id=name if LOG_ID.fullmatch(name) else None,
         objects=objects if objects.is_dir() else None,
         folder=folder,
+        own_heads=own_heads,
     )
+
+
+def _own_heads(folder: Path) -> bytes:
+    path = folder / HEADS_FILE
+    with os_errors(path):
+        return path.read_bytes() if path.is_file() else b""
 
 
 def _without_copies(files: list[Path]) -> list[Path]:

@@ -17,9 +17,9 @@ from dudzian_daemon.adapters.entry_checks import EntryChecks
 from dudzian_daemon.adapters.entry_reading import Cycles, Entry, read_entries, read_session
 from dudzian_daemon.adapters.entry_shapes import Shapes
 from dudzian_daemon.adapters.files import sha256_file
-from dudzian_daemon.adapters.head_checks import HeadChecks
-from dudzian_daemon.adapters.heads import SignedHead
-from dudzian_daemon.adapters.journal_format import ALGORITHM, KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, UNSIGNED, Line
+from dudzian_daemon.adapters.head_checks import HeadChecks, HeadFault, own_heads
+from dudzian_daemon.adapters.heads import ED25519, HeadVerifier, SignedHead
+from dudzian_daemon.adapters.journal_format import ALGORITHM, HEADS_FILE, KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, UNSIGNED, Line
 from dudzian_daemon.adapters.journal_reader import DAMAGED, raw_lines
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_proof import LineProof, Mismatch, Proven, shown, taken_apart
@@ -35,7 +35,7 @@ _PAUSES: Final = 10
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader of the verdict accepts. `key` finds a key by the id a log names; `pause` waits for a writer's line to end.
 
-    `heads` are of any logs; their signatures have been proven.
+    `heads` are of any logs; their signatures have been proven. Those that lie beside a log are proven here, `public_key` is for them.
     """
 
     key: Callable[[str], SigningKey | None]
@@ -44,6 +44,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     pause: Callable[[], None] | None = None
     progress: Callable[[int], None] | None = None
     heads: tuple[SignedHead, ...] = ()
+    public_key: HeadVerifier | None = None
 
 
 class _NotJudged(Exception):
@@ -235,13 +236,29 @@ class _Judge:
             raise Mismatch(f"algorithm {ALGORITHM} or {UNSIGNED}", seal.alg)
         report.log_id = seal.log
         self._heads.expect([signed for signed in terms.heads if signed.head.log == seal.log])
+        self._expect_own(seal.log, ED25519)
         if seal.alg == UNSIGNED:
+            self._expect_own(seal.log, ALGORITHM)
             return LineProof(seal.log, signed=False)
         if terms.expected_key_id not in (None, seal.key) and terms.key(seal.key) is None:
             raise _NotJudged(Integrity.OTHER_KEY, shown(seal.key))
         self._proof = LineProof(seal.log, signed=True)
         self._keyed(seal.key)
+        self._expect_own(seal.log, ALGORITHM)
         return self._proof
+
+    def _expect_own(self, log_id: str, algorithm: str) -> None:
+        """Heads beside the log that are signed so."""
+        source, terms = self._source, self._terms
+        if source.folder is None or not source.own_heads:
+            return
+        path = source.folder / HEADS_FILE
+        try:
+            found = own_heads(path, source.own_heads, log_id, algorithm, terms.key, terms.public_key)
+        except HeadFault as fault:
+            self._file, self._number = str(path), fault.line - 1  # which is counted up for the line that is not proven
+            raise Mismatch(fault.expected, fault.found) from None
+        self._heads.expect(found, own=True)
 
     def _keyed(self, key_id: str) -> None:
         """What follows is sealed by this key. Without it, a head whose signature is proven vouches for all lines up to its own."""
@@ -280,6 +297,8 @@ class _Judge:
         """After the last line: there was one, it names the key that is expected, and what others say of this log is true."""
         report, terms = self._report, self._terms
         self._count()
+        if report.entries == 0 and self._source.own_heads:
+            raise Mismatch(f"lines, of which heads were written beside them ({HEADS_FILE})", "a log without a whole line")
         if report.entries == 0:
             raise _NotJudged(Integrity.UNREADABLE, "expected a log, found no whole line: the log is empty")
         if report.key_ids and terms.expected_key_id not in (None, *report.key_ids):

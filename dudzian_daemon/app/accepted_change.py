@@ -6,7 +6,7 @@ others begins anew and says nothing before it has seen its warm-up.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +29,7 @@ def difference(before: bytes, now: bytes) -> dict[str, Any]:
     old, new = (msgspec.json.decode(each, type=Facts) for each in (before, now))
     found: dict[str, Any] = {
         "config": _changed(msgspec.json.decode(old.config), msgspec.json.decode(new.config)),
-        "plugins": _changed(_digests(old), _digests(new)),
+        "plugins": _changed_sources(old, new),
     }
     if old.package != new.package:
         found["package"] = [_package(old), _package(new)]
@@ -77,8 +77,23 @@ def carried(driver: Driver, spec: SessionSpec, anew: Collection[str]) -> Driver:
     return fresh
 
 
-def _digests(facts: Facts) -> dict[str, Any]:
-    return {name: plugin.get("sha256", "")[:12] for name, plugin in facts.plugins.items()}
+def _changed_sources(old: Facts, new: Facts) -> dict[str, list[Any]]:
+    """By strategy the sources that differ, its own by digest alone, those it imports with their file; None where it is not run."""
+    found: dict[str, list[Any]] = {}
+    for name in sorted({*old.plugins, *new.plugins}):
+        before, now = (_digests(facts.plugins.get(name, {})) for facts in (old, new))
+        files = [file for file in sorted({*before, *now}) if before.get(file) != now.get(file)]
+        if files:
+            found[name] = [_sources(side, files) if side else None for side in (before, now)]
+    return found
+
+
+def _digests(plugin: Mapping[str, Any]) -> dict[str, str]:
+    return {"": plugin.get("sha256", ""), **plugin.get("modules", {})} if plugin else {}
+
+
+def _sources(digests: Mapping[str, str], files: Sequence[str]) -> str:
+    return ", ".join(f"{file} {digests[file][:12] if file in digests else 'nothing'}".lstrip() for file in files)
 
 
 def _package(facts: Facts) -> str:

@@ -89,8 +89,8 @@ def alert_sink(
         health_interval_seconds=alerts.health_interval_seconds,
         retry_seconds=alerts.retry_seconds,
         retry_cap_seconds=alerts.retry_cap_seconds,
-        data_lag_seconds=alerts.data_lag_seconds,
-        adapter_offline_seconds=alerts.adapter_offline_seconds,
+        head_channel=alerts.head_channel,
+        head_interval_seconds=alerts.head_interval_seconds,
     )
     queue = bus.subscribe_queued(TOPICS, name="alerts.messages", size=QUEUE_SIZE, policy=Policy.MERGE, merge_key=MERGE_KEY)
     held_back = Throttle(

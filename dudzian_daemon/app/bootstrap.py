@@ -13,6 +13,7 @@ from rich.console import Console
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.head_file import HeadFile, HeadKeeper
+from dudzian_daemon.adapters.heads import HeadSigner
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode
 from dudzian_daemon.adapters.keychain import SigningKey
@@ -48,11 +49,15 @@ if TYPE_CHECKING:
 
 
 class SessionStart(msgspec.Struct, frozen=True):
-    """How the run's session begins: signed by `key`, told on `channels`, and where it is an earlier run's, from what was `recovered`."""
+    """How the run's session begins: signed by `key`, told on `channels`, and where it is an earlier run's, from what was `recovered`.
+
+    Heads are signed by `head_signer` too, if there is one.
+    """
 
     key: SigningKey
     recovered: Recovered | None = None
     channels: tuple[OpenChannel, ...] = ()
+    head_signer: HeadSigner | None = None
 
 
 class Assembly(msgspec.Struct, frozen=True):
@@ -109,7 +114,8 @@ def assemble(
     alerts = listeners.alerts(start.channels)
     log_refusals(bus)
     session = _session(market, driver, journal, bus, clock, prepared, metrics.observe_commit)
-    session.keep_head = HeadKeeper(HeadFile(journal.folder, key), journal.head, partial(bus.publish, events.SESSION_HEAD), clock).keep
+    heads = HeadFile(journal.folder, key, start.head_signer)
+    session.keep_head = HeadKeeper(heads, journal.head, partial(bus.publish, events.SESSION_HEAD), clock).keep
     if recovered is not None:
         session.stepped_before(recovered.rerun_ns)
 
@@ -120,8 +126,6 @@ def assemble(
 
     session.inspect = inspect
     self_check.halt = partial(session.own_command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
-    if market.live is not None:
-        alerts.now = market.live.now
     sinks: list[Sink] = [*listeners.projections(decision_log), self_check, risk_state, metrics, alerts]
     if console is not None:
         sinks.append(listeners.view(console))

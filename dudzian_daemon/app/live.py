@@ -115,4 +115,6 @@ def _feed_plan(prepared: Prepared, core: Core) -> FeedPlan:
         clock_venue=prepared.chosen.exchange,
         quote_seconds=settings.quote_seconds,
         pushed=settings.streams,
+        offline_ns=prepared.config.alerts.adapter_offline_seconds * SECOND_NS,
+        lag_ns=prepared.config.alerts.data_lag_seconds * SECOND_NS,
     )

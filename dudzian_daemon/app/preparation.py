@@ -194,9 +194,7 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
         "opening_source": prepared.spec.opening_source,
         "config": msgspec.Raw(canonical(prepared.config, prepared.environment)),
         "package": {"version": dudzian_daemon.__version__, "sha256": package_digest()},
-        "plugins": {
-            name: {"kind": source.kind, "plugin": source.name, "sha256": source.digest} for name, source in sorted(prepared.plugins.items())
-        },
+        "plugins": {name: source.facts for name, source in sorted(prepared.plugins.items())},
         "dependencies": installed(),
         "interpreter": interpreter,
         "platform": platform,

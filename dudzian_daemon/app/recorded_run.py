@@ -14,13 +14,26 @@ from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 LIVE: Final = "live"
 
 
+class PluginFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A plugin as a run has recorded it: `sha256` of its file, and by file that of what it imports from beside it.
+
+    `file` is its own name among `modules`, empty where there are none.
+    """
+
+    kind: str
+    plugin: str
+    sha256: str
+    file: str = ""
+    modules: dict[str, str] = {}
+
+
 class RunEntry(msgspec.Struct, frozen=True):
     """What is read of the journal's `run` entry."""
 
     environment: str
     config: msgspec.Raw
     package: dict[str, str]
-    plugins: dict[str, dict[str, str]]
+    plugins: dict[str, PluginFacts]
     dependencies: dict[str, str]
     interpreter: str
     platform: str

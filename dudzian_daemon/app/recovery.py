@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from dudzian_daemon.adapters.head_file import last_proven_head
 from dudzian_daemon.adapters.journal_format import encode
-from dudzian_daemon.adapters.journal_reader import Cycle, Entry, Session, read_object, sessions
+from dudzian_daemon.adapters.journal_reader import Cycle, Entry, Session, entry_of, read_object, sessions, whole_lines_backwards
 from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, identity_of, state_entry
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.app.accepted_change import carried, changed_strategies, difference, refused
@@ -24,7 +25,7 @@ from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
-from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.kernel.clock import Clock, iso_utc
 from dudzian_daemon.trading.content import ContentChain
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.recorded import recorded_ticks
@@ -128,7 +129,23 @@ def _log(session: Session, key: SigningKey) -> SessionLog:
     if session.state == "unreadable":
         msg = f"session {session.log_id} cannot be read; run: dudzian verify-decision-log {session.folder}, or begin a new one with --fresh"
         raise IntegrityError(msg)
+    _require_its_heads(session, key)
     return SessionLog(session, key)
+
+
+def _require_its_heads(session: Session, key: SigningKey) -> None:
+    """A journal that lacks lines of which a head lies beside it was cut back: it is not gone on with. Raises `IntegrityError`."""
+    files = session.segments
+    seen = last_proven_head(session.folder, key)
+    last = next((entry_of(files[-1], "at its end", line) for _, line in whole_lines_backwards(files[-1])), None) if files else None
+    if seen is None or (last is not None and last.seal.line >= seen.line):
+        return
+    found = "none" if last is None else f"line {last.seal.line}"
+    msg = (
+        f"session {session.log_id}: expected line {seen.line}, of which a head was written at {iso_utc(seen.at)}, "
+        f"found {found} as its last; look at it with: dudzian verify-decision-log {session.folder}, or begin a new session with --fresh"
+    )
+    raise IntegrityError(msg)
 
 
 def _pending(log: SessionLog, before: Entry, now: bytes) -> PendingChange:

@@ -22,11 +22,10 @@ from dudzian_daemon.trading.state import encode_state
 
 
 def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJournal:
-    """A new session's journal with its `run` entry and the sources of its plugins, durable."""
+    """A new session's journal, durable up to the sources of its plugins; its `run` entry becomes so with the first commit."""
     segment_lines = prepared.config.runtime.journal.segment_lines
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
-    for source in prepared.plugins.values():
-        journal.put_object(source.source)
+    store_sources(journal, prepared)
     _append_run(journal, prepared, facts_of(prepared), clock)
     return journal
 
@@ -35,8 +34,7 @@ def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered:
     """The journal of a session that goes on: what it was found like, this run, and after an accepted change the state it begins with."""
     segment_lines = prepared.config.runtime.journal.segment_lines
     journal = SessionJournal.resume(recovered.file, key, recovered.chain, clock=clock, segment_lines=segment_lines)
-    for source in prepared.plugins.values():
-        journal.put_object(source.source)
+    store_sources(journal, prepared)
     if recovered.session.state != "stopped":
         journal.append_entry("recovered", recovered.facts, {"at": clock.wall_ns()})
     change = {"change": recovered.change} if recovered.change else {}
@@ -45,6 +43,12 @@ def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered:
         journal.append_checkpoint(encode_state(recovered.driver.export()), "change")
     journal.commit_now()
     return journal
+
+
+def store_sources(journal: SessionJournal, prepared: Prepared) -> None:
+    """Keep every source of the run's plugins as an object, durably, before the line that names them."""
+    for source in {each for plugin in prepared.plugins.values() for each in plugin.objects}:
+        journal.put_object(source)
 
 
 def facts_of(prepared: Prepared) -> dict[str, Any]:

@@ -39,6 +39,10 @@ class Alerts(Section, frozen=True, kw_only=True):
         tuple[Channel, ...], about("who gets what another channel did not take, in this order; then the other active ones")
     ] = ()
     health_interval_seconds: Annotated[Seconds, about("seconds between two health reports, each with a check of every channel")] = 3_600
+    head_channel: Annotated[
+        Channel | None, about("who gets the journal's newest signed head each `head_interval_seconds` and at a stop; none: nobody")
+    ] = None
+    head_interval_seconds: Annotated[Seconds, about("seconds between two heads to `head_channel`")] = 3_600
     retry_seconds: Annotated[Seconds, about("first pause before a failing channel is tried again; doubled up to `retry_cap_seconds`")] = 5
     retry_cap_seconds: Annotated[Seconds, about("longest such pause")] = 300
     data_lag_seconds: Annotated[Seconds, about("a daily candle overdue by more is DATA-LAG")] = 43_200

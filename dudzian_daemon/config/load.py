@@ -19,7 +19,7 @@ from dudzian_daemon.config.references import expand
 from dudzian_daemon.config.schema import CoreConfig
 
 #: Values that name a file to read: relative ones are taken from the configuration's folder. Output paths stay as they are.
-INPUT_PATHS: Final = ("risk.decision_log.signing_key_path",)
+INPUT_PATHS: Final = ("risk.decision_log.signing_key_path", "risk.decision_log.head_signing_key_path")
 
 
 class LoadedConfig(msgspec.Struct, frozen=True, dict=True):

@@ -253,6 +253,8 @@ def _channels(document: Document) -> Iterator[tuple[Path, str]]:
             yield ("environments", key, "alert_channels", index), channel
     for index, channel in enumerate(listed(document.at(("alerts", "fallback")))):
         yield ("alerts", "fallback", index), channel
+    if isinstance(channel := document.at(("alerts", "head_channel")), str):
+        yield ("alerts", "head_channel"), channel
     for severity in document.section("alerts", "routes"):
         for index, channel in enumerate(listed(document.at(("alerts", "routes", severity)))):
             yield ("alerts", "routes", severity, index), channel

@@ -338,6 +338,9 @@ class DecisionLog(Section, frozen=True, kw_only=True):
     signing_key_id: Annotated[Label, about("name of the signing key; never the key itself")] = "risk-ci"
     signing_key_path: Annotated[InputPath | None, about("file with the key; default: the keychain")] = None
     algorithm: Annotated[Literal["HMAC-SHA256"], about("signature algorithm")] = "HMAC-SHA256"
+    head_signing_key_path: Annotated[
+        InputPath | None, about("file with an Ed25519 key that signs each head too, so that it proves without a secret; default: none")
+    ] = None
 
 
 class PreTrade(Section, frozen=True, kw_only=True):

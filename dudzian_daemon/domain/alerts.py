@@ -13,6 +13,9 @@ from typing import Final
 
 import msgspec
 
+#: Texts of fewer characters do without the signed head.
+HEAD_FITS: Final = 1_000
+
 
 class Severity(StrEnum):
     """How much it matters, least first."""
@@ -43,9 +46,12 @@ class AlertCode(StrEnum):
     CATASTROPHE_STOP = "CATASTROPHE-STOP"
     RISK_POLICY_BREACH = "RISK-POLICY-BREACH"
     RISK_REFUSED = "RISK-REFUSED"
+    RISK_RELEASE_REFUSED = "RISK-RELEASE-REFUSED"
+    MARKET_CLOSED = "MARKET-CLOSED"
     STRATEGY_FAULT = "STRATEGY-FAULT"
     SESSION_RECOVERED = "SESSION-RECOVERED"
     HEALTH = "HEALTH"
+    JOURNAL_HEAD = "JOURNAL-HEAD"
     PAPER_SMOKE = "PAPER-SMOKE"
     PAPER_SMOKE_COMPLIANCE = "PAPER-SMOKE-COMPLIANCE"
     TEST = "TEST"
@@ -71,7 +77,7 @@ MEANINGS: Final[Mapping[AlertCode, Meaning]] = MappingProxyType(
         AlertCode.ADAPTER_OFFLINE: Meaning(
             Severity.CRITICAL,
             "adapter",
-            "an exchange adapter has had nothing but server errors and time-outs for longer than `adapter_offline_seconds`",
+            "an exchange has answered nothing, or with server errors only, for longer than `adapter_offline_seconds`",
             "look at the exchange's status page; after ten minutes consider `dudzian stop`",
         ),
         AlertCode.DATA_LAG: Meaning(
@@ -161,8 +167,20 @@ MEANINGS: Final[Mapping[AlertCode, Meaning]] = MappingProxyType(
         AlertCode.RISK_REFUSED: Meaning(
             Severity.WARNING,
             "risk",
-            "the gate refused an order group",
+            "the gate refused an order group; not where there was nothing to do, nothing was held, or it is being closed already",
             "`dudzian risk explain SEQUENCE` shows rule and figures; nothing to do if the limit is meant so",
+        ),
+        AlertCode.RISK_RELEASE_REFUSED: Meaning(
+            Severity.WARNING,
+            "risk",
+            "an operator wanted a drawdown, or a state that was unknown, released, and something is missing",
+            "it takes a signed record of an operator, for a drawdown on a later day and when flat: `dudzian show-risk-state`",
+        ),
+        AlertCode.MARKET_CLOSED: Meaning(
+            Severity.WARNING,
+            "market",
+            "a market was declared closed, no order passes for it; or a command named one that is not traded",
+            "look at the exchange's status page; it is told when the market is open again",
         ),
         AlertCode.STRATEGY_FAULT: Meaning(
             Severity.WARNING,
@@ -181,6 +199,12 @@ MEANINGS: Final[Mapping[AlertCode, Meaning]] = MappingProxyType(
             "health",
             "the periodic report: session, channels, open alerts",
             "nothing; if it stays away, look at the daemon",
+        ),
+        AlertCode.JOURNAL_HEAD: Meaning(
+            Severity.INFO,
+            "journal",
+            "the journal's newest signed head, to be kept where nobody who can write the journal can reach it: to `head_channel`, no other",
+            "keep it; `dudzian verify-decision-log --head FILE` compares the journal with it",
         ),
         AlertCode.PAPER_SMOKE: Meaning(
             Severity.INFO,
@@ -208,8 +232,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One alert. `at` is wall time in ns; `sequence` is the cycle it comes from, 0 if from none; `subject` what it is about.
 
     `title` and `body` are for people, `context` holds what programs want (figures as exact text). `resolved` says that what
-    an earlier alert of the code told is over. `repeat` says, in words, why this may have come before; `footer` carries the
-    newest head of the journal, so that whoever keeps the message can tell later whether the journal still has that line.
+    an earlier alert of the code told is over. `repeat` says, in words, why this may have come before; `footer` names the newest
+    durable line of the journal and `head` is the newest signed head, one line of JSON: whoever keeps the message can prove later
+    whether the journal still has those lines.
     """
 
     code: AlertCode
@@ -227,6 +252,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     resolved: bool = False
     repeat: str = ""
     footer: str = ""
+    head: str = ""
 
     @property
     def key(self) -> str:
@@ -276,15 +302,15 @@ def headline(each: Alert) -> str:
 
 
 def text(each: Alert, *, most: int | None = None) -> str:
-    """The alert as text for people; with `most`, cut to so many characters, the footer kept."""
-    tail = "\n".join(_tail(each))
+    """The alert as text for people; with `most`, cut to so many characters, the footer kept and, where it fits, the signed head."""
+    tail = "\n".join(_tail(each, with_head=most is None or most >= HEAD_FITS))
     head = "\n".join(line for line in (headline(each), each.body) if line)
     if most is not None and len(head) + len(tail) + 1 > most:
         head = f"{head[: max(0, most - len(tail) - 5)]} ..."
     return "\n".join(part for part in (head, tail) if part)[:most]
 
 
-def _tail(each: Alert) -> Iterator[str]:
+def _tail(each: Alert, *, with_head: bool) -> Iterator[str]:
     if each.action:
         yield f"Do: {each.action.replace('`', '')}"
     if each.runbook:
@@ -293,6 +319,8 @@ def _tail(each: Alert) -> Iterator[str]:
         yield f"Repeat: {each.repeat}"
     if each.footer:
         yield f"-- {each.footer}"
+    if each.head and with_head:
+        yield each.head
 
 
 def table() -> str:

@@ -13,7 +13,6 @@ from dudzian_daemon.domain.alerts import Alert
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.orders import Fill, OrderResult, Signal, Verdict
 from dudzian_daemon.domain.records import CycleRecord, Difference, LedgerEntry, RiskChange, StrategyChange, StrategyFault
-from dudzian_daemon.domain.risk_alerts import RiskAlert
 
 CONTROLLER_CYCLE: Final = "auto_trader.controller_cycle"
 MARKET_CANDLE: Final = "market.candle"
@@ -22,7 +21,6 @@ STRATEGY_FAULT: Final = "strategy.fault"
 STRATEGY_STATE: Final = "strategy.state"
 RISK_VERDICT: Final = "risk.verdict"
 RISK_STATE: Final = "risk.state"
-RISK_ALERT: Final = "risk.alert"
 ORDER_RESULT: Final = "order.result"
 ORDER_FILL: Final = "order.fill"
 SESSION_STATE: Final = "session.state"
@@ -206,7 +204,6 @@ Message = (
     | StrategyChange
     | Verdict
     | RiskChange
-    | RiskAlert
     | OrderResult
     | Fill
 )

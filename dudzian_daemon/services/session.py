@@ -21,7 +21,6 @@ from dudzian_daemon.domain.market import SECOND_NS, Candle, Elapsed, Phase, Tick
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
 from dudzian_daemon.domain.records import CycleRecord, StrategyFault
-from dudzian_daemon.domain.risk_alerts import risk_alerts
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
@@ -396,7 +395,6 @@ def publish_cycle(bus: Bus, cycle: Released, timing: Timing, log_id: str) -> Non
         (events.STRATEGY_STATE, record.strategies),
         (events.RISK_VERDICT, record.verdicts),
         (events.RISK_STATE, record.risk),
-        (events.RISK_ALERT, list(risk_alerts(record, log_id))),
         (events.ORDER_RESULT, record.results),
         (events.ORDER_FILL, record.fills),
         (events.LEDGER_ENTRY, record.entries),

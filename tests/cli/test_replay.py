@@ -145,6 +145,20 @@ def test_without_its_key_it_says_so(run: Callable[..., Done], played: Played) ->
     assert done.out.endswith("verdict       key missing: signed by key risk-ci, which is not on this machine; give it by --hmac-key-file\n")
 
 
+def test_a_log_of_another_key_than_the_expected_one_is_not_executed(run: Callable[..., Done], played: Played) -> None:
+    done = run("replay", played.folder, "--verify", "--expected-key-id", "risk-other", *played.key)
+    assert done.code == 2
+    assert done.out.endswith("verdict       other key: signed by key risk-ci, which is not the expected one; it was not judged\n")
+    told = run("replay", played.folder, "--verify", "--expected-key-id", "risk-other", *played.key, "--json").document
+    assert (told["verdict"], told["compared"]) == ("other_key", 0)
+
+
+def test_what_is_no_log_is_not_executed(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:
+    (tmp_path / "text.jsonl").write_text('{"some": "text"}\n', encoding="utf-8")
+    done = run("replay", tmp_path / "text.jsonl", "--verify", *played.key)
+    assert (done.code, "verdict       unreadable: " in done.out) == (2, True)
+
+
 def test_a_byte_that_was_changed_is_found_before_anything_is_executed(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:
     folder = shutil.copytree(played.folder, tmp_path / played.folder.name)
     (path,) = folder.glob("*.jsonl")
@@ -254,6 +268,7 @@ def test_equal_sessions_make_equal_packs_and_the_key_is_not_needed(run: Callable
 
 def test_an_open_session_is_packed_up_to_its_last_whole_line(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:
     folder = shutil.copytree(played.folder, tmp_path / "open" / played.folder.name)
+    (folder / "heads.log").unlink()  # they tell of more than there will be
     (path,) = folder.glob("*.jsonl")
     lines = path.read_bytes().splitlines(keepends=True)
     whole = len(lines) // 2
@@ -263,6 +278,20 @@ def test_an_open_session_is_packed_up_to_its_last_whole_line(run: Callable[..., 
     with tarfile.open(tmp_path / "e.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     assert run("replay", tmp_path / f"evidence-{folder.name}", "--verify", *played.key).code == 0
+
+
+def test_a_session_that_was_cut_back_below_its_own_heads_is_neither_executed_nor_packed(
+    run: Callable[..., Done], played: Played, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(played.folder, tmp_path / played.folder.name)
+    (path,) = folder.glob("*.jsonl")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-5]))
+    replayed = run("replay", folder, "--verify", *played.key)
+    assert (replayed.code, "tampered: incomplete: " in replayed.out, "re-executed" in replayed.out) == (1, True, False)
+    packed = run("evidence", "pack", folder, "-o", tmp_path / "e.tar.gz", *played.key)
+    assert (packed.code, "lacks what a head says" in packed.err, (tmp_path / "e.tar.gz").exists()) == (1, True, False)
+    verified = run("verify-decision-log", folder, *played.key)
+    assert (verified.code, verified.out.startswith("INCOMPLETE: ")) == (1, True)
 
 
 def test_a_journal_that_is_not_intact_is_not_packed(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:

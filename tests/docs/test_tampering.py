@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from dudzian_daemon.adapters.journal_format import HEADS_FILE
 from tests.scenario.tampering import KINDS, NEED_A_HEAD, Evidence, cases, lines_of, tamper, write
 from tests.scenario.verdicts import ours, theirs
 
@@ -38,6 +39,69 @@ def test_tampering_is_found(evidence: dict[str, Evidence], kind: str, name: str)
         assert alone == theirs(one.path)
         assert alone == 1 or name in NEED_A_HEAD or "head" in name
     finally:
+        one.restore(kept)
+
+
+@pytest.fixture
+def with_own_heads(evidence: dict[str, Evidence]) -> Iterator[Evidence]:
+    """The journal with its heads beside it, as a daemon writes them."""
+    one = evidence["journal"]
+    own = one._replace(heads=one.path / HEADS_FILE)
+    own.heads.write_bytes(one.heads.read_bytes())
+    yield own
+    own.heads.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", [None, *cases("journal")])
+def test_the_heads_beside_a_session_are_held_against_it(with_own_heads: Evidence, name: str | None) -> None:
+    """Nobody has kept a head elsewhere."""
+    one = with_own_heads
+    kept = one.kept()
+    if name is not None:
+        tamper(name, Random(name), one)
+    try:
+        found = (ours(one.path, allow_unsigned=True), theirs(one.path, allow_unsigned=True))
+        assert found == ((0, 0) if name is None else (1, 1))
+    finally:
+        one.restore(kept)
+
+
+@pytest.mark.parametrize("name", ["another session's", "no heads"])
+def test_what_is_no_head_of_the_session_does_not_stand_beside_it(with_own_heads: Evidence, name: str) -> None:
+    one = with_own_heads
+    kept = one.kept()
+    text = kept[one.heads]
+    other = text.replace(f'"log":"{one.path.name}"'.encode(), b'"log":"%s"' % (b"0" * 32))
+    one.heads.write_bytes(other if name == "another session's" else b'{"d":1}\n')
+    try:
+        assert (ours(one.path), theirs(one.path)) == (1, 1)
+    finally:
+        one.restore(kept)
+
+
+def test_a_session_that_was_emptied_had_lines_once(with_own_heads: Evidence) -> None:
+    one = with_own_heads
+    kept = one.kept()
+    for path in one.logs[0][0][1:]:
+        path.unlink()
+    one.logs[0][0][0].write_bytes(b"")
+    try:
+        assert (ours(one.path), theirs(one.path)) == (1, 1)
+    finally:
+        one.restore(kept)
+
+
+def test_a_session_put_back_with_its_side_files_is_found_by_a_head_from_outside_alone(with_own_heads: Evidence) -> None:
+    one = with_own_heads
+    kept, outside = one.kept(), one.path.parent / "kept-elsewhere.jsonl"
+    outside.write_bytes(kept[one.heads])
+    tamper("put back to an earlier time", Random(1), one)
+    one.heads.unlink()
+    try:
+        assert (ours(one.path), theirs(one.path)) == (0, 0)
+        assert (ours(one.path, outside), theirs(one.path, outside)) == (1, 1)
+    finally:
+        outside.unlink()
         one.restore(kept)
 
 

@@ -193,9 +193,9 @@ def slope_percent_a_day(samples: list[tuple[float, int]]) -> float:
     """Growth of memory by least squares over the samples after the first hour, in percent of their mean."""
     kept = [(hour, rss) for hour, rss in samples if hour >= 1]
     mean_hour, mean_rss = (sum(values) / len(kept) for values in zip(*kept, strict=True))
-    over: float = sum((hour - mean_hour) * (rss - mean_rss) for hour, rss in kept)
+    over = sum((hour - mean_hour) * (rss - mean_rss) for hour, rss in kept)
     under = sum((hour - mean_hour) ** 2 for hour, _ in kept)
-    return over / under * 24 / mean_rss * 100
+    return float(over / under * 24 / mean_rss * 100)
 
 
 def figures(

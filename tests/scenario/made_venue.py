@@ -157,7 +157,7 @@ class StoreInMemory:
 
 
 class Live:
-    """A running feed with what came of it: the ticks as the core was stepped with them, alerts, stored candles."""
+    """A running feed with what came of it: the ticks as the core was stepped with them, alerts, how the venue was, stored candles."""
 
     def __init__(self, feed: LiveFeed, driver: Driver, clock: ManualClock, source: MadeSource, store: StoreInMemory) -> None:
         self.feed = feed

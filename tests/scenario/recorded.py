@@ -17,7 +17,7 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.entry_checks import CHANGED
 from dudzian_daemon.adapters.journal import SessionJournal
-from dudzian_daemon.adapters.journal_format import LineSealer, encode
+from dudzian_daemon.adapters.journal_format import HEADS_FILE, LineSealer, encode
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.verify import Terms
 from dudzian_daemon.app.backtest.journal import JournalRecorder
@@ -26,6 +26,7 @@ from dudzian_daemon.app.reexecution.recorded_log import LogOptions, find_recorde
 from dudzian_daemon.app.reexecution.report import ReplayReport
 from dudzian_daemon.app.reexecution.run import reexecute
 from dudzian_daemon.app.replay_windows import replay_windows
+from dudzian_daemon.app.run_logs import store_sources
 from dudzian_daemon.domain.market import Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
@@ -59,8 +60,7 @@ def play(
     """
     clock = ManualClock(wall_ns=0)
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, KEY, clock=clock)
-    for source in prepared.plugins.values():
-        journal.put_object(source.source)
+    store_sources(journal, prepared)
     journal.append_entry("run", facts_of(prepared), {"at": clock.wall_ns()})
     with start_blocking_portal() as portal, exact_money():
         recorder, driver = JournalRecorder(journal, portal, clock), Driver(Core(prepared.spec))
@@ -91,8 +91,7 @@ def play(
 def _restarted(journal: SessionJournal, driver: Driver, prepared: Prepared) -> Driver:
     """A new run that goes on from the state as it is, under rules of its own; a checkpoint opens it."""
     state = encode_state(driver.export())
-    for source in prepared.plugins.values():
-        journal.put_object(source.source)
+    store_sources(journal, prepared)
     journal.append_entry("run", facts_of(prepared), {})
     resumed = Driver(Core(prepared.spec))
     resumed.restore(decode_state(state))
@@ -112,8 +111,9 @@ def _record(recorder: JournalRecorder, records: Iterator[CycleRecord]) -> None:
 
 
 def resealed(folder: Path, target: Path, change: Change, key: SigningKey = KEY) -> Path:
-    """A copy of the session below `target` whose lines went through `change`, with seals and chains that fit."""
+    """A copy of the session below `target` whose lines went through `change`, with seals and chains that fit, and without its heads."""
     copy = shutil.copytree(folder, target / folder.name)
+    (copy / HEADS_FILE).unlink(missing_ok=True)
     (path,) = copy.glob("*.jsonl")
     sealer, state = LineSealer(folder.name, key), [bytes(32), bytes(32)]
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -55,6 +56,7 @@ class Evidence(NamedTuple):
     def restore(self, kept: dict[Path, bytes]) -> None:
         """Everything as it was written."""
         for folder in {path.parent for path in kept}:
+            shutil.rmtree(folder / "objects", ignore_errors=True)  # none was written
             for path in folder.iterdir():
                 if path.is_file() and path not in kept:
                     path.unlink()

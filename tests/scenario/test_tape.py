@@ -151,12 +151,17 @@ def test_the_evidence_has_the_tape(session: Path, tmp_path: Path) -> None:
 
 def test_the_evidence_has_the_heads_up_to_its_last_line(session: Path, tmp_path: Path) -> None:
     folder = copy_of(session, tmp_path / "copy")
-    last = [entry.seal.line for path in segments(folder) for entry in entries(path)][-1]
-    file = HeadFile(folder, KEY)
-    for line in (last - 5, last, last + 1):
-        file.write(Head(log=session.name, line=line, sequence=line, hash="1" * 64, content="2" * 64, at=3))
-    target = tmp_path / "evidence.tar.gz"
-    pack(find_recorded(LogOptions(session=str(folder)), {}), Terms(key=lambda _: KEY), target)
+    whole = [entry for path in segments(folder) for entry in entries(path)]
+    file, sequence, heads = HeadFile(folder, KEY), 0, list[Head]()
+    for entry in whole:
+        sequence = max([sequence, *(cycle.record.sequence for cycle in entry.cycles())])
+        seal = entry.seal
+        heads.append(Head(log=session.name, line=seal.line, sequence=sequence, hash=entry.line_hash, content=seal.content, at=3))
+    for head in (heads[-5], heads[-1]):
+        file.write(head)
+    target, log = tmp_path / "evidence.tar.gz", find_recorded(LogOptions(session=str(folder)), {})
+    file.write(msgspec.structs.replace(heads[-1], line=heads[-1].line + 1))  # by a daemon that writes on meanwhile
+    pack(log, Terms(key=lambda _: KEY), target)
     with tarfile.open(target) as tar:
         packed = tar.extractfile(f"evidence-{session.name}/data/journal/demo/{session.name}/{FILE_NAME}")
         assert packed is not None

@@ -256,7 +256,10 @@ def _evidence(recorded: Recorded, prepared: Prepared, store: DerivedVenueStore, 
 
 
 def _code(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: facts[name] for name in ("plugins", "package", "interpreter", "platform", "dependencies")}
+    code: dict[str, Any] = msgspec.to_builtins(
+        {name: facts[name] for name in ("plugins", "package", "interpreter", "platform", "dependencies")}
+    )
+    return code
 
 
 def _changes(then: Any, now: Any) -> Iterator[str]:

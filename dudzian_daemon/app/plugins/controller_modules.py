@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Final
 
 from dudzian_daemon.app.plugins.loader import PluginSource, run_place, unusable
+from dudzian_daemon.app.plugins.module_graph import Member, Members
 from dudzian_daemon.app.plugins.places import Place, module_file
 from dudzian_daemon.app.plugins.shape import shape_problems
 from dudzian_daemon.config.lookup import suggestion
@@ -38,18 +39,21 @@ def _of_module(name: str, strategies: Collection[str]) -> dict[str, PluginSource
         msg = f"{where}: expected the name of an importable module such as my_signals.daily, not a path"
         raise PluginError(msg)
     path = module_file(name, where)
-    return controllers_in(Place(KIND, name, path, "module", (path.parent, path)), strategies)
+    return controllers_in(Place(KIND, name, path, "module", (path.parent, path), name), strategies)
 
 
-def controllers_in(place: Place, strategies: Collection[str]) -> dict[str, PluginSource]:
+def controllers_in(place: Place, strategies: Collection[str], recorded: tuple[Members, Member] | None = None) -> dict[str, PluginSource]:
     """Who makes the signals of which of `strategies` by the file of a module. Raises `PluginError` in one line."""
-    module, source = run_place(place)
-    controllers = getattr(module, "CONTROLLERS", None)
+    ran = run_place(place, recorded)
+    controllers = getattr(ran.module, "CONTROLLERS", None)
     if not isinstance(controllers, dict) or not controllers:
         raise unusable(place, f"expected CONTROLLERS = {{strategy name: class}}, found {controllers!r:.60}")
-    for problem in _problems(module, controllers, strategies):
+    for problem in _problems(ran.module, controllers, strategies):
         raise unusable(place, problem)
-    return {strategy: PluginSource(KIND, place.name, plugin, place.path, source) for strategy, plugin in controllers.items()}
+    return {
+        strategy: PluginSource(KIND, place.name, plugin, place.path, ran.source, ran.file, ran.modules)
+        for strategy, plugin in controllers.items()
+    }
 
 
 def _problems(module: ModuleType, controllers: dict[object, object], strategies: Collection[str]) -> list[str]:

@@ -6,38 +6,62 @@ boundary, not a security boundary: a plugin runs in this process with its rights
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from importlib.machinery import SourceFileLoader
-from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
-from dudzian_daemon.app.plugins.places import Place, is_name, name_problem, namesake_problem, places, places_of, refuse_open_doors
+from dudzian_daemon.app.plugins.module_graph import Member, Members, ModuleGraph, forget, members_of
+from dudzian_daemon.app.plugins.places import Place, is_name, name_problem, namesake_problem, places, places_of
 from dudzian_daemon.app.plugins.shape import shape_problems
+from dudzian_daemon.app.recorded_run import PluginFacts
 from dudzian_daemon.config.lookup import suggestion
 from dudzian_daemon.domain.errors import PluginError
 from dudzian_daemon.domain.ports import SeriesNeed, Strategy
 from dudzian_daemon.trading.spec import Schedule
 
 
+class Ran(msgspec.Struct, frozen=True):
+    """A plugin's file that was run: its module, its bytes, its name among `modules`, the sources that it imports from beside it."""
+
+    module: ModuleType
+    source: bytes
+    file: str
+    modules: Mapping[str, bytes]
+
+
 class PluginSource(msgspec.Struct, frozen=True):
-    """A loaded plugin: its class, and the file it came from with its bytes, which go on record."""
+    """A loaded plugin: its class, and the file it came from with its bytes, which go on record.
+
+    `modules` are the sources it imports from beside it, by file; `file` is its own name among them.
+    """
 
     kind: str
     name: str
     plugin: Any
     path: Path
     source: bytes
+    file: str = ""
+    modules: Mapping[str, bytes] = {}
 
     @property
     def digest(self) -> str:
         """SHA-256 of the source."""
         return sha256(self.source).hexdigest()
+
+    @property
+    def facts(self) -> PluginFacts:
+        """What the journal says of it."""
+        modules = {file: sha256(source).hexdigest() for file, source in sorted(self.modules.items())}
+        return PluginFacts(self.kind, self.name, self.digest, self.file if modules else "", modules)
+
+    @property
+    def objects(self) -> tuple[bytes, ...]:
+        """Every source that goes on record."""
+        return (self.source, *self.modules.values())
 
 
 def load_plugin(kind: str, name: str, folders: Sequence[Path]) -> PluginSource:
@@ -56,14 +80,14 @@ def load_plugin(kind: str, name: str, folders: Sequence[Path]) -> PluginSource:
     return load_place(found[0])
 
 
-def load_place(place: Place) -> PluginSource:
+def load_place(place: Place, recorded: tuple[Members, Member] | None = None) -> PluginSource:
     """The plugin in this file, checked for the shape of its kind. Raises `PluginError` in one line."""
-    module, source = run_place(place)
-    if not hasattr(module, "PLUGIN"):
+    ran = run_place(place, recorded)
+    if not hasattr(ran.module, "PLUGIN"):
         raise unusable(place, "expected `PLUGIN = <its class>` at the end, found no PLUGIN")
-    for problem in shape_problems(place.kind, module.PLUGIN):
+    for problem in shape_problems(place.kind, ran.module.PLUGIN):
         raise unusable(place, problem)
-    return PluginSource(place.kind, place.name, module.PLUGIN, place.path, source)
+    return PluginSource(place.kind, place.name, ran.module.PLUGIN, place.path, ran.source, ran.file, ran.modules)
 
 
 def make_strategy(source: PluginSource, parameters: Mapping[str, Any]) -> Strategy:
@@ -93,31 +117,30 @@ def require_startable(source: PluginSource, strategy: Strategy, schedule: Schedu
         raise _said(source, f"new_state: expected a msgspec.Struct, found {state!r:.60}")
 
 
-def run_place(place: Place) -> tuple[ModuleType, bytes]:
-    """Run the file as the module `dudzian_plugins.<kind>.<name>`; the module and the bytes that ran. Raises `PluginError` in one line."""
-    refuse_open_doors(place)
+def run_place(place: Place, recorded: tuple[Members, Member] | None = None) -> Ran:
+    """Run the file as the module `dudzian_plugins.<kind>.<name>`, with what lies beside it or what was `recorded`.
+
+    Raises `PluginError` in one line.
+    """
+    members, main = recorded or members_of(place)
+    graph = ModuleGraph(_runtime_name(place), members)
     try:
-        source = place.path.read_bytes()
-    except OSError as error:
-        raise _refused(place, str(error.strerror)) from None
-    module = ModuleType(_runtime_name(place))
-    loader = _Recorded(module.__name__, place.path, source)
-    module.__file__, module.__loader__, module.__spec__ = str(place.path), loader, spec_from_loader(module.__name__, loader)
-    sys.modules[module.__name__] = module
-    try:
-        loader.exec_module(module)
+        module = graph.run(main)
+    except PluginError:
+        forget(graph.name)
+        raise
     except SyntaxError as error:
-        del sys.modules[module.__name__]
+        forget(graph.name)
         msg = f"plugin {place.kind}/{place.name}: {error.filename or place.path}:{error.lineno or 1}: {error.msg}"
         raise PluginError(msg) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything while it is imported
         raise unusable(place, f"{type(error).__name__}: {error}") from None
-    return module, source
+    return Ran(module, main.source, members.main, graph.sources)
 
 
 def unusable(place: Place, text: str) -> PluginError:
-    """Forget the module that was run; the error in one line."""
-    del sys.modules[_runtime_name(place)]
+    """Forget the modules that were run; the error in one line."""
+    forget(_runtime_name(place))
     return _refused(place, text)
 
 
@@ -131,18 +154,3 @@ def _refused(place: Place, text: str) -> PluginError:
 
 def _said(source: PluginSource, text: str) -> PluginError:
     return PluginError(f"plugin {source.kind}/{source.name}: {' '.join(text.split())}")
-
-
-class _Recorded(SourceFileLoader):
-    """Runs the very bytes that go on record, not byte code that lies beside the file and may be of another version of it."""
-
-    def __init__(self, runtime_name: str, path: Path, source: bytes) -> None:
-        super().__init__(runtime_name, str(path))
-        self._source = source
-
-    def get_data(self, _path: object) -> bytes:
-        return self._source
-
-    def path_stats(self, path: object) -> NoReturn:
-        msg = f"no byte code for {path}"
-        raise OSError(msg)

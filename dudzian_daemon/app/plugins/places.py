@@ -25,13 +25,17 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A file that may hold a plugin; `guarded` are the folders whose writers could replace it."""
+    """A file that may hold a plugin; `guarded` are the folders whose writers could replace it.
+
+    `module` is the name it is importable by, empty for a file of a plugin folder.
+    """
 
     kind: str
     name: str
     path: Path
     origin: str
     guarded: tuple[Path, ...]
+    module: str = ""
 
 
 def user_folder(plugins_dir: Path | None, env: Mapping[str, str]) -> Path:
@@ -93,7 +97,7 @@ def of_entry(kind: str, entry: EntryPoint) -> Place:
         msg = f"{where}: expected a module called {entry.name} and nothing behind it"
         raise PluginError(msg)
     path = module_file(entry.module, where)
-    return Place(kind, entry.name, path, f"package {package}", (path.parent, path))
+    return Place(kind, entry.name, path, f"package {package}", (path.parent, path), entry.module)
 
 
 def module_file(module: str, where: str) -> Path:

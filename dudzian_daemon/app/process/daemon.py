@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent, write_atomic
+from dudzian_daemon.adapters.heads import read_signer
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.alerting import ChannelOpener
@@ -109,6 +110,8 @@ class Daemon:
         self._prepared = prepared
         self._options = options
         self._key = key
+        signer = _path(prepared.config.risk.decision_log.head_signing_key_path)
+        self._head_signer = None if signer is None else read_signer(signer)
         self._clock = clock
         self._signals = signals
         self._out = out
@@ -172,7 +175,7 @@ class Daemon:
         console = Console(file=self._out) if self._options.show_view else None
         assembly = self._assembly = assemble(
             self._prepared,
-            SessionStart(self._key, recovered, tuple(map(self._opener.open, self._prepared.channels.values()))),
+            SessionStart(self._key, recovered, tuple(map(self._opener.open, self._prepared.channels.values())), self._head_signer),
             self._clock,
             self._units,
             self._bus,

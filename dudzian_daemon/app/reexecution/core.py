@@ -5,7 +5,7 @@ Timers and the snapshots of a stop are the core's own doing: their recorded inpu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +16,9 @@ from dudzian_daemon.adapters.journal_reader import read_object
 from dudzian_daemon.app.plugins.controller_modules import KIND as CONTROLLERS
 from dudzian_daemon.app.plugins.controller_modules import controllers_in
 from dudzian_daemon.app.plugins.loader import PluginSource, load_place, make_strategy
+from dudzian_daemon.app.plugins.module_graph import Member, RecordedMembers
 from dudzian_daemon.app.plugins.places import Place
-from dudzian_daemon.app.recorded_run import RunEntry, recorded_config
+from dudzian_daemon.app.recorded_run import PluginFacts, RunEntry, recorded_config
 from dudzian_daemon.app.session_spec import session_spec
 from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.domain.fills import LAST_PRICE
@@ -102,17 +103,15 @@ def recorded_spec(log_id: str, run: RunEntry, folder: Path) -> SessionSpec:
     return msgspec.structs.replace(session_spec(config, run.environment, strategies), opening_source=run.opening_source)
 
 
-def _plugin(strategy: str, facts: Mapping[str, str], folder: Path) -> PluginSource:
-    """The plugin that ran, from the object that holds its bytes."""
-    try:
-        kind, name, digest = facts["kind"], facts["plugin"], facts["sha256"]
-    except KeyError as error:
-        msg = f"strategy {strategy!r}: the `run` entry does not tell the {error} of its plugin"
-        raise IntegrityError(msg) from None
-    read_object(folder, digest)  # nothing is run that is not what its name says
-    place = Place(kind, name, folder / OBJECTS_FOLDER / digest, "recorded", ())
-    source = controllers_in(place, [strategy])[strategy] if kind == CONTROLLERS else load_place(place)
-    if source.digest != digest:
-        msg = f"object {place.path}: changed while it was read"
-        raise IntegrityError(msg)
-    return source
+def _plugin(strategy: str, facts: PluginFacts, folder: Path) -> PluginSource:
+    """The plugin that ran, from the objects that hold its bytes and those of what it imported; nothing on disk beside them is used."""
+    main = _member(folder, facts.sha256)  # nothing is run that is not what its name says
+    members = RecordedMembers(facts.file or f"{facts.plugin}.py", {file: _member(folder, digest) for file, digest in facts.modules.items()})
+    place = Place(facts.kind, facts.plugin, main.path, "recorded", ())
+    if facts.kind == CONTROLLERS:
+        return controllers_in(place, [strategy], (members, main))[strategy]
+    return load_place(place, (members, main))
+
+
+def _member(folder: Path, digest: str) -> Member:
+    return Member(folder / OBJECTS_FOLDER / digest, read_object(folder, digest))

@@ -28,7 +28,7 @@ from dudzian_daemon.adapters.key_change import new_key_of
 from dudzian_daemon.adapters.log_report import Integrity, LogReport
 from dudzian_daemon.adapters.tape import TAPE_FOLDER
 from dudzian_daemon.adapters.verify import Terms, verify_log
-from dudzian_daemon.app.recorded_run import run_entry
+from dudzian_daemon.app.recorded_run import PluginFacts, run_entry
 from dudzian_daemon.app.reexecution.recorded_log import RecordedLog
 from dudzian_daemon.app.reexecution.session_summary import SessionSummary, summarise, summary_lines
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
@@ -69,7 +69,7 @@ class PackedRun(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     environment: str
     package: dict[str, str]
-    plugins: dict[str, dict[str, str]]
+    plugins: dict[str, PluginFacts]
     dependencies: dict[str, str]
     interpreter: str
     platform: str
@@ -104,6 +104,10 @@ def pack(log: RecordedLog, terms: Terms, target: Path) -> EvidenceManifest:
     if seals.integrity not in (Integrity.INTACT, Integrity.KEY_MISSING):
         found = f"{seals.finding.file} line {seals.finding.line}: {seals.finding.expected}" if seals.finding else seals.reason
         msg = f"expected a journal that is intact, found one that is {seals.integrity} ({found}); nothing was packed"
+        raise IntegrityError(msg)
+    if seals.lacking is not None:
+        lacking = f"{seals.lacking.place}: expected {seals.lacking.expected}, found {seals.lacking.found}"
+        msg = f"expected a journal that is complete, found one that lacks what a head says ({lacking}); nothing was packed"
         raise IntegrityError(msg)
     last = log.source.files[-1]
     summary = summarise(log, _last_line(last, lengths[last]) if last in lengths else None)

@@ -16,6 +16,7 @@ class ReplayVerdict(StrEnum):
     DIFFERS = "differs"
     NOT_RE_EXECUTED = "not_re_executed"
     TAMPERED = "tampered"
+    OTHER_KEY = "other_key"
     UNREADABLE = "unreadable"
     KEY_MISSING = "key_missing"
 

@@ -57,8 +57,12 @@ _decode_recorded: Final = msgspec.json.Decoder(_Recorded).decode
 _decode_quiet: Final = msgspec.json.Decoder(_Quiet).decode
 _decode_checkpoint: Final = msgspec.json.Decoder(_Checkpoint).decode
 _decode_state: Final = msgspec.json.Decoder(_State).decode
-_UNPROVED: Final = {
+#: Every verdict on the seals; nothing but `intact` is executed.
+_BY_SEALS: Final = {
+    Integrity.INTACT: ReplayVerdict.EQUAL,
     Integrity.TAMPERED: ReplayVerdict.TAMPERED,
+    Integrity.NOT_A_LOG: ReplayVerdict.UNREADABLE,
+    Integrity.OTHER_KEY: ReplayVerdict.OTHER_KEY,
     Integrity.UNREADABLE: ReplayVerdict.UNREADABLE,
     Integrity.KEY_MISSING: ReplayVerdict.KEY_MISSING,
 }
@@ -72,12 +76,12 @@ def reexecute(log: RecordedLog, terms: Terms, clock: Clock) -> ReplayReport:
         log_id=seals.log_id,
         artifact=seals.artifact,
         key_id=seals.key_id,
-        verdict=_UNPROVED.get(seals.integrity, ReplayVerdict.EQUAL),
+        verdict=_BY_SEALS[seals.integrity] if seals.lacking is None else ReplayVerdict.TAMPERED,
         completeness=seals.completeness,
         torn_bytes=seals.torn_bytes,
         reason=_why(seals),
     )
-    if seals.integrity is Integrity.INTACT:
+    if seals.integrity is Integrity.INTACT and seals.lacking is None:
         if seals.projection or not seals.cycles or not seals.kinds.get("run"):
             msg = f"expected the journal of a session with a `run` entry and cycles at {seals.log}, found {seals.cycles} cycles"
             raise ConfigError(msg)
@@ -90,6 +94,10 @@ def reexecute(log: RecordedLog, terms: Terms, clock: Clock) -> ReplayReport:
 def _why(seals: LogReport) -> str:
     if seals.integrity is Integrity.KEY_MISSING:
         return f"signed by key {seals.reason}, which is not on this machine; give it by --hmac-key-file"
+    if seals.integrity is Integrity.OTHER_KEY:
+        return f"signed by key {seals.reason}, which is not the expected one; it was not judged"
+    if seals.lacking is not None:
+        return f"incomplete: {seals.lacking.place}: expected {seals.lacking.expected}, found {seals.lacking.found}"
     if seals.finding is not None:
         return f"{seals.finding.file} line {seals.finding.line}: expected {seals.finding.expected}, found {seals.finding.found}"
     return seals.reason

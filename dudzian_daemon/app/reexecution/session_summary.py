@@ -83,7 +83,7 @@ def summarise(log: RecordedLog, lines: int | None = None) -> SessionSummary:
                     environment=ran.environment,
                     version=ran.package.get("version", ""),
                     package=ran.package.get("sha256", ""),
-                    plugins={name: facts.get("sha256", "") for name, facts in ran.plugins.items()},
+                    plugins={name: facts.sha256 for name, facts in ran.plugins.items()},
                     first_sequence=sequence + 1,
                 )
             )

@@ -5,7 +5,7 @@ SESSION is a log id or its beginning, a session's folder or file, an artifact (i
 With --verify the seals are proved first, then each run is executed with its own recorded configuration and plugin sources, and
 every cycle is compared byte for byte; see docs/reference/replay.md. It runs the plugins that the session has recorded.
 
-Exit codes: 0 told, or equal; 1 differs, tampered or not re-executed; 2 wrong usage or unreadable; 3 key missing.
+Exit codes: 0 told, or equal; 1 differs, tampered or not re-executed; 2 wrong usage, unreadable or another key; 3 key missing.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def command(
     allow_skipped: Annotated[bool, typer.Option("--allow-skipped", help="A run that cannot be executed here is no failure.")] = False,
     hmac_key_file: Annotated[list[str] | None, typer.Option("--hmac-key-file", metavar="[ID=]FILE", help=HMAC_KEY_FILE_HELP)] = None,
     hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None,
-    expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Fail if the log names another key.")] = None,
+    expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Execute no log that names another key.")] = None,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept a log declared unsigned in its first line.")] = False,
     environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose newest session `newest` is.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
@@ -99,7 +99,8 @@ def _tell_summary(log: Any, *, as_json: bool) -> None:
 def _code(report: ReplayReport, *, allow_skipped: bool) -> ReplayExit:
     if report.verdict == "not_re_executed":
         return ReplayExit.EQUAL if allow_skipped else ReplayExit.DIFFERS
-    codes = {"equal": ReplayExit.EQUAL, "unreadable": ReplayExit.UNREADABLE, "key_missing": ReplayExit.KEY_MISSING}
+    unread = ReplayExit.UNREADABLE
+    codes = {"equal": ReplayExit.EQUAL, "unreadable": unread, "other_key": unread, "key_missing": ReplayExit.KEY_MISSING}
     return codes.get(report.verdict, ReplayExit.DIFFERS)
 
 

@@ -29,7 +29,7 @@ from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, given_key
 from dudzian_daemon.cli.output import emit_json, emit_text
 
 if TYPE_CHECKING:
-    from dudzian_daemon.adapters.heads import SignedHead
+    from dudzian_daemon.adapters.heads import HeadVerifier, SignedHead
     from dudzian_daemon.adapters.keychain import SigningKey
     from dudzian_daemon.adapters.log_report import LogReport
     from dudzian_daemon.adapters.log_sources import Source
@@ -105,9 +105,18 @@ def command(
     given = path or log
     sources = _sources(given, environment, data_dir, config)
     key = given_key(hmac_key_file, hmac_key, hmac_key_env, config, expected_key_id)
-    heads, unproven = _heads(head, public_key, key)
+    verifier = _verifier(public_key)
+    heads, unproven = _heads(head, verifier, key)
     with _progress(sources) as advance:
-        terms = Terms(key=key, expected_key_id=expected_key_id, allow_unsigned=allow_unsigned, pause=_pause, progress=advance, heads=heads)
+        terms = Terms(
+            key=key,
+            expected_key_id=expected_key_id,
+            allow_unsigned=allow_unsigned,
+            pause=_pause,
+            progress=advance,
+            heads=heads,
+            public_key=verifier,
+        )
         reports = [verify_log(source, terms) for source in sources]
     if head is not None:
         reports += unproven + missing_logs(head, heads, reports)
@@ -178,18 +187,22 @@ def _all_of(root: Path, environment: str | None, config: Path | None) -> list[So
     return [source for place in places for source in find_logs(place)]
 
 
+def _verifier(public_key: Path | None) -> HeadVerifier | None:
+    from dudzian_daemon.adapters.heads import read_verifier
+
+    return None if public_key is None else read_verifier(public_key)
+
+
 def _heads(
-    path: Path | None, public_key: Path | None, key: Callable[[str], SigningKey | None]
+    path: Path | None, verifier: HeadVerifier | None, key: Callable[[str], SigningKey | None]
 ) -> tuple[tuple[SignedHead, ...], list[LogReport]]:
     """The heads that are proven, and what is to be said of the others."""
     if path is None:
-        if public_key is not None:
-            raise _usage("--public-key proves heads: give one by --head")
         return (), []
     from dudzian_daemon.adapters.head_checks import proven_heads
-    from dudzian_daemon.adapters.heads import read_heads, read_verifier
+    from dudzian_daemon.adapters.heads import read_heads
 
-    return proven_heads(path, read_heads(path), key, None if public_key is None else read_verifier(public_key))
+    return proven_heads(path, read_heads(path), key, verifier)
 
 
 def _pause() -> None:

@@ -16,7 +16,7 @@ import msgspec
 from dudzian_daemon.adapters.venue_data import Shared, VenueData
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import AdapterError, Permanent, Retryable
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Elapsed, Series, Tick, WindowEnd
+from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Candle, Elapsed, Series, Tick, WindowEnd
 from dudzian_daemon.domain.ports import VenueMarket
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
@@ -54,13 +54,18 @@ class VenueOpener(Protocol):
 
 
 class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be fed: candles of warm-up by series, instruments to quote, the venue whose clock stamps, and how quotes come."""
+    """What is to be fed: candles of warm-up by series, instruments to quote, the venue whose clock stamps, and how quotes come.
+
+    A venue that does not answer for `offline_ns`, and a daily candle that is late by `lag_ns`, are an alert.
+    """
 
     needs: Mapping[Series, int]
     instruments: Sequence[str]
     clock_venue: str
     quote_seconds: float
     pushed: bool
+    offline_ns: int = 300 * SECOND_NS
+    lag_ns: int = 12 * HOUR_NS
 
     @property
     def venues(self) -> list[str]:
@@ -92,7 +97,7 @@ class LiveFeed:
         self._digest = digest
         self.progress = Progress(clock)
         self._storing = Storing(store, clock, self.progress)
-        self.alerts = FeedAlerts(bus, clock.monotonic_ns)
+        self.alerts = FeedAlerts(bus, clock.monotonic_ns, plan.offline_ns)
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
         self._desk: Desk | None = None
@@ -271,7 +276,7 @@ class LiveFeed:
             self.progress.expect("feed.watch", WATCH_S)
             self.alerts.offline({name: shared.down_since for name, shared in self._venues.known().items()})
             if self._desk is not None:
-                self.alerts.lag(self._desk.ages.lagging(self._desk.now()))
+                self.alerts.lag(self._desk.ages.lagging(self._desk.now(), self._plan.lag_ns))
             await self._clock.sleep(WATCH_S)
 
     async def _watch_store(self, desk: Desk) -> None:

@@ -15,8 +15,6 @@ from dudzian_daemon.kernel.bus import Bus
 #: A quote older than this makes the daemon not ready; so does a candle that is overdue by its own length, at most by twelve hours.
 QUOTE_AGE_NS: Final = 30 * SECOND_NS
 LONGEST_LAG_NS: Final = 12 * HOUR_NS
-#: A venue that has not answered for longer than this is offline.
-OFFLINE_NS: Final = 300 * SECOND_NS
 
 
 class _Cause(msgspec.Struct, frozen=True):
@@ -67,17 +65,18 @@ class StreamAges:
         ]
         return found + [f"{name}: no quote for {_told(age)}" for name, age in self.quote_ages(now).items() if age > QUOTE_AGE_NS]
 
-    def lagging(self, now: int) -> dict[str, int]:
-        """Daily series whose candle is more than twelve hours late, and by how much (ns)."""
+    def lagging(self, now: int, limit_ns: int) -> dict[str, int]:
+        """Daily series whose candle is late by more than the limit, and by how much (ns)."""
         late = {series: age - series.step_ns for series, age in self.candle_ages(now).items() if series.step_ns == DAY_NS}
-        return {f"{series.instrument} {series.granularity}": by for series, by in late.items() if by > LONGEST_LAG_NS}
+        return {f"{series.instrument} {series.granularity}": by for series, by in late.items() if by > limit_ns}
 
 
 class FeedAlerts:
-    """Publishes an alert when it begins and when it is over, never in between."""
+    """Publishes an alert when it begins and when it is over, never in between; a venue is offline after `offline_ns` without an answer."""
 
-    def __init__(self, bus: Bus, monotonic_ns: Callable[[], int]) -> None:
+    def __init__(self, bus: Bus, monotonic_ns: Callable[[], int], offline_ns: int) -> None:
         self._bus = bus
+        self._offline_ns = offline_ns
         self._monotonic_ns = monotonic_ns
         self._active: dict[_Cause, dict[str, int]] = {cause: {} for cause in (_OFFLINE, _LATE, _LACKING)}
         self._log = logs.logger("feed")
@@ -90,7 +89,7 @@ class FeedAlerts:
     def offline(self, venues: Mapping[str, int | None]) -> None:
         """`venues`: the monotonic time since when each has not answered, None for one that answers."""
         now = self._monotonic_ns()
-        down = {name: now - since for name, since in venues.items() if since is not None and now - since > OFFLINE_NS}
+        down = {name: now - since for name, since in venues.items() if since is not None and now - since > self._offline_ns}
         self._judge(_OFFLINE, down, {subject: f"the venue has not answered for {_told(age)}" for subject, age in down.items()})
 
     def lag(self, late: Mapping[str, int]) -> None:

@@ -85,9 +85,9 @@ class Outbox:
         for name in self._channels:
             self._woken[name].set()
 
-    def post(self, each: Alert) -> bool:
-        """Give the alert to its channels; False if there is none. A failing channel's stand-in gets it at once."""
-        targets = self._routing.targets(each)
+    def post(self, each: Alert, only: Sequence[str] | None = None) -> bool:
+        """Give the alert to its channels, or to `only` these; False if there is none. A failing channel's stand-in gets it at once."""
+        targets = self._routing.targets(each) if only is None else [name for name in only if name in self._channels]
         deliveries = [Delivery(alert=each, channel=name) for name in targets]
         for delivery in deliveries:
             self._put(delivery)

@@ -21,14 +21,14 @@ from dudzian_daemon.domain.alerts import Alert, AlertCode, alert
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, QueuedSubscription
-from dudzian_daemon.kernel.clock import SECOND_NS, Clock, iso_utc
+from dudzian_daemon.kernel.clock import Clock, iso_utc
 from dudzian_daemon.sinks.alerts import audit
 from dudzian_daemon.sinks.alerts.book import AlertBook, AlertState, Mark, Tracked, read_book, write_book
 from dudzian_daemon.sinks.alerts.channel import OpenChannel
 from dudzian_daemon.sinks.alerts.outbox import Hooks, Outbox, Pauses
 from dudzian_daemon.sinks.alerts.routing import Routing
 from dudzian_daemon.sinks.alerts.throttle import MERGED, Throttle
-from dudzian_daemon.sinks.alerts.watch import AdapterWatch, LagWatch, merge_key, of_cycle, of_message, worth_tracking
+from dudzian_daemon.sinks.alerts.watch import merge_key, of_cycle, of_message, worth_tracking
 
 #: Topics of the merging queue.
 TOPICS: Final = (
@@ -36,13 +36,13 @@ TOPICS: Final = (
     events.SESSION_RECOVERED,
     events.SELF_CHECK,
     events.UNIT_STATE,
-    events.ADAPTER_STATE,
     events.FEED_ALERT,
+    events.SESSION_HEAD,
 )
 MERGE_KEY: Final = merge_key
 #: What is about risk stays open when it is over: a person looks at it and closes it.
 BY_PEOPLE: Final = "risk"
-#: Between two looks at what stays away; also the longest time for which a mark alone waits for the disk.
+#: Between two looks at what was held back; also the longest time for which a mark alone waits for the disk.
 TICK_SECONDS: Final = 1.0
 #: How long a stop waits for channels that still take alerts; the rest stays on disk.
 DRAIN_SECONDS: Final = 1.5
@@ -61,12 +61,12 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     health_interval_seconds: int
     retry_seconds: int
     retry_cap_seconds: int
-    data_lag_seconds: int
-    adapter_offline_seconds: int
+    head_channel: str | None = None
+    head_interval_seconds: int = 3_600
 
 
 class AlertSink:
-    """Hosts the channels; `now` may be set to a live session's event time (ns), else it stands where the newest durable cycle is."""
+    """Hosts the channels."""
 
     name = "alerts"
 
@@ -89,11 +89,10 @@ class AlertSink:
         self._settings = settings
         self._throttle = throttle
         self._recorded = recorded
-        self._lags = LagWatch(settings.data_lag_seconds * SECOND_NS)
-        self._adapters = AdapterWatch(settings.adapter_offline_seconds * SECOND_NS)
         self._before = ""
-        self._instant = 0
-        self._head = ""
+        self._footer = ""
+        self._head = events.SessionHead(log_id="", line=0, sequence=0, line_hash="", content="", at=0, signed="")
+        self._sent_line = 0
         self._loaded = False
         self.book = AlertBook()
         pauses = Pauses(settings.retry_seconds, settings.retry_cap_seconds)
@@ -103,8 +102,6 @@ class AlertSink:
         self._dirty = False
         self._lines: list[audit.AuditLine] = []
         self._incidents: dict[str, Tracked] = {}
-        #: Set to the event time of a live session, which goes on when no input comes.
-        self.now: Callable[[], int] = lambda: self._instant
 
     async def run(self) -> None:
         """Work until the bus is closed, then deliver what can be delivered at once; the rest is on disk."""
@@ -112,7 +109,7 @@ class AlertSink:
             await self._load()
         try:
             async with anyio.create_task_group() as tasks:
-                for work in (self._save_when_wanted, self._look_around, self._report_health):
+                for work in (self._save_when_wanted, self._look_around, self._report_health, self._send_heads):
                     tasks.start_soon(work, name=f"alerts.{work.__name__.strip('_')}")
                 for name in self._outbox.names:
                     tasks.start_soon(self._outbox.deliver, name, name=f"alerts.{name}")
@@ -120,6 +117,7 @@ class AlertSink:
                     sources.start_soon(self._follow_cycles, name="alerts.cycles")
                     sources.start_soon(self._follow_messages, name="alerts.messages")
                 self.take(self._throttle.merged(None))
+                self._send_head()
                 await self._drain()
                 tasks.cancel_scope.cancel()
         finally:
@@ -169,28 +167,22 @@ class AlertSink:
 
     def _one_cycle(self, cycle: events.CycleDurable) -> None:
         record = cycle.record
-        self._instant = max(self._instant, record.instant)
-        self._head = f"journal {cycle.log_id} sequence {record.sequence} line {cycle.line} hash {cycle.line_hash}"
-        self.take(self._lags.note(record), sequence=record.sequence)
+        self._footer = f"journal {cycle.log_id} sequence {record.sequence} line {cycle.line} hash {cycle.line_hash}"
         self.take(of_cycle(cycle), sequence=record.sequence)
 
     async def _follow_messages(self) -> None:
         async for batch in self._messages.batches():
             for _topic, message in batch:
-                if isinstance(message, events.AdapterState):
-                    self.take(self._adapters.note(message, self._clock.monotonic_ns()))
-                else:
-                    self.take(of_message(message, before=self._before))
+                self.take(of_message(message, before=self._before))
+                if isinstance(message, events.SessionHead):
+                    self._head = message
                 if isinstance(message, events.SessionState):
                     self._before = message.state
 
     async def _look_around(self) -> None:
         while True:
             await self._clock.sleep(TICK_SECONDS)
-            now = self._clock.monotonic_ns()
-            self.take(self._lags.look(self.now()))
-            self.take(self._adapters.look(now))
-            self.take(self._throttle.merged(now))
+            self.take(self._throttle.merged(self._clock.monotonic_ns()))
             if self._dirty:
                 self._dirty_now()
 
@@ -208,6 +200,24 @@ class AlertSink:
             title = f"{self._settings.environment} at cycle {self.book.mark.sequence}"
             self.take([alert(AlertCode.HEALTH, title, "\n".join([head, *lines]), subject=self._settings.environment, context=context)])
 
+    async def _send_heads(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.head_interval_seconds)
+            self._send_head()
+
+    def _send_head(self) -> None:
+        """The newest head to its channel, unless that has been given it."""
+        head, channel = self._head, self._settings.head_channel
+        if channel is None or head.line <= self._sent_line:
+            return
+        self._sent_line = head.line
+        title = f"journal {head.log_id} has line {head.line}, cycle {head.sequence}, at {iso_utc(head.at)}"
+        each = self._completed(alert(AlertCode.JOURNAL_HEAD, title, subject=head.log_id), head.sequence)
+        self._bus.publish(events.ALERT_RAISED, each)
+        if not self._outbox.post(each, [channel]):
+            self._tell(each, audit.NO_CHANNEL, "NO_CHANNEL", f"{channel} is not active in {self._settings.environment}")
+        self._dirty_now()
+
     # -- what becomes of one ------------------------------------------------------------------------------------------
 
     def _completed(self, each: Alert, sequence: int) -> Alert:
@@ -219,7 +229,8 @@ class AlertSink:
             sequence=sequence or each.sequence,
             runbook=f"{self._settings.runbook}#{each.code.lower()}",
             repeat=again,
-            footer=self._head or f"journal {self._follower.log_id}, no cycle yet",
+            head=self._head.signed,
+            footer=self._footer or f"journal {self._follower.log_id}, no cycle yet",
         )
 
     def _take_one(self, each: Alert) -> None:

@@ -1,22 +1,52 @@
-"""What happened -> what people are told: alerts from durable cycles, from messages of the daemon, and from what stays away."""
+"""What happened -> what people are told: alerts from durable cycles, and from messages of the daemon and its feed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from dudzian_daemon.domain.alerts import Alert, AlertCode, Severity, alert
-from dudzian_daemon.domain.events import AdapterState, CycleDurable, FeedAlert, SelfCheckFailed, SessionRecovered, SessionState, UnitState
-from dudzian_daemon.domain.market import GRANULARITIES, SECOND_NS, Candle, Command, Gap, WarmUp
+from dudzian_daemon.domain.events import CycleDurable, FeedAlert, SelfCheckFailed, SessionRecovered, SessionState, UnitState
+from dudzian_daemon.domain.market import Gap, WarmUp
 from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Outcome, RefusalCode, Verdict
 from dudzian_daemon.domain.records import CycleRecord, RiskChange
 from dudzian_daemon.kernel.clock import iso_utc
 
 #: Refusals that say that a strategy breaks the stop policy.
 POLICY: Final = frozenset({RefusalCode.STOP_MISSING, RefusalCode.STOP_WRONG_SIDE, RefusalCode.STOP_TOO_TIGHT})
+#: Refusals that are no news: the signal had nothing to do, or only repeats what is under way.
+NO_NEWS: Final = frozenset({RefusalCode.NOTHING_TO_DO, RefusalCode.ALREADY_CLOSING, RefusalCode.NO_POSITION, RefusalCode.MAX_SIGNALS})
 _TRIPS: Final = {"max_daily_loss_pct": AlertCode.RISK_DAILY_LIMIT, "hard_drawdown_pct": AlertCode.RISK_DRAWDOWN_LIMIT}
 _NAMES: Final = {AlertCode.RISK_DAILY_LIMIT: "daily loss limit", AlertCode.RISK_DRAWDOWN_LIMIT: "drawdown limit"}
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """How a change of the gate is told; `subject` is `profile`, `rule`, or what it says. `over`: it ends what the code tells."""
+
+    code: AlertCode
+    title: str
+    subject: str = "profile"
+    over: bool = False
+
+
+#: Changes besides the trips of a limit and the kill switch.
+_CHANGES: Final = MappingProxyType(
+    {
+        "state_unknown": _Kind(AlertCode.RISK_STATE_UNKNOWN, "the gate's state is unknown: {change.rule}", "account"),
+        "released": _Kind(AlertCode.RISK_STATE_UNKNOWN, "the gate's state is known again: {change.rule}", "account", over=True),
+        "release_refused": _Kind(AlertCode.RISK_RELEASE_REFUSED, "a release of {change.profile} was refused: {change.rule}"),
+        "liquidated": _Kind(AlertCode.MARGIN_LIQUIDATION, "margin call: {change.profile} closes a short"),
+        "leg_failed": _Kind(AlertCode.LEG_FAILED, "an order group of {change.profile} lost a leg"),
+        "stop_met": _Kind(AlertCode.CATASTROPHE_STOP, "catastrophe stop of {change.profile}: {value} lost, limit {limit}"),
+        "market_closed": _Kind(AlertCode.MARKET_CLOSED, "{change.rule} is closed: no order passes", "rule"),
+        "market_open": _Kind(AlertCode.MARKET_CLOSED, "{change.rule} is open again", "rule", over=True),
+        "market_unknown": _Kind(AlertCode.MARKET_CLOSED, "a command named {change.rule}, which is not traded", "rule"),
+    }
+)
 
 
 def of_cycle(cycle: CycleDurable) -> Iterator[Alert]:
@@ -49,9 +79,9 @@ def of_message(message: object, *, before: str = "") -> Iterator[Alert]:
     elif isinstance(message, SessionRecovered):
         body = f"after cycle {message.sequence}; {message.rerun_cycles} cycles run again, {message.torn_bytes} torn bytes cut off"
         yield alert(AlertCode.SESSION_RECOVERED, "a session goes on after a restart", body, subject=message.log_id)
-    elif isinstance(message, FeedAlert) and message.in_store:  # what is late or away is watched here, by the configured limits
-        title = f"{message.subject}: the candle store {'lacks bars' if message.active else 'is complete again'}"
-        yield alert(AlertCode.DATA_LAG, title, message.detail, subject=f"{message.subject} stored", resolved=not message.active)
+    elif isinstance(message, FeedAlert):
+        subject = f"{message.subject} stored" if message.in_store else message.subject
+        yield alert(AlertCode(message.code), message.detail, subject=subject, resolved=not message.active)
     elif isinstance(message, UnitState) and message.state == "failed":
         code = AlertCode.JOURNAL_STOPPED if message.name == "session" else AlertCode.UNIT_FAILED
         yield alert(code, f"{message.name} failed", message.detail, subject=message.name)
@@ -69,15 +99,11 @@ def _risk(change: RiskChange, record: CycleRecord) -> Iterator[Alert]:
     elif change.change == "kill_switch":
         off = change.state != "halted"
         yield alert(AlertCode.KILL_SWITCH, f"kill switch {'off' if off else 'on'}", subject="account", context=context, resolved=off)
-    elif change.change == "state_unknown":
-        yield alert(AlertCode.RISK_STATE_UNKNOWN, f"the gate's state is unknown: {change.rule}", subject="account", context=context)
-    elif change.change == "liquidated":
-        yield alert(AlertCode.MARGIN_LIQUIDATION, f"margin call: {change.profile} closes a short", subject=change.profile, context=context)
-    elif change.change == "leg_failed":
-        yield alert(AlertCode.LEG_FAILED, f"an order group of {change.profile} lost a leg", subject=change.profile, context=context)
-    elif change.change == "stop_met":
-        title = f"catastrophe stop of {change.profile}: {_money(change.value)} lost, limit {_money(change.limit)}"
-        yield alert(AlertCode.CATASTROPHE_STOP, title, subject=change.profile, context=context)
+    elif change.change in _CHANGES:
+        kind = _CHANGES[change.change]
+        title = kind.title.format(change=change, value=_money(change.value), limit=_money(change.limit))
+        subject = {"rule": change.rule, "profile": change.profile}.get(kind.subject, kind.subject)
+        yield alert(kind.code, title, subject=subject, context=context, resolved=kind.over)
 
 
 def _refusals(record: CycleRecord) -> Iterator[Alert]:
@@ -92,6 +118,8 @@ def _refusals(record: CycleRecord) -> Iterator[Alert]:
             body = f"{result.side} {result.quantity}, order {result.order_id}"
             yield alert(AlertCode.EXECUTION_REJECTED, title, body, subject=result.strategy, context=_order(result))
     for group_id, verdict in refused.items():
+        if verdict.code in NO_NEWS:
+            continue
         order, signal = orders.get(group_id), signals.get(verdict.signal_id)
         owner = order.strategy if order is not None else signal.strategy if signal is not None else "manual"
         yield _refusal(verdict, owner, order)
@@ -131,71 +159,11 @@ def _money(amount: Decimal | None) -> str:
     return "nothing" if amount is None else f"{amount:.2f}"
 
 
-class LagWatch:
-    """Daily series that were seen and then stay away, in event time. A window of stored candles that ends is no lag."""
-
-    def __init__(self, lag_ns: int, granularities: Collection[str] = ("1d",)) -> None:
-        self._lag_ns = lag_ns
-        self._steps = {granularity: GRANULARITIES[granularity] for granularity in granularities}
-        self._ends: dict[tuple[str, str], int] = {}
-        self._late: set[tuple[str, str]] = set()
-
-    def note(self, record: CycleRecord) -> Iterator[Alert]:
-        """Take a cycle's inputs in; the series that are back."""
-        for item in record.inputs:
-            if isinstance(item, Candle | WarmUp) and item.granularity in self._steps:
-                key = (item.instrument, item.granularity)
-                self._ends[key] = max(item.end, self._ends.get(key, 0))
-                if key in self._late:
-                    self._late.discard(key)
-                    yield alert(AlertCode.DATA_LAG, f"{' '.join(key)}: candles come again", subject=" ".join(key), resolved=True)
-            elif isinstance(item, Command) and item.name == "end_of_data":
-                self._ends.clear()
-                self._late.clear()
-
-    def look(self, now: int) -> Iterator[Alert]:
-        """The series whose next candle is overdue by more than the limit at `now` (event ns), each told once."""
-        for key, end in self._ends.items():
-            overdue_ns = now - end - self._steps[key[1]]
-            if overdue_ns > self._lag_ns and key not in self._late:
-                self._late.add(key)
-                body = f"due since {iso_utc(end + self._steps[key[1]])}, {overdue_ns / 3_600 / SECOND_NS:.1f} h ago"
-                yield alert(AlertCode.DATA_LAG, f"{' '.join(key)}: no candle for too long", body, subject=" ".join(key))
-
-
-class AdapterWatch:
-    """Adapters that have failed without a success in between; times are monotonic ns."""
-
-    def __init__(self, limit_ns: int) -> None:
-        self._limit_ns = limit_ns
-        self._failing: dict[str, tuple[int, str]] = {}
-        self._told: set[str] = set()
-
-    def note(self, message: AdapterState, now: int) -> Iterator[Alert]:
-        """Take in how an adapter is; that it is back, if it was told to be away."""
-        if not message.reachable:
-            since = self._failing.get(message.adapter, (now, ""))[0]
-            self._failing[message.adapter] = (since, message.detail)
-            return
-        self._failing.pop(message.adapter, None)
-        if message.adapter in self._told:
-            self._told.discard(message.adapter)
-            yield alert(AlertCode.ADAPTER_OFFLINE, f"{message.adapter} answers again", subject=message.adapter, resolved=True)
-
-    def look(self, now: int) -> Iterator[Alert]:
-        """The adapters that have been failing for longer than the limit, each told once."""
-        for name, (since, detail) in self._failing.items():
-            if now - since > self._limit_ns and name not in self._told:
-                self._told.add(name)
-                seconds = (now - since) // SECOND_NS
-                yield alert(AlertCode.ADAPTER_OFFLINE, f"{name} has not answered for {seconds} s", detail, subject=name)
-
-
 def merge_key(message: Any) -> tuple[str, str]:
     """Under which key a message of the daemon replaces an older one that still waits: the newest state of each thing is what counts."""
     if isinstance(message, FeedAlert):
-        return message.code, f"{message.subject} {message.in_store}"
-    name = getattr(message, "name", None) or getattr(message, "adapter", None) or getattr(message, "state", "")
+        return message.code, f"{message.subject} {message.in_store} {message.active}"  # that it began is told even if it is over by then
+    name = getattr(message, "name", None) or getattr(message, "state", "")
     return type(message).__name__, str(name)
 
 

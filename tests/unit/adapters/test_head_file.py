@@ -8,10 +8,12 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from dudzian_daemon.adapters.head_file import FILE_NAME, LINES, PERIOD_NS, HeadFile, HeadKeeper, newest_head
-from dudzian_daemon.adapters.heads import Head, read_heads, verify_head
+from dudzian_daemon.adapters.head_file import FILE_NAME, LINES, PERIOD_NS, HeadFile, HeadKeeper, last_proven_head, newest_head
+from dudzian_daemon.adapters.heads import Head, HeadVerifier, SignedHead, encode_head, new_signer, read_heads, read_verifier, verify_head
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_reader import entries
+from dudzian_daemon.adapters.log_sources import find_logs
+from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.events import SessionHead
 from dudzian_daemon.domain.market import SECOND_NS
@@ -110,3 +112,36 @@ def test_the_newest_one_is_the_last_whole_line(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"{}\n")
     with pytest.raises(ConfigError, match="expected a signed head"):
         newest_head(tmp_path)
+
+
+async def test_an_ed25519_key_signs_each_head_too_and_is_the_one_that_is_told(bench: Bench, tmp_path: Path) -> None:
+    signer = await anyio.to_thread.run_sync(new_signer, tmp_path / "heads.key", tmp_path / "heads.pub")
+    public = await anyio.to_thread.run_sync(read_verifier, tmp_path / "heads.pub")
+    bench.keeper = HeadKeeper(HeadFile(bench.journal.folder, KEY, signer), bench.journal.head, bench.told.append, bench.clock)
+    await bench.cycles(LINES)
+    by_key, by_signer = await anyio.to_thread.run_sync(read_heads, bench.path)
+    assert by_key.head == by_signer.head
+    assert verify_head(by_key, KEY)
+    assert verify_head(by_signer, public)
+    assert [told.signed for told in bench.told] == [encode_head(by_signer).decode().rstrip("\n")]
+    await anyio.to_thread.run_sync(require_both_on_disk, bench.journal.folder, by_key, by_signer, public)
+
+
+def require_both_on_disk(folder: Path, by_key: SignedHead, by_signer: SignedHead, public: HeadVerifier) -> None:
+    assert newest_head(folder) == by_signer
+    assert last_proven_head(folder, KEY) == by_key.head
+    (source,) = find_logs(folder)
+    for terms in (Terms(key=lambda _: KEY), Terms(key=lambda _: None, public_key=public), Terms(key=lambda _: KEY, public_key=public)):
+        report = verify_log(source, terms)
+        assert (report.lacking, report.proof) == (None, f"unproven: no head but its own, up to line {LINES + 1}")
+
+
+def test_heads_that_are_not_by_the_key_say_nothing_to_a_start(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 32)
+    folder.mkdir()
+    assert last_proven_head(folder, KEY) is None
+    head = Head(log=folder.name, line=9, sequence=3, hash="1" * 64, content="2" * 64, at=1)
+    HeadFile(folder, OTHER_KEY).write(head)
+    assert last_proven_head(folder, KEY) is None
+    HeadFile(folder, KEY).write(head)
+    assert last_proven_head(folder, KEY) == head

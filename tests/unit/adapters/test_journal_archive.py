@@ -163,3 +163,13 @@ def test_a_plain_segment_goes_before_its_pack(tmp_path: Path) -> None:
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(b"what a crash left\n"))
     assert verdict(found) == before
     assert FIRST.isoformat() in names(found)[0]
+
+
+def test_a_segment_that_is_packed_between_being_found_and_being_read_is_read_packed(tmp_path: Path) -> None:
+    found = session(tmp_path, end="closed")
+    (source,) = find_logs(found.folder)
+    before = verdict(found)
+    assert [each.packed_bytes is not None for each in archive_segments(found, LATER)] == [True] * 3
+    assert not any(path.exists() for path in source.files)
+    report = verify_log(source, Terms(key=lambda _: KEY))
+    assert (report.integrity, report.content, report.cycles) == before

@@ -102,8 +102,6 @@ class Bench:
             "health_interval_seconds": 3_600,
             "retry_seconds": 5,
             "retry_cap_seconds": 300,
-            "data_lag_seconds": 43_200,
-            "adapter_offline_seconds": 300,
         }
         throttle = Throttle(300 * SECOND_NS, 4096, ("critical",), ("health",))
         self.sink = AlertSink(

@@ -17,10 +17,11 @@ from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.alerts import MEANINGS, Alert, AlertCode, Severity, alert, headline, text
 from dudzian_daemon.domain.errors import AuthFailed, ConfigError, Offline, Permanent, Retryable
-from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, Candle, Command, Gap, WarmUp
+from dudzian_daemon.domain.market import DAY_NS, Gap, WarmUp
 from dudzian_daemon.domain.orders import Intent, OrderResult, OrderStatus, Outcome, RefusalCode, Side, Signal, Verdict
 from dudzian_daemon.domain.records import Difference, RiskChange, StrategyChange, StrategyFault
 from dudzian_daemon.sinks.alerts.book import MOST_WAITING, AlertBook, Delivery, book_path, read_book
+from dudzian_daemon.sinks.alerts.watch import NO_NEWS
 from tests.unit.sinks.alert_bench import LOG_ID, Bench, ScriptedChannel
 
 BTC = "binance:BTC/USDT"
@@ -198,72 +199,94 @@ async def test_the_gaps_between_two_windows_of_stored_candles_are_no_lag(tmp_pat
     assert channel.codes == ["RISK-DAILY-LIMIT"]
 
 
-def candle(instant: int) -> Candle:
-    return Candle(instant, BTC, "1d", instant, 1.0, 1.0, 1.0, 1.0, 1.0)
+async def test_an_outage_and_its_end_come_from_the_feed_and_close_each_other(tmp_path: Path) -> None:
+    channel = ScriptedChannel()
+    bench = Bench(tmp_path, {"file:a": channel})
+    outage = events.FeedAlert(code="ADAPTER-OFFLINE", subject="kraken", active=True, seconds=301.0, detail="kraken: no answer for 301 s")
+    async with bench.running():
+        bench.bus.publish(events.FEED_ALERT, outage)
+        bench.bus.publish(events.FEED_ALERT, msgspec.structs.replace(outage, code="DATA-LAG", subject=f"{BTC} 1d"))
+        bench.bus.publish(events.FEED_ALERT, msgspec.structs.replace(outage, active=False, detail="kraken: over after 400 s"))
+        await bench.until(lambda: len(channel.taken) == 3)
+    assert sorted(channel.codes) == ["-ADAPTER-OFFLINE", "ADAPTER-OFFLINE", "DATA-LAG"]
+    told = {f"{each.code} {each.resolved}": (each.severity, each.title, each.subject) for each in channel.taken}
+    assert told["ADAPTER-OFFLINE False"] == ("critical", "kraken: no answer for 301 s", "kraken")
+    assert told["ADAPTER-OFFLINE True"] == ("info", "kraken: over after 400 s", "kraken")
+    assert {(each.alert.code, each.state) for each in (await bench.kept()).alerts} == {("ADAPTER-OFFLINE", "closed"), ("DATA-LAG", "open")}
 
 
-async def test_a_daily_candle_that_stays_away_for_twelve_hours_is_told_once_and_so_is_its_return(tmp_path: Path) -> None:
+async def test_what_is_no_news_is_not_told(tmp_path: Path) -> None:
     channel = ScriptedChannel()
     bench = Bench(tmp_path, {"file:a": channel})
     async with bench.running():
-        bench.cycle(1, instant=DAY_NS, inputs=(candle(DAY_NS),))
-        bench.cycle(2, instant=2 * DAY_NS + 12 * HOUR_NS)
-        await bench.clock.advance(3)
-        bench.cycle(3, instant=2 * DAY_NS + 12 * HOUR_NS + 1)
-        await bench.later(1, lambda: bool(channel.taken))
-        await bench.clock.advance(5)
-        bench.cycle(4, instant=2 * DAY_NS + 13 * HOUR_NS, inputs=(candle(2 * DAY_NS),))
-        await bench.until(lambda: len(channel.taken) == 2)
-    assert channel.codes == ["DATA-LAG", "-DATA-LAG"]
-    assert "12.0 h ago" in channel.taken[0].body
+        for sequence, code in enumerate(sorted(NO_NEWS), start=1):
+            bench.cycle(sequence, signals=(SIGNAL,), verdicts=(verdict(code),))
+        bench.cycle(len(NO_NEWS) + 1, risk=(TRIP,))
+        await bench.until(lambda: bool(channel.taken))
+    assert channel.codes == ["RISK-DAILY-LIMIT"]
 
 
-async def test_a_window_of_stored_candles_that_ends_is_no_lag(tmp_path: Path) -> None:
+def changed(change: str, rule: str, state: str = "active") -> RiskChange:
+    return RiskChange(profile="*", change=change, state=state, rule=rule, limit=None, value=None)
+
+
+def channel_has(channel: ScriptedChannel, count: int) -> bool:
+    return len(channel.taken) == count
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ([("market_closed", BTC), ("market_open", BTC)], ["MARKET-CLOSED", "-MARKET-CLOSED"]),
+        ([("market_unknown", "binance:XYZ/USDT")], ["MARKET-CLOSED"]),
+        ([("release_refused", "same_day")], ["RISK-RELEASE-REFUSED"]),
+        ([("state_unknown", "self_check"), ("released", "self_check")], ["RISK-STATE-UNKNOWN", "-RISK-STATE-UNKNOWN"]),
+    ],
+)
+async def test_changes_of_the_gate_are_told(tmp_path: Path, changes: list[tuple[str, str]], codes: list[str]) -> None:
     channel = ScriptedChannel()
     bench = Bench(tmp_path, {"file:a": channel})
     async with bench.running():
-        bench.cycle(1, instant=DAY_NS, inputs=(candle(DAY_NS),))
-        bench.cycle(2, instant=DAY_NS + 1, inputs=(Command(DAY_NS + 1, "end_of_data-1", "end_of_data"),))
-        bench.cycle(3, instant=400 * DAY_NS)
-        await bench.clock.advance(10)
-    assert channel.codes == []
+        for sequence, (change, rule) in enumerate(changes, start=1):
+            bench.cycle(sequence, risk=(changed(change, rule),))
+            await bench.until(partial(channel_has, channel, sequence))
+    assert channel.codes == codes
 
 
-async def test_in_a_live_session_time_goes_on_without_inputs(tmp_path: Path) -> None:
+def seen(line: int) -> events.SessionHead:
+    return events.SessionHead(log_id=LOG_ID, line=line, sequence=line - 2, line_hash="1", content="2", at=3, signed=f'{{"head":{line}}}')
+
+
+async def test_heads_go_to_their_channel_each_hour_and_at_the_end_if_there_are_new_ones(tmp_path: Path) -> None:
+    kept, other = ScriptedChannel(), ScriptedChannel()
+    bench = Bench(tmp_path, {"email:kept": kept, "file:a": other}, head_channel="email:kept", health_interval_seconds=1_000_000)
+    async with bench.running():
+        for line in (100, 200):
+            bench.bus.publish(events.SESSION_HEAD, seen(line))
+            await bench.clock.advance(10)
+        await bench.later(3_600, lambda: len(kept.taken) == 1)
+        await bench.clock.advance(3_600)
+        assert len(kept.taken) == 1, "nothing new"
+        bench.bus.publish(events.SESSION_HEAD, seen(300))
+    assert kept.codes == ["JOURNAL-HEAD"] * 2
+    assert [each.head for each in kept.taken] == ['{"head":200}', '{"head":300}']
+    assert other.taken == []
+    assert (await bench.kept()).alerts == []
+
+
+async def test_an_alert_carries_the_newest_signed_head_where_there_is_room_for_it(tmp_path: Path) -> None:
     channel = ScriptedChannel()
     bench = Bench(tmp_path, {"file:a": channel})
     async with bench.running():
-        bench.cycle(1, instant=DAY_NS, inputs=(candle(DAY_NS),))
-        await bench.clock.advance(2)
-        bench.sink.now = lambda: 3 * DAY_NS
-        await bench.later(1, lambda: bool(channel.taken))
-    assert channel.codes == ["DATA-LAG"]
-
-
-async def test_an_adapter_is_offline_after_five_minutes_of_failures_and_not_before(tmp_path: Path) -> None:
-    channel = ScriptedChannel()
-    bench = Bench(tmp_path, {"file:a": channel})
-    failing = events.AdapterState(adapter="binance", reachable=False, error="server_error", detail="503")
-    async with bench.running():
-        for _ in range(5):
-            bench.bus.publish(events.ADAPTER_STATE, failing)
-            await bench.clock.advance(60)
-        assert channel.codes == []
-        await bench.later(2, lambda: bool(channel.taken))
-        await bench.clock.advance(600)
-        bench.bus.publish(events.ADAPTER_STATE, events.AdapterState(adapter="binance", reachable=True))
-        await bench.until(lambda: len(channel.taken) == 2)
-    assert channel.codes == ["ADAPTER-OFFLINE", "-ADAPTER-OFFLINE"]
-
-
-async def test_an_answer_in_between_begins_the_five_minutes_anew(tmp_path: Path) -> None:
-    channel = ScriptedChannel()
-    bench = Bench(tmp_path, {"file:a": channel})
-    async with bench.running():
-        for reachable in (False, True, False):
-            bench.bus.publish(events.ADAPTER_STATE, events.AdapterState(adapter="binance", reachable=reachable))
-            await bench.clock.advance(200)
-    assert channel.codes == []
+        bench.bus.publish(events.SESSION_HEAD, seen(100))
+        await bench.clock.advance(1)
+        bench.cycle(1, risk=(TRIP,))
+        await bench.until(lambda: bool(channel.taken))
+    (told,) = channel.taken
+    assert told.head == '{"head":100}'
+    assert text(told).endswith('\n{"head":100}')
+    assert text(told, most=4_096).endswith('\n{"head":100}')
+    assert text(told, most=320).endswith(told.footer)
 
 
 # -- throttle, routes, health ------------------------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""A venue of a live paper run goes away and comes back: one critical alert, one that says it is over, and a book with nothing left open."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.live_paper import configured, market, start
+
+pytestmark = pytest.mark.integration
+
+#: Seconds of market time without an answer.
+LIMIT = 60
+
+
+def told(home: Path, code: str) -> list[dict[str, Any]]:
+    """What the channel has been given under a code."""
+    path = home / "data" / "logs" / "alerts.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [line for line in map(json.loads, lines) if line["code"] == code]
+
+
+def test_an_outage_is_told_and_so_is_its_end(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = configured(home)
+    alerts = f"version: 1\nalerts:\n  adapter_offline_seconds: {LIMIT}\n"
+    (config.parent / "alerts.yaml").write_text(alerts, encoding="utf-8")
+    with market() as venue:
+        with start(home, venue, config) as child:
+            child.wait_for_log('"event":"live"')
+            venue.more("klines", 4)
+            began = venue.clock.wall_ns()
+            venue.exchange.fail("status", "/api/", times=1_000_000)
+            child.wait_for_log('"code":"ADAPTER-OFFLINE"')
+            seconds = (venue.clock.wall_ns() - began) / 1e9
+            venue.exchange.faults.clear()
+            child.wait_for_log('"active":false')
+            venue.more("klines", 4)
+            child.send(signal.SIGINT)
+            ended = child.end()
+        assert ended.code == 0, ended.err
+    assert seconds >= LIMIT
+    began_alert, over = told(home, "ADAPTER-OFFLINE")
+    assert (began_alert["severity"], began_alert["subject"], began_alert.get("resolved", False)) == ("critical", "binance", False)
+    assert (over["severity"], over["subject"], over["resolved"]) == ("info", "binance", True)
+    assert began_alert["footer"].startswith("journal ")
+    book = json.loads((home / "data" / "run" / "alerts.json").read_text(encoding="utf-8"))
+    assert [each["state"] for each in book["alerts"] if each["alert"]["code"] == "ADAPTER-OFFLINE"] == ["closed"]
