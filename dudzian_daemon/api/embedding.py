@@ -1,5 +1,6 @@
 """What a program that embeds sessions may import beside `api.auto_trader`: bootstrap, controllers and what its fronts share."""
 
+from dudzian_daemon.app.daily_report.making import generate_daily_paper_report
 from dudzian_daemon.app.embedding import EmbeddedSession, bootstrap_environment, bootstrap_frontend_services
 from dudzian_daemon.app.realtime import DailyTrendController, DailyTrendRealtimeRunner
 from dudzian_daemon.services.frontend import (
@@ -33,4 +34,5 @@ __all__ = [
     "TradingController",
     "bootstrap_environment",
     "bootstrap_frontend_services",
+    "generate_daily_paper_report",
 ]

@@ -284,7 +284,7 @@ def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJo
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
     for source in prepared.plugins.values():
         journal.put_object(source.source)
-    _append_run(journal, facts_of(prepared), clock)
+    _append_run(journal, prepared, facts_of(prepared), clock)
     return journal
 
 
@@ -297,7 +297,7 @@ def resume_journal(prepared: Prepared, key: SigningKey, clock: Clock, recovered:
     if recovered.session.state != "stopped":
         journal.append_entry("recovered", recovered.facts, {"at": clock.wall_ns()})
     change = {"change": recovered.change} if recovered.change else {}
-    _append_run(journal, facts_of(prepared) | change, clock)
+    _append_run(journal, prepared, facts_of(prepared) | change, clock)
     if change:
         journal.append_checkpoint(encode_state(recovered.driver.export()), "change")
     journal.commit_now()
@@ -309,8 +309,9 @@ def facts_of(prepared: Prepared) -> dict[str, Any]:
     return run_facts(prepared, platform.python_version(), f"{sys.platform}-{platform.machine()}")
 
 
-def _append_run(journal: SessionJournal, facts: dict[str, Any], clock: Clock) -> None:
-    journal.append_entry("run", facts, {"at": clock.wall_ns(), "host": platform.node(), "pid": os.getpid()})
+def _append_run(journal: SessionJournal, prepared: Prepared, facts: dict[str, Any], clock: Clock) -> None:
+    written = {"plan_sha256": prepared.plan_sha256} if prepared.plan_sha256 else {}
+    journal.append_entry("run", facts, {"at": clock.wall_ns(), "host": platform.node(), "pid": os.getpid(), **written})
     journal.identity = identity_of(encode(facts))
 
 

@@ -47,7 +47,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan(options: RunOptions, env: Mapping[str, str]) -> Plan:
     """Prepare as a run would, and tell. Raises what the run would raise; writes nothing."""
-    prepared = prepare(options, env)
+    return plan_of(prepare(options, env), env)
+
+
+def plan_of(prepared: Prepared, env: Mapping[str, str]) -> Plan:
+    """What a prepared run would be. Blocks on the store; raises what the run would raise, and writes nothing."""
     with exact_money():
         core = Core(prepared.spec)
     store = candles_of(prepared.chosen, prepared.data_folder)

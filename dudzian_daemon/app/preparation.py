@@ -13,6 +13,8 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
+from dudzian_daemon.app import one_schedule
+from dudzian_daemon.app.one_schedule import OneSchedule
 from dudzian_daemon.app.plugins.channel_entries import ChannelEntry, channel_entries
 from dudzian_daemon.app.plugins.controller_modules import controllers_of
 from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
@@ -33,7 +35,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     `live` takes the market from the venues, at other addresses where `base_url` and `ws_url` say so, which ask for it too.
 
     `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run. `fresh` closes the session that
-    would go on and begins a new one; `accept_change` lets it go on under another configuration or other code.
+    would go on and begins a new one; `accept_change` lets it go on under another configuration or other code. `one_schedule`
+    restricts the run to one of the scheduler's schedules; `settings` are further values of the configuration by dotted path.
+    `plan_sha256` is the digest of the runtime plan that was written before the run, for its record.
     """
 
     config: Path | None = None
@@ -51,6 +55,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     live: bool = False
     base_url: str | None = None
     ws_url: str | None = None
+    one_schedule: OneSchedule | None = None
+    settings: dict[str, Any] = {}
+    plan_sha256: str = ""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -62,6 +69,7 @@ class Prepared(msgspec.Struct, frozen=True):
     plugins: Mapping[str, PluginSource]
     spec: SessionSpec
     speed: float | None
+    plan_sha256: str = ""
     channels: Mapping[str, ChannelEntry] = {}
     folders: tuple[Path, ...] = ()
 
@@ -88,15 +96,13 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
     """Resolve names and load plugins. Raises `ConfigError` (with every entry of `strategies` that is wrong) or `PluginError`."""
-    flags: dict[str, Any] = {} if options.metrics_port is None else {"runtime.metrics_http.port": options.metrics_port}
-    loaded = load(options.config, env=env, cli=flags)
-    environment = loaded.config.environment_id(options.environment)
-    if options.scheduler is not None:
-        loaded.config.scheduler(options.scheduler)
-    chosen_flags = _chosen_flags(options, environment)
-    if chosen_flags:
-        loaded = load(options.config, env=env, cli=flags | chosen_flags)
+    return prepared_of(loaded_for(options, env), options, env)
+
+
+def prepared_of(loaded: LoadedConfig, options: RunOptions, env: Mapping[str, str]) -> Prepared:
+    """The same from a configuration that `loaded_for` gave."""
     config = loaded.config
+    environment = config.environment_id(options.environment)
     chosen = config.environments[environment]
     if not chosen.enabled:
         msg = f"environment {environment!r} is disabled in {loaded.path} ({chosen.description}); set `enabled: true` there to run it"
@@ -120,7 +126,28 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
         speed=parse_speed(options.speed if options.speed is not None else str(chosen.replay.speed)),
         channels=channel_entries(loaded, chosen.alert_channels, folders),
         folders=tuple(folders),
+        plan_sha256=options.plan_sha256,
     )
+
+
+def loaded_for(options: RunOptions, env: Mapping[str, str]) -> LoadedConfig:
+    """The configuration with what the command line changes of it. Raises `ConfigError`."""
+    flags: dict[str, Any] = dict(options.settings)
+    if options.metrics_port is not None:
+        flags["runtime.metrics_http.port"] = options.metrics_port
+    loaded = load(options.config, env=env, cli=flags)
+    environment = loaded.config.environment_id(options.environment)
+    if options.scheduler is not None:
+        loaded.config.scheduler(options.scheduler)
+    if chosen_flags := _chosen_flags(options, environment):
+        flags |= chosen_flags
+        loaded = load(options.config, env=env, cli=flags)
+    if options.one_schedule is None:
+        return loaded
+    selected = one_schedule.select(loaded.config, environment, options.one_schedule)
+    if more := one_schedule.flags(loaded.config, environment, options.one_schedule, selected):
+        loaded = load(options.config, env=env, cli=flags | more)
+    return one_schedule.restricted(loaded, environment, selected.schedule)
 
 
 def _chosen_flags(options: RunOptions, environment: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""How a command runs a session: signals first, then everything heavy. Shared by `run` and its restricted forms, with their options."""
+"""How a command runs a session: signals first, then everything heavy. Shared by `run` and its restricted forms."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict, Unpack
 
 import typer
 
@@ -12,25 +12,9 @@ from dudzian_daemon.cli.output import emit_json, emit_text, lossy_stdout
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dudzian_daemon.app.one_schedule import OneSchedule
     from dudzian_daemon.app.preparation import RunOptions
 
-Config = Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")]
-DataDir = Annotated[Path | None, typer.Option(help="Data folder: everything the daemon writes is below it.", envvar="DUDZIAN_DATA_DIR")]
-Speed = Annotated[str | None, typer.Option(help="Market seconds per second of a replay: max, real or a number.")]
-MetricsPort = Annotated[
-    int | None, typer.Option(min=0, max=65_535, help="Port of /metrics, /livez, /readyz on 127.0.0.1; 0: any free one.")
-]
-Live = Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")]
-BaseUrl = Annotated[
-    str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
-]
-WsUrl = Annotated[str | None, typer.Option(help="The same for pushed data.")]
-NoUi = Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")]
-PluginsDir = Annotated[
-    Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
-]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")]
-AcceptChange = Annotated[bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")]
 AsJson = Annotated[bool, typer.Option("--json", help="With --dry-run: the answer as JSON.")]
 
 
@@ -52,6 +36,9 @@ class Said(TypedDict, total=False):
     live: bool
     base_url: str | None
     ws_url: str | None
+    one_schedule: OneSchedule | None
+    settings: dict[str, Any]
+    plan_sha256: str
 
 
 def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:

@@ -21,7 +21,7 @@ Entry = TypeVar("Entry")
 
 #: Fields that do not decide what is traded, by struct.
 NOT_TRADING: Final[Mapping[str, frozenset[str]]] = {
-    "CoreConfig": frozenset({"shutdown", "logging", "alerts", "credentials"}),
+    "CoreConfig": frozenset({"shutdown", "logging", "alerts", "reporting", "credentials"}),
     "Environment": frozenset(
         {
             "description",

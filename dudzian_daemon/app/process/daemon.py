@@ -35,7 +35,7 @@ from dudzian_daemon.app.process.tokens import held_tokens, tell_refusal
 from dudzian_daemon.app.recovery import PendingChange, Recovered, recover, resumable
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
-from dudzian_daemon.domain.records import RiskChange, StrategyChange
+from dudzian_daemon.domain.records import CycleRecord, RiskChange, StrategyChange
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Anchored, SystemClock, iso_utc
@@ -204,8 +204,7 @@ class Daemon:
         self._add_passive_units(assembly)
         self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
         if self._options.run_once:
-            waiting = {schedule.name for schedule in self._prepared.spec.schedules}
-            self._bus.subscribe(events.CYCLE_DURABLE, partial(self._end_once_all_ran, end, waiting), name="run_once")
+            self._end_once_all_ran(end, assembly)
 
     def _host_quarantine(self, supervisor: Supervisor, assembly: Assembly) -> None:
         """Where an earlier run left strategies to quarantine, see that it comes on the record."""
@@ -316,10 +315,19 @@ class Daemon:
         for name in units[change.strategy]:
             self._units.set(name, _INACTIVE.get(change.change, ServiceState.RUNNING), "" if change.change == "resumed" else change.reason)
 
-    def _end_once_all_ran(self, end: SessionEnd, waiting: set[str], _topic: str, cycle: events.CycleDurable) -> None:
-        if waiting and not waiting.difference(cycle.record.due):
-            end.ask("run_once", by_operator=True)
-        waiting.difference_update(cycle.record.due)
+    def _end_once_all_ran(self, end: SessionEnd, assembly: Assembly) -> None:
+        """End with the instant at which the last of the schedules has run for the first time: the feed gives nothing of a later one."""
+        session, inspect = assembly.session, assembly.session.inspect
+        waiting = {schedule.name for schedule in self._prepared.spec.schedules}
+
+        def look(record: CycleRecord) -> bool:
+            if waiting and not waiting.difference(record.due):
+                session.stop_feeding()
+                end.ask("run_once", by_operator=True)
+            waiting.difference_update(record.due)
+            return inspect(record)
+
+        session.inspect = look
 
     def _unit_changed(self, unit: Unit) -> None:
         self._bus.publish(events.UNIT_STATE, events.UnitState(name=unit.name, state=unit.state, detail=unit.detail, restarts=unit.restarts))

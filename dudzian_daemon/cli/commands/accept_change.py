@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli import session_run
+from dudzian_daemon.cli import session_options
 from dudzian_daemon.cli.keys import writers_key
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.domain.errors import ConfigError
@@ -33,9 +33,9 @@ def command(
     environment: Annotated[
         str | None, typer.Option("--environment", "-e", help="Environment of the configuration; default: its default_environment.")
     ] = None,
-    config: session_run.Config = None,
-    data_dir: session_run.DataDir = None,
-    plugins_dir: session_run.PluginsDir = None,
+    config: session_options.Config = None,
+    data_dir: session_options.DataDir = None,
+    plugins_dir: session_options.PluginsDir = None,
     pipeline_module: Annotated[list[str] | None, typer.Option("--pipeline-module", help="As for `dudzian run`; repeat.")] = None,
     realtime_module: Annotated[list[str] | None, typer.Option("--realtime-module", help="As for `dudzian run`; repeat.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="As for `dudzian run-multi-strategy-scheduler`.")] = None,

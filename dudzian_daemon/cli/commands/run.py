@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli import session_run
-from dudzian_daemon.cli.session_run import Said, run_session, show_plan
+from dudzian_daemon.cli.session_options import session_command
+from dudzian_daemon.cli.session_run import AsJson, Said, run_session, show_plan
 
 EXAMPLES = """Examples:
 
@@ -28,48 +28,26 @@ EXAMPLES = """Examples:
 """
 
 
+@session_command
 def command(
+    said: Said,
     environment: Annotated[
         str | None, typer.Option("--environment", "-e", help="Environment of the configuration; default: its default_environment.")
     ] = None,
-    config: session_run.Config = None,
-    data_dir: session_run.DataDir = None,
-    speed: session_run.Speed = None,
-    metrics_port: session_run.MetricsPort = None,
-    no_ui: session_run.NoUi = False,
-    plugins_dir: session_run.PluginsDir = None,
     pipeline_module: Annotated[
         list[str] | None, typer.Option("--pipeline-module", help="Importable module that supplies CONTROLLERS (signals only); repeat.")
     ] = None,
     realtime_module: Annotated[
         list[str] | None, typer.Option("--realtime-module", help="The same, asked after the pipeline modules; repeat.")
     ] = None,
-    fresh: session_run.Fresh = False,
-    accept_change: session_run.AcceptChange = False,
-    live: session_run.Live = False,
-    base_url: session_run.BaseUrl = None,
-    ws_url: session_run.WsUrl = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
     ] = False,
-    as_json: session_run.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a paper session until its data ends or you press Ctrl-C (twice: at once)."""
-    said: Said = {
-        "config": config,
-        "environment": environment,
-        "data_dir": data_dir,
-        "speed": speed,
-        "metrics_port": metrics_port,
-        "show_view": not no_ui,
-        "plugins_dir": plugins_dir,
-        "fresh": fresh,
-        "accept_change": accept_change,
-        "live": live,
-        "base_url": base_url,
-        "ws_url": ws_url,
-        "modules": (*(pipeline_module or ()), *(realtime_module or ())),
-    }
+    said["environment"] = environment
+    said["modules"] = (*(pipeline_module or ()), *(realtime_module or ()))
     if dry_run:
         show_plan(as_json=as_json, **said)
         return

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli import session_run
 from dudzian_daemon.cli.output import emit_json, emit_text
-from dudzian_daemon.cli.session_run import Said, options, run_session, show_plan
+from dudzian_daemon.cli.session_options import session_command
+from dudzian_daemon.cli.session_run import AsJson, Said, options, run_session, show_plan
 
 EXAMPLES = """Examples:
 
@@ -25,40 +25,22 @@ EXAMPLES = """Examples:
 """
 
 
+@session_command
 def command(
+    said: Said,
     environment: Annotated[
         str, typer.Option("--environment", "-e", help="Environment of the configuration, by name or alias.")
     ] = "binance_paper",
-    config: session_run.Config = None,
     scheduler: Annotated[str | None, typer.Option(help="Which of runtime.multi_strategy_schedulers; default: the environment's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the set and say what would run; trade nothing.")] = False,
     emit_telemetry: Annotated[
         bool, typer.Option("--emit-telemetry", help="With --dry-run: play the set and write its telemetry. A real run always writes it.")
     ] = False,
     run_once: Annotated[bool, typer.Option("--run-once", help="End as soon as each schedule has run.")] = False,
-    data_dir: session_run.DataDir = None,
-    speed: session_run.Speed = None,
-    metrics_port: session_run.MetricsPort = None,
-    no_ui: session_run.NoUi = False,
-    plugins_dir: session_run.PluginsDir = None,
-    fresh: session_run.Fresh = False,
-    accept_change: session_run.AcceptChange = False,
-    as_json: session_run.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Exit 0 after an orderly end or a dry run, 2 if configuration, plugins or candles are wrong."""
-    said: Said = {
-        "config": config,
-        "environment": environment,
-        "data_dir": data_dir,
-        "speed": speed,
-        "metrics_port": metrics_port,
-        "show_view": not no_ui,
-        "plugins_dir": plugins_dir,
-        "scheduler": scheduler,
-        "run_once": run_once,
-        "fresh": fresh,
-        "accept_change": accept_change,
-    }
+    said |= {"environment": environment, "scheduler": scheduler, "run_once": run_once}
     if not dry_run:
         run_session(as_json=as_json, **said)
     if emit_telemetry:

@@ -1,0 +1,87 @@
+"""Moving files into an archive: packed with gzip where they are text that grows, compared before the original goes, written down.
+
+A file goes through three states, each durable before the next: here, here and there, there. An interrupted move is finished by the next.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
+from dudzian_daemon.domain.errors import IntegrityError
+
+#: Files of these endings are packed; what is packed already stays as it is.
+_PACKED: Final = frozenset({".jsonl", ".log", ".json", ".csv", ".txt"})
+
+
+class Move(msgspec.Struct, frozen=True):
+    """One file, and where it goes."""
+
+    source: Path
+    target: Path
+
+    @property
+    def packed_target(self) -> Path:
+        """The target with what packing adds to its name."""
+        return self.target.with_name(f"{self.target.name}.gz") if _packs(self.source) else self.target
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A file that is in the archive: digest and size of its content, size of what stands there."""
+
+    target: Path
+    sha256: str
+    bytes: int
+    packed_bytes: int
+
+
+def copy_over(move: Move) -> Moved:
+    """Put the file into the archive, packed and compared; the original stays. Raises `IntegrityError` if something else stands there."""
+    with os_errors(move.source):
+        data = move.source.read_bytes()
+    target, digest = move.packed_target, hashlib.sha256(data).hexdigest()
+    stored = gzip.compress(data, compresslevel=9, mtime=0) if _packs(move.source) else data
+    if target.exists():
+        with os_errors(target):
+            if _content(target) != data:
+                msg = f"archive: {target} holds another content than {move.source}; move one of them away"
+                raise IntegrityError(msg)
+    else:
+        ensure_dir(target.parent)
+        write_atomic(target, stored, mode=PRIVATE_FILE if move.source.stat().st_mode & 0o077 == 0 else 0o640)
+        with os_errors(target):
+            if _content(target) != data:
+                msg = f"archive: {target} could not be read back as it was written; the original stays"
+                raise IntegrityError(msg)
+    return Moved(target, digest, len(data), target.stat().st_size)
+
+
+def remove_file(path: Path) -> None:
+    """Remove an original whose copy stands."""
+    with os_errors(path):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a whole folder in one step as far as readers see: it loses its name first."""
+    gone = path.with_name(f".archived-{path.name}")
+    with os_errors(path):
+        path.rename(gone)
+        sync_folder(path.parent)
+        shutil.rmtree(gone)
+
+
+def _packs(path: Path) -> bool:
+    return path.suffix in _PACKED
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data

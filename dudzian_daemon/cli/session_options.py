@@ -1,0 +1,77 @@
+"""The options that every command has that runs a session: declared once, here, and laid beside a command's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from dudzian_daemon.cli.session_run import Said
+
+Own = Callable[..., None]
+Config = Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")]
+DataDir = Annotated[Path | None, typer.Option(help="Data folder: everything the daemon writes is below it.", envvar="DUDZIAN_DATA_DIR")]
+PluginsDir = Annotated[
+    Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
+]
+
+
+def shared(
+    config: Config = None,
+    data_dir: DataDir = None,
+    speed: Annotated[str | None, typer.Option(help="Market seconds per second of a replay: max, real or a number.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port of /metrics, /livez, /readyz on 127.0.0.1; 0: any free one.")
+    ] = None,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")] = False,
+    plugins_dir: PluginsDir = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")] = False,
+    accept_change: Annotated[
+        bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")
+    ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
+    ] = None,
+    ws_url: Annotated[str | None, typer.Option(help="The same for pushed data.")] = None,
+) -> Said:
+    """What the shared options said, as the fields of a run's options."""
+    return {
+        "config": config,
+        "data_dir": data_dir,
+        "speed": speed,
+        "metrics_port": metrics_port,
+        "show_view": not no_ui,
+        "plugins_dir": plugins_dir,
+        "fresh": fresh,
+        "accept_change": accept_change,
+        "live": live,
+        "base_url": base_url,
+        "ws_url": ws_url,
+    }
+
+
+def session_command(command: Own) -> Own:
+    """A command whose first argument `said` comes from the shared options, and whose other arguments are its own options."""
+    common = _parameters(shared)
+    own = _parameters(command)[1:]
+    names = {parameter.name for parameter in common}
+
+    def run(**given: Any) -> None:
+        said = shared(**{name: value for name, value in given.items() if name in names})
+        command(said, **{name: value for name, value in given.items() if name not in names})
+
+    parameters = [*own, *common]
+    run.__doc__, run.__name__, run.__module__ = command.__doc__, command.__name__, command.__module__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads; functions take it, mypy has no such field
+    return run
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(function, include_extras=True)
+    found = inspect.signature(function).parameters.values()
+    return [parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY) for parameter in found]

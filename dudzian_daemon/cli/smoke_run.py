@@ -1,0 +1,145 @@
+"""`run-daily-trend --paper-smoke`: precheck, run, report, audit log, in this order, and the exit code of what was found."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from dudzian_daemon.cli.main import command_names
+from dudzian_daemon.cli.operator import operator_name
+from dudzian_daemon.cli.output import emit_json, emit_text, note
+from dudzian_daemon.cli.own_commands import run_own
+from dudzian_daemon.cli.session_run import Said, options
+
+if TYPE_CHECKING:
+    from dudzian_daemon.app.daily_trend.smoke import SmokeReport
+    from dudzian_daemon.app.daily_trend.smoke_audit import Entered, Publication
+
+LOW_SPACE: Final = 4
+PUBLICATION_FAILED: Final = 6
+_PRECHECK: Final = "paper-precheck"
+#: Who acts where nobody is named: the environment of a pipeline.
+_CI: Final = "CI Agent"
+_VARIABLE: Final = "PAPER_SMOKE_OPERATOR"
+
+
+class SmokeWishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line said of the smoke run; a path of None takes the default below the data folder, an empty one leaves it out."""
+
+    archive: bool = False
+    output: Path | None = None
+    min_free_mb: float | None = None
+    fail_on_low_space: bool = False
+    skip_precheck: bool = False
+    fail_on_precheck_warnings: bool = False
+    precheck_audit_dir: str | None = None
+    audit_log: str | None = None
+    json_log: str | None = None
+    operator: str | None = None
+    summary_json: Path | None = None
+    publish: bool = False
+    publish_required: bool = False
+
+
+def run_smoke(said: Said, wishes: SmokeWishes, *, as_json: bool) -> int:
+    """Make the run; returns the exit code. Raises `DudzianError` before anything is written."""
+    from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN
+    from dudzian_daemon.app.daily_trend.smoke import smoke, storage_of
+    from dudzian_daemon.app.daily_trend.smoke_audit import enter
+    from dudzian_daemon.app.preparation import prepare
+    from dudzian_daemon.kernel.clock import SystemClock
+
+    prepared = prepare(options(said), os.environ)
+    now = SystemClock().wall_ns()
+    precheck = _precheck(said, wishes)
+    base = wishes.output or Path(tempfile.gettempdir())
+    report = smoke(prepared, base.absolute(), storage_of(base.absolute(), wishes.min_free_mb), precheck, now, archive=wishes.archive)
+    low = report.summary.storage.status == "low"
+    publication = _publication(wishes)
+    severity = "error" if publication.required and publication.exit_code else "warning" if report.summary.warnings else "info"
+    operator = wishes.operator or os.environ.get(_VARIABLE) or (_CI if os.environ.get("CI") else operator_name(None, os.environ))
+    entered = enter(
+        report,
+        operator,
+        now,
+        markdown=_path(wishes.audit_log, prepared.data_folder / MARKDOWN),
+        json_lines=_path(wishes.json_log, prepared.data_folder / JSON_LINES),
+        severity=severity,
+    )
+    for warning in report.summary.warnings:
+        note(f"warning: {warning}")
+    _tell(report, entered, publication, wishes, now=now, operator=operator, severity=severity, as_json=as_json)
+    if publication.required and publication.exit_code:
+        note(f"publication of the smoke run: {publication.reason}")
+        return PUBLICATION_FAILED
+    return LOW_SPACE if low and wishes.fail_on_low_space else 0
+
+
+def _tell(
+    report: SmokeReport,
+    entered: Entered,
+    publication: Publication,
+    wishes: SmokeWishes,
+    *,
+    now: int,
+    operator: str,
+    severity: str,
+    as_json: bool,
+) -> None:
+    from dudzian_daemon.app.daily_trend.smoke_audit import normalised, write_normalised
+
+    answer = normalised(report, entered, publication, operator, now, severity)
+    if wishes.summary_json is not None:
+        write_normalised(wishes.summary_json, answer)
+    if as_json:
+        emit_json(answer)
+        return
+    emit_text((report.folder / "summary.txt").read_text(encoding="utf-8").rstrip())
+    emit_text(f"report            {report.folder}")
+    if report.archive is not None:
+        emit_text(f"archive           {report.archive}\n                  SHA-256 {report.archive_sha256}")
+    if entered.markdown_id:
+        emit_text(f"audit row         {entered.markdown_id} in {entered.markdown_path}")
+    if entered.record_id:
+        emit_text(f"audit record      {entered.record_id} in {entered.json_path}")
+
+
+def _precheck(said: Said, wishes: SmokeWishes) -> dict[str, Any]:
+    """The precheck of the environment as of the last day of the window. Raises `SmokeRefused` where it says no."""
+    from dudzian_daemon.app.daily_trend.smoke import SmokeRefused
+
+    if wishes.skip_precheck:
+        return {"status": "skipped", "reason": "cli_flag", "skip_reason": "cli_flag"}
+    if _PRECHECK not in command_names():
+        return {"status": "skipped", "reason": "no_such_command", "skip_reason": "no_such_command"}
+    chosen = said.get("one_schedule")
+    window = None if chosen is None else chosen.window
+    places = {"--config": said["config"], "--data-dir": said["data_dir"], "--audit-dir": wishes.precheck_audit_dir}
+    given = [part for name, value in places.items() if value is not None for part in (name, value)]
+    as_of = [] if window is None else ["--as-of", window.end.isoformat()]
+    done = run_own([_PRECHECK, "--environment", said["environment"], "--json", *as_of, *given])
+    found = done.answer
+    status = str(found.get("status", "error"))
+    told = {"status": status, "exit_code": done.code, "report": found.get("report"), "payload": found or None}
+    if status == "error" or (status == "warning" and wishes.fail_on_precheck_warnings):
+        problems = "; ".join(str(each.get("message")) for each in found.get("checks", ()) if each.get("status") not in ("ok", "skipped"))
+        msg = f"paper precheck: {status}: {problems or done.first_line}; look at: dudzian paper-precheck -e {said['environment']}"
+        raise SmokeRefused(msg)
+    return told
+
+
+def _publication(wishes: SmokeWishes) -> Publication:
+    from dudzian_daemon.app.daily_trend.smoke_audit import Publication
+
+    if not (wishes.publish or wishes.publish_required):
+        return Publication(required=False, exit_code=0, reason="not asked for")
+    code = PUBLICATION_FAILED if wishes.publish_required else 0
+    return Publication(required=wishes.publish_required, exit_code=code, reason="no place to publish to is configured")
+
+
+def _path(given: str | None, default: Path) -> Path | None:
+    return default if given is None else Path(given).absolute() if given else None

@@ -1,0 +1,132 @@
+"""`dudzian retention run`: the old is packed, moved and still proven; nothing younger and nothing that is needed is touched."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dudzian_daemon.cli.main import main
+from dudzian_daemon.kernel.clock import SystemClock
+from tests.integration.daemon_process import daemon, short_config, tree, verdicts
+
+DAY_S = 86_400
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two closed sessions."""
+    home = tmp_path_factory.mktemp("recorded")
+    config = short_config(home)
+    for _ in range(2):
+        with daemon(home, "--config", config, "--speed", "max", "--no-ui") as child:
+            assert child.end().code == 0
+    return home
+
+
+@pytest.fixture
+def home(recorded: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(recorded, tmp_path / "home", ignore=shutil.ignore_patterns("trace-*"))
+
+
+def age(path: Path, days: float) -> None:
+    then = SystemClock().wall_ns() / 1e9 - days * DAY_S
+    os.utime(path, (then, then))
+
+
+def age_all(folder: Path, days: float) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            age(path, days)
+
+
+def retention(home: Path, capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict[str, Any]:
+    capsys.readouterr()
+    places = ("--data-dir", home / "data", "--config", home / "config" / "core.yaml")
+    with pytest.raises(SystemExit) as ended:
+        main(["retention", "run", "--json", *map(str, places), *map(str, arguments)])
+    assert int(ended.value.code or 0) == code
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_what_is_young_is_not_touched(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    age_all(home / "data", 29.9)
+    before = tree(home / "data")
+    assert retention(home, capsys)["items"] == []
+    assert tree(home / "data") == before
+
+
+def test_what_is_old_moves_and_stays_proven(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    rotated = data / "logs" / "runtime" / "demo.log.1"
+    rotated.write_text("a line\n")
+    age_all(data, 31)
+    counted = len(verdicts(home))
+    ledgers = sorted(path.name for path in (data / "data" / "ledger" / "demo").iterdir())
+    contents = {path.name: sha256(path.read_bytes()).hexdigest() for path in (data / "data" / "ledger" / "demo").iterdir()}
+    before = tree(data)
+    planned = retention(home, capsys, "--dry-run")
+    assert tree(data) == before
+    done = retention(home, capsys)
+    assert [each["path"] for each in done["items"]] == [each["path"] for each in planned["items"]]
+    assert {each["action"] for each in done["items"]} == {"archived"}
+    kinds = {each["kind"] for each in done["items"]}
+    assert kinds == {"runtime_log", "session", "ledger", "decision_log", "report"}
+    sealed = data / "audit" / "decisions"
+    archived = {path.name.removesuffix(".gz"): path for path in (sealed / "ledger" / "demo").iterdir()}
+    assert sorted(archived) == ledgers[:-2]
+    assert {name: sha256(gzip.decompress(path.read_bytes())).hexdigest() for name, path in archived.items()} == {
+        name: contents[name] for name in archived
+    }
+    key = next(home.rglob("*.key"))
+    with pytest.raises(SystemExit) as ended:
+        main(["verify-decision-log", str(sealed), "--hmac-key-file", str(key)])
+    assert not ended.value.code
+    assert counted > 0 and len(list((data / "data" / "journal" / "demo").iterdir())) == 1
+    assert (data / "logs" / "runtime" / "demo.log").exists() and not rotated.exists()
+    lines = [json.loads(line) for line in (data / "audit" / "archive" / "manifest.jsonl").read_text().splitlines()]
+    assert all((data / line["to"]).is_file() for line in lines)
+    assert retention(home, capsys)["items"] == []
+
+
+def test_an_open_session_keeps_its_decision_log(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    for path in (data / "data" / "journal" / "demo").glob("*/*.jsonl"):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))  # neither has its last entry
+    age_all(data, 400)
+    kinds = {each["kind"] for each in retention(home, capsys)["items"]}
+    assert kinds == {"ledger", "report"}
+
+
+def test_a_clash_is_told_and_leaves_both(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    report = next((data / "data" / "reports" / "sessions").iterdir())
+    age(report, 40)
+    there = data / "audit" / "archive" / "reports" / "sessions" / f"{report.name}.gz"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(gzip.compress(b"something else"))
+    (item,) = retention(home, capsys, code=1)["items"]
+    assert (item["action"], "holds another content" in item["reason"]) == ("failed", True)
+    assert report.exists() and gzip.decompress(there.read_bytes()) == b"something else"
+
+
+def test_the_archive_loses_only_what_was_kept_long_enough(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    age_all(data / "data" / "reports", 40)
+    retention(home, capsys)
+    assert retention(home, capsys, "--delete-expired")["items"] == []
+    manifest = data / "audit" / "archive" / "manifest.jsonl"
+    records = [json.loads(line) for line in manifest.read_text().splitlines()]
+    records[0] |= {"at": "2020-01-01", "keep_until": "2022-01-01"}
+    records[1] |= {"keep_until": "2022-01-01"}  # says so, and is not two years old
+    manifest.write_text("".join(json.dumps(record) + "\n" for record in records))
+    (item,) = retention(home, capsys, "--delete-expired")["items"]
+    assert (item["action"], item["path"]) == ("deleted", str(data / records[0]["to"]))
+    assert not (data / records[0]["to"]).exists() and (data / records[1]["to"]).exists()
