@@ -32,11 +32,6 @@ def shared(
     accept_change: Annotated[
         bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")
     ] = False,
-    live: Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")] = False,
-    base_url: Annotated[
-        str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
-    ] = None,
-    ws_url: Annotated[str | None, typer.Option(help="The same for pushed data.")] = None,
 ) -> Said:
     """What the shared options said, as the fields of a run's options."""
     return {
@@ -48,27 +43,38 @@ def shared(
         "plugins_dir": plugins_dir,
         "fresh": fresh,
         "accept_change": accept_change,
-        "live": live,
-        "base_url": base_url,
-        "ws_url": ws_url,
     }
+
+
+def market(
+    live: Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
+    ] = None,
+    ws_url: Annotated[str | None, typer.Option(help="The same for pushed data.")] = None,
+) -> Said:
+    """What the options about the market's source said, likewise."""
+    return {"live": live, "base_url": base_url, "ws_url": ws_url}
 
 
 def session_command(command: Own) -> Own:
     """A command whose first argument `said` comes from the shared options, and whose other arguments are its own options."""
-    common = _parameters(shared)
+    common, source = _parameters(shared), _parameters(market)
     own = _parameters(command)[1:]
-    names = {parameter.name for parameter in common}
 
     def run(**given: Any) -> None:
-        said = shared(**{name: value for name, value in given.items() if name in names})
-        command(said, **{name: value for name, value in given.items() if name not in names})
+        said = shared(**_named(common, given)) | market(**_named(source, given))
+        command(said, **_named(own, given))
 
-    parameters = [*own, *common]
+    parameters = [*own, *common, *source]
     run.__doc__, run.__name__, run.__module__ = command.__doc__, command.__name__, command.__module__
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads; functions take it, mypy has no such field
     return run
+
+
+def _named(parameters: list[inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:
+    return {parameter.name: given[parameter.name] for parameter in parameters}
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
