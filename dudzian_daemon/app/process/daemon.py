@@ -44,6 +44,7 @@ from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitReg
 from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervisor
 from dudzian_daemon.services.clock_watch import ClockWatch
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
+from dudzian_daemon.services.service_manager import ServiceManager
 from dudzian_daemon.sinks.metrics import new_registry
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Daemon:
         self._assembly: Assembly | None = None
         self._kill_switch: KillSwitch | None = None
         self._opener = ChannelOpener(env, prepared.data_folder, offline=prepared.chosen.offline_mode)
+        self._manager = ServiceManager(env, clock, self._status_text)
         self._log = logs.logger("daemon")
 
     async def run(self) -> int:
@@ -141,6 +143,7 @@ class Daemon:
             supervisor.add(guard, stage="feed")
             supervisor.add(ClockWatch(self._clock, self._bus, assembly.session.record_entry), stage="feed")
             reason = await supervisor.stop_requested()
+            self._manager.stopping(reason)
             self._log.info("stopping", action="stop", reason=reason)
             report = await supervisor.stop()
             return self._end(end, assembly, report)
@@ -201,6 +204,8 @@ class Daemon:
             supervisor.add(self._kill_switch, stage="adapters")
         if server is not None:
             supervisor.add(server, stage="adapters")
+        if self._manager.listens:
+            supervisor.add(self._manager, stage="adapters")
         self._add_passive_units(assembly)
         self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
         if self._options.run_once:
@@ -300,6 +305,14 @@ class Daemon:
         if self._assembly.live is not None:
             reasons += self._assembly.live.not_ready()
         return Readiness(not reasons, tuple(reasons))
+
+    def _status_text(self) -> str:
+        """The line that a service manager shows."""
+        if self._assembly is None:
+            return "starting"
+        status, readiness = self._assembly.status.status, self._readiness()
+        ready = "ready" if readiness.ready else ", ".join(readiness.reasons)
+        return f"{status.environment}: {status.state}, cycle {status.sequence}, equity {status.equity:.2f}; {ready}"
 
     def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:
         self._log.info("session", action="session_state", state=state.state, detail=state.detail)
