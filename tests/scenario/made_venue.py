@@ -163,6 +163,7 @@ async def live(
     driver: Driver | None = None,
     pushed: bool = False,
     quote_seconds: float = 5.0,
+    poll_seconds: float = 300.0,
 ) -> AsyncIterator[Live]:
     """A feed that runs until the block ends."""
     clock = clock or ManualClock()
@@ -170,7 +171,9 @@ async def live(
     before(source)
     with exact_money():
         driver = driver or Driver(Core(spec))
-    plan = FeedPlan(needs=needs, instruments=[BTC], clock_venue="binance", quote_seconds=quote_seconds, pushed=pushed)
+    plan = FeedPlan(
+        needs=needs, instruments=[BTC], clock_venue="binance", poll_seconds=poll_seconds, quote_seconds=quote_seconds, pushed=pushed
+    )
     stored: list[Candle] = []
     feed = LiveFeed(plan, MadeVenues(source, clock), driver, clock, bus, digest_rows, lambda _series, rows: stored.extend(rows))
     run = Live(feed, driver, clock, source)
