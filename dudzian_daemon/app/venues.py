@@ -28,7 +28,7 @@ Poll = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 
 
 class AdapterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`adapter_settings` of an environment: other addresses, how often candles and quotes are asked for (seconds), whether these are pushed."""
+    """`adapter_settings` of an environment: other addresses, seconds between questions for candles and quotes, whether these are pushed."""
 
     base_url: str = ""
     ws_url: str = ""
