@@ -63,6 +63,8 @@ def _add(application: typer.Typer, name: str) -> None:
     first = text.partition("\n\n")[0]
     epilog = getattr(module, "EXAMPLES", None)
     if hasattr(module, "app"):
+        for each in module.app.registered_commands:
+            each.epilog = each.epilog or epilog
         application.add_typer(module.app, name=name, help=text, short_help=first, epilog=epilog)
     else:
         application.command(name, help=text, short_help=first, epilog=epilog)(module.command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from dudzian_daemon.cli.exit_codes import ExitCode
 from dudzian_daemon.cli.main import command_names
 from dudzian_daemon.cli.operator import operator_name
 from dudzian_daemon.cli.output import emit_json, emit_text, note
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from dudzian_daemon.app.daily_trend.smoke import SmokeReport
     from dudzian_daemon.app.daily_trend.smoke_audit import Entered, Publication
 
-LOW_SPACE: Final = 4
-PUBLICATION_FAILED: Final = 6
 _PRECHECK: Final = "paper-precheck"
 #: Who acts where nobody is named: the environment of a pipeline.
 _CI: Final = "CI Agent"
@@ -75,8 +74,8 @@ def run_smoke(said: Said, wishes: SmokeWishes, *, as_json: bool) -> int:
     _tell(report, entered, publication, wishes, now=now, operator=operator, severity=severity, as_json=as_json)
     if publication.required and publication.exit_code:
         note(f"publication of the smoke run: {publication.reason}")
-        return PUBLICATION_FAILED
-    return LOW_SPACE if low and wishes.fail_on_low_space else 0
+        return ExitCode.PUBLICATION_FAILED
+    return ExitCode.LOW_SPACE if low and wishes.fail_on_low_space else 0
 
 
 def _tell(
@@ -138,7 +137,7 @@ def _publication(wishes: SmokeWishes) -> Publication:
 
     if not (wishes.publish or wishes.publish_required):
         return Publication(required=False, exit_code=0, reason="not asked for")
-    code = PUBLICATION_FAILED if wishes.publish_required else 0
+    code = ExitCode.PUBLICATION_FAILED if wishes.publish_required else 0
     return Publication(required=wishes.publish_required, exit_code=code, reason="no place to publish to is configured")
 
 

@@ -27,7 +27,7 @@ def group() -> None:
     """Keeps `add` a word of its own while it is the only one."""
 
 
-@app.command("add", epilog=EXAMPLES)
+@app.command("add")
 def add(
     kind: Annotated[Literal["incident", "note"], typer.Argument(help="Which table.")],
     text: Annotated[str, typer.Option("--text", help="What happened.")],

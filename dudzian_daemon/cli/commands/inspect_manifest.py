@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from dudzian_daemon.adapters.manifest import Manifest, MonthFile
     from dudzian_daemon.domain.market import Series
 
+EXAMPLES = """Examples:
+
+  dudzian inspect-manifest --environment binance_paper
+
+  dudzian inspect-manifest -e demo --json
+"""
+
 
 class SeriesEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One series of the manifest; timestamps are opens of bars."""

@@ -29,7 +29,7 @@ def group() -> None:
     """Keeps `run` a word of its own while it is the only one."""
 
 
-@app.command("run", epilog=EXAMPLES)
+@app.command("run")
 def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     delete_expired: Annotated[

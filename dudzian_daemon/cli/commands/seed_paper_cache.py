@@ -31,6 +31,13 @@ _LAST_YEAR: Final = 2100
 #: A day of half minutes has 2,880.
 _MOST_ROWS: Final = 20_000
 
+EXAMPLES = """Examples:
+
+  dudzian seed-paper-cache --environment binance_paper --days 60 --start-date 2024-01-01
+
+  dudzian seed-paper-cache -e binance_paper --days 400 --interval 1d
+"""
+
 
 def command(
     environment: Annotated[str, typer.Option("--environment", "-e", help="Environment whose cache is filled.")] = "binance_paper",

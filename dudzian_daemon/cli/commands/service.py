@@ -49,7 +49,7 @@ def group() -> None:
     """One service for each environment."""
 
 
-@app.command("install", epilog=EXAMPLES)
+@app.command("install")
 def install(
     environment: Environment = "binance_paper",
     system: System = False,
