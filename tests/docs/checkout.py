@@ -49,9 +49,7 @@ class Block(NamedTuple):
 def blocks_of(document: Path) -> list[Block]:
     """All fenced blocks of a document, in order."""
     text = document.read_text(encoding="utf-8")
-    return [
-        Block(tuple(found["info"].split()), found["text"], text.count("\n", 0, found.start()) + 1) for found in _FENCE.finditer(text)
-    ]
+    return [Block(tuple(found["info"].split()), found["text"], text.count("\n", 0, found.start()) + 1) for found in _FENCE.finditer(text)]
 
 
 class Checkout:
@@ -125,7 +123,9 @@ class Checkout:
             else:
                 shutil.copy(source, self.folder / part)
         (self.folder / "sitecustomize.py").write_text(_OFFLINE.format(path=str(self._connections)))
-        self._edit("config/core.yaml", "alert_channels: [file:local]  #", "alert_channels: [telegram:primary, email:ops, sms:orange_local]  #")
+        self._edit(
+            "config/core.yaml", "alert_channels: [file:local]  #", "alert_channels: [telegram:primary, email:ops, sms:orange_local]  #"
+        )
         exchange = f"    adapter_settings: {{base_url: {self._stand_ins.exchange.url}}}\n"
         self._edit("config/core.yaml", "    credential_purpose: trading\n", "    credential_purpose: trading\n" + exchange)
         self._edit("config/core.yaml", "port: 9108", f"port: {port}")
@@ -152,7 +152,11 @@ class Checkout:
             "DUDZIAN__RUNTIME__METRICS_HTTP__PORT": str(port),
         }
         shutil.copy(ROOT / ".gitignore", self.folder)
-        for arguments in (["init", "-q"], ["add", "."], ["-c", "user.name=o", "-c", "user.email=o@localhost", "commit", "-qm", "as shipped"]):
+        for arguments in (
+            ["init", "-q"],
+            ["add", "."],
+            ["-c", "user.name=o", "-c", "user.email=o@localhost", "commit", "-qm", "as shipped"],
+        ):
             subprocess.run(["git", *arguments], cwd=self.folder, env=self._env, check=True)
 
     def _edit(self, name: str, old: str, new: str) -> None:

@@ -1,6 +1,6 @@
-"""Look at everything a paper session needs, for a person: what is well, what is not, and the command that mends it. Writes nothing.
+"""Look at everything a paper session needs, for a person: what is well, what is not, and the command that mends it.
 
-The checks are those of `dudzian paper-precheck`, which keeps a report. Exit 0 when nothing failed, else 5.
+Nothing is written. The checks are those of `dudzian paper-precheck`, which keeps a report. Exit 0 when nothing failed, else 5.
 """
 
 from __future__ import annotations
