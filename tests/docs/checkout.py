@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import pyrage
+import pyrage  # type: ignore[import-untyped] # pyrage ships no annotations
 
 from tests.docs.stand_ins import TOKEN, StandIns
 from tests.integration.daemon_process import Lines
@@ -129,7 +129,8 @@ class Checkout:
         exchange = f"    adapter_settings: {{base_url: {self._stand_ins.exchange.url}}}\n"
         self._edit("config/core.yaml", "    credential_purpose: trading\n", "    credential_purpose: trading\n" + exchange)
         self._edit("config/core.yaml", "port: 9108", f"port: {port}")
-        mail = f"{{host: 127.0.0.1, port: {self._stand_ins.smtp_port}, security: none, sender: dudzian@localhost, recipients: [desk@localhost]}}"
+        place = f"host: 127.0.0.1, port: {self._stand_ins.smtp_port}, security: none"
+        mail = f"{{{place}, sender: dudzian@localhost, recipients: [desk@localhost]}}"
         with (self.folder / "config/core.yaml").open("a") as config:
             config.write(f"\nreporting:\n  mail: {mail}\n")
         url = self._stand_ins.http_url

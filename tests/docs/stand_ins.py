@@ -1,4 +1,4 @@
-"""Loopback stand-ins for what an operator's day talks to: Telegram, SMTP, an SMS operator, and the exchange with a clock that can be held."""
+"""Loopback stand-ins for what an operator's day talks to: Telegram, SMTP, an SMS operator, and an exchange whose clock can be held."""
 
 from __future__ import annotations
 

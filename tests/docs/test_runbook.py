@@ -18,10 +18,31 @@ from tests.docs.checkout import ROOT, TAGS, Block, Checkout, blocks_of
 from tests.docs.stand_ins import StandIns, stand_ins
 
 DOCUMENTS = [ROOT / "docs" / "runbook.md", ROOT / "docs" / "runbook.pl.md"]
-OLD_SCRIPTS = """run_daily_trend run_multi_strategy_scheduler backfill seed_paper_cache check_data_coverage inspect_manifest paper_precheck validate_config
-check_key_rotation verify_decision_log show_risk_state send_alert sync_paper_smoke_json publish_paper_smoke_artifacts render_paper_smoke_summary
-validate_paper_smoke_summary notify_paper_smoke_summary run_paper_smoke_ci run_metrics_service run_trading_stub_server load_test_scheduler
-audit_security_baseline telemetry_risk_profiles""".split()
+OLD_SCRIPTS = [
+    "run_daily_trend",
+    "run_multi_strategy_scheduler",
+    "backfill",
+    "seed_paper_cache",
+    "check_data_coverage",
+    "inspect_manifest",
+    "paper_precheck",
+    "validate_config",
+    "check_key_rotation",
+    "verify_decision_log",
+    "show_risk_state",
+    "send_alert",
+    "sync_paper_smoke_json",
+    "publish_paper_smoke_artifacts",
+    "render_paper_smoke_summary",
+    "validate_paper_smoke_summary",
+    "notify_paper_smoke_summary",
+    "run_paper_smoke_ci",
+    "run_metrics_service",
+    "run_trading_stub_server",
+    "load_test_scheduler",
+    "audit_security_baseline",
+    "telemetry_risk_profiles",
+]
 
 
 @pytest.fixture(scope="session")
