@@ -16,6 +16,13 @@ from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFil
 
 _MARKS: Final = {"ok": "ok", "warning": "look", "error": "FAIL", "skipped": "-"}
 
+EXAMPLES = """Examples:
+
+  dudzian doctor -e binance_paper
+
+  dudzian doctor -e binance_paper --json
+"""
+
 
 def command(
     environment: Annotated[str | None, typer.Option("--environment", "-e", help="Which one; default: the default environment.")] = None,
