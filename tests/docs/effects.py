@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from dudzian_daemon.cli.exit_codes import ExitCode
-from tests.docs.operator_day import KEY, SMOKE, WINDOW, Day
+from tests.docs.operator_day import KEY, ROOT, SMOKE, WINDOW, Day
 
 Effect = Callable[[Day], None]
 EFFECTS: Final[dict[str, Effect]] = {}
@@ -559,6 +559,31 @@ def alerts_yaml(day: Day) -> None:
     (folder / "alerts.yaml").write_text(channels)
     day.ask("send-alert", "--config", folder / "core.yaml", "--channel", "file", "--message", "here", data=day.folder / "told")
     assert "here" in (day.folder / "told/logs/elsewhere.jsonl").read_text()
+
+
+@effect("config/core.yaml", "default_strategy", "default_controller")
+def core_yaml(day: Day) -> None:
+    """an environment without `default_strategy` or `default_controller` needs the flag: exit 2, and the name of what lacks"""
+    for key, value in (("default_strategy", "core_daily_trend"), ("default_controller", "daily_trend_core")):
+        done = day.ask(RUN, "--config", day.changed(f"    {key}: {value}\n", ""), "--dry-run")
+        assert done.code == ExitCode.WRONG_INPUT and key in done.err
+
+
+@effect("config/credentials/", "credential_purpose")
+def credentials(day: Day) -> None:
+    """a credential that may withdraw is refused"""
+    path = day.changed("", "")
+    (path.parent / "credentials").mkdir()
+    text = (ROOT / "config/credentials/binance_paper.yaml").read_text()
+    (path.parent / "credentials" / "binance_paper.yaml").write_text(text.replace("[read, trade]", "[read, trade, withdraw]"))
+    done = day.ask("validate-config", "--config", path)
+    assert done.code == ExitCode.WRONG_INPUT and "withdraw" in done.out
+
+
+@effect("risk.decision_log")
+def decision_log(day: Day) -> None:
+    """the key id of the configuration stands in every signed line"""
+    assert '"risk-ci"' in (day.session / "logs/decision_journal/paper_binance.jsonl").read_text().splitlines()[-1]
 
 
 @effect("telemetry-risk-profiles --summary")

@@ -66,6 +66,14 @@ class Day:
                 code = int(ended.code or 0)
         return Done(code, out.getvalue(), err.getvalue())
 
+    def changed(self, old: str, new: str) -> Path:
+        """A configuration with another text in its main file; every call makes one of its own."""
+        folder = self.folder / f"changed-{len(list(self.folder.glob('changed-*')))}"
+        folder.mkdir()
+        (folder / "instruments.yaml").write_text((self.config / "instruments.yaml").read_text())
+        (folder / "core.yaml").write_text((self.config / "core.yaml").read_text().replace(old, new))
+        return folder / "core.yaml"
+
     @cached_property
     def seeded(self) -> Done:
         """Sixty made-up days of the whole basket."""
