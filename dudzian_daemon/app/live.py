@@ -98,7 +98,9 @@ def venue_plan(prepared: Prepared, core: Core) -> tuple[str, ...]:
         choice = choose_venue(name, prepared.folders, settings)
         hosts = ", ".join(sorted({f"{host}:{port}" for host, port in choice.rules.allowed}))
         series = sum(each.instrument.startswith(f"{name}:") for each in plan.needs)
-        lines.append(f"{name}: {series} series, quotes every {settings.quote_seconds:g} s, from {hosts}")
+        lines.append(
+            f"{name}: {series} series, asked every {settings.poll_seconds:g} s, quotes every {settings.quote_seconds:g} s, from {hosts}"
+        )
     return tuple(lines)
 
 
@@ -113,6 +115,7 @@ def _feed_plan(prepared: Prepared, core: Core) -> FeedPlan:
         needs=warm_up_needs(prepared.config, prepared.environment, core),
         instruments=sorted(prepared.spec.instruments),
         clock_venue=prepared.chosen.exchange,
+        poll_seconds=settings.poll_seconds,
         quote_seconds=settings.quote_seconds,
         pushed=settings.streams,
         offline_ns=prepared.config.alerts.adapter_offline_seconds * SECOND_NS,

@@ -24,13 +24,15 @@ from dudzian_daemon.domain.venues import CcxtClient, Source, VenueAccess, VenueP
 from dudzian_daemon.kernel.clock import Clock
 
 Interval = Annotated[float, msgspec.Meta(ge=0.2, le=3600)]
+Poll = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 
 
 class AdapterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`adapter_settings` of an environment: other addresses, how often quotes are asked for (seconds), and whether they are pushed."""
+    """`adapter_settings` of an environment: other addresses, seconds between questions for candles and quotes, whether these are pushed."""
 
     base_url: str = ""
     ws_url: str = ""
+    poll_seconds: Poll = 300.0
     quote_seconds: Interval = 2.0
     streams: bool = False
 

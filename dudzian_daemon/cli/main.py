@@ -20,6 +20,8 @@ from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.kernel.redaction import register_environment
 
 COMMANDS_PACKAGE = "dudzian_daemon.cli.commands"
+#: rich alone would leave bold and dim where colours are not wanted; the first is for the help, the second for its other output.
+_NO_ESCAPES: Final = {"_TYPER_FORCE_DISABLE_TERMINAL": "1", "TTY_COMPATIBLE": "0"}
 #: What typer raises for a wrong command line; its versions export the class under no common name.
 _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
 
@@ -28,6 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run one command and exit with its code (docs/reference/exit-codes.md)."""
     arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     register_environment(os.environ)
+    if os.environ.get("NO_COLOR"):
+        os.environ |= _NO_ESCAPES
     try:
         code = _application(arguments)(args=arguments, prog_name="dudzian", standalone_mode=False)
     except DudzianError as error:

@@ -32,9 +32,6 @@ def shared(
     ] = None,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")] = False,
     plugins_dir: PluginsDir = None,
-    live: Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")] = False,
-    base_url: BaseUrl = None,
-    ws_url: WsUrl = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Close the session that would go on, and begin a new one.")] = False,
     accept_change: Annotated[
         bool, typer.Option("--accept-change", help="Let the session go on under a changed configuration or other code.")
@@ -48,29 +45,38 @@ def shared(
         "metrics_port": metrics_port,
         "show_view": not no_ui,
         "plugins_dir": plugins_dir,
-        "live": live,
-        "base_url": base_url,
-        "ws_url": ws_url,
         "fresh": fresh,
         "accept_change": accept_change,
     }
 
 
+def market(
+    live: Annotated[bool, typer.Option("--live", help="Take the market from the venues as it happens, not from stored candles.")] = False,
+    base_url: BaseUrl = None,
+    ws_url: WsUrl = None,
+) -> Said:
+    """What the options about the market's source said, likewise."""
+    return {"live": live, "base_url": base_url, "ws_url": ws_url}
+
+
 def session_command(command: Own) -> Own:
     """A command whose first argument `said` comes from the shared options, and whose other arguments are its own options."""
-    common = _parameters(shared)
+    common, source = _parameters(shared), _parameters(market)
     own = _parameters(command)[1:]
-    names = {parameter.name for parameter in common}
 
     def run(**given: Any) -> None:
-        said = shared(**{name: value for name, value in given.items() if name in names})
-        command(said, **{name: value for name, value in given.items() if name not in names})
+        said = shared(**_named(common, given)) | market(**_named(source, given))
+        command(said, **_named(own, given))
 
-    parameters = [*own, *common]
+    parameters = [*own, *common, *source]
     run.__doc__, run.__name__, run.__module__ = command.__doc__, command.__name__, command.__module__
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads; functions take it, mypy has no such field
     return run
+
+
+def _named(parameters: list[inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:
+    return {parameter.name: given[parameter.name] for parameter in parameters}
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

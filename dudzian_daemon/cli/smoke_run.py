@@ -54,7 +54,7 @@ def run_smoke(said: Said, wishes: SmokeWishes, *, as_json: bool) -> int:
 
     prepared = prepare(options(said), os.environ)
     now = SystemClock().wall_ns()
-    precheck = _precheck(said, wishes)
+    precheck = _precheck(said, wishes, sorted({schedule.granularity for schedule in prepared.spec.schedules}))
     base = wishes.output or Path(tempfile.gettempdir())
     report = smoke(prepared, base.absolute(), storage_of(base.absolute(), wishes.min_free_mb), precheck, now, archive=wishes.archive)
     low = report.summary.storage.status == "low"
@@ -107,8 +107,8 @@ def _tell(
         emit_text(f"audit record      {entered.record_id} in {entered.json_path}")
 
 
-def _precheck(said: Said, wishes: SmokeWishes) -> dict[str, Any]:
-    """The precheck of the environment as of the last day of the window. Raises `SmokeRefused` where it says no."""
+def _precheck(said: Said, wishes: SmokeWishes, granularities: list[str]) -> dict[str, Any]:
+    """The precheck of the candles that the run takes, as of the last day of the window. Raises `SmokeRefused` where it says no."""
     from dudzian_daemon.app.daily_trend.smoke import SmokeRefused
 
     if wishes.skip_precheck:
@@ -120,6 +120,7 @@ def _precheck(said: Said, wishes: SmokeWishes) -> dict[str, Any]:
     places = {"--config": said["config"], "--data-dir": said["data_dir"], "--audit-dir": wishes.precheck_audit_dir}
     given = [part for name, value in places.items() if value is not None for part in (name, value)]
     as_of = [] if window is None else ["--as-of", window.end.isoformat()]
+    given += [part for granularity in granularities for part in ("--interval", granularity)]
     done = run_own([_PRECHECK, "--environment", said["environment"], "--json", *as_of, *given])
     found = done.answer
     status = str(found.get("status", "error"))

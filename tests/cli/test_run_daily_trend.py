@@ -88,7 +88,7 @@ def test_what_is_said_of_the_one_schedule_takes_effect_and_is_told_with_its_sour
     schedule = "runtime.multi_strategy_schedulers.demo_pipeline.schedules.btc_trend_d1"
     assert plan["status"] == "ready"
     assert plan["risk_profile"]["name"] == "aggressive"
-    assert plan["risk_profile"]["limits"]["max_position_pct"] == "0.10"
+    assert plan["risk_profile"]["limits"]["max_position_pct"] == "0.1"
     assert plan["run"]["schedules"]["btc_trend_d1"]["profile"] == "aggressive"
     assert plan["strategy_details"]["max_history_bars"] == 150
     told = {

@@ -203,7 +203,7 @@ async def test_a_host_that_is_not_the_venues_refuses_before_anything_is_sent(tmp
 
 
 async def test_an_unknown_setting_is_named(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="known keys: base_url, ws_url, quote_seconds, streams"):
+    with pytest.raises(ConfigError, match="known keys: base_url, ws_url, poll_seconds, quote_seconds, streams"):
         async with opened(tmp_path, bas_url="x"):
             pass
 

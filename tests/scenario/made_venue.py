@@ -201,6 +201,7 @@ async def live(
     store: StoreInMemory | None = None,
     pushed: bool = False,
     quote_seconds: float = 5.0,
+    poll_seconds: float = 300.0,
 ) -> AsyncIterator[Live]:
     """A feed that runs until the block ends."""
     clock = clock or ManualClock()
@@ -208,7 +209,9 @@ async def live(
     before(source)
     with exact_money():
         driver = driver or Driver(Core(spec))
-    plan = FeedPlan(needs=needs, instruments=[BTC], clock_venue="binance", quote_seconds=quote_seconds, pushed=pushed)
+    plan = FeedPlan(
+        needs=needs, instruments=[BTC], clock_venue="binance", poll_seconds=poll_seconds, quote_seconds=quote_seconds, pushed=pushed
+    )
     store = store or StoreInMemory()
     feed = LiveFeed(plan, MadeVenues(source, clock), driver, clock, bus, digest_rows, store)
     run = Live(feed, driver, clock, source, store)

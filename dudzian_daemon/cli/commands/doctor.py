@@ -1,6 +1,6 @@
-"""Look at everything a paper session needs: what is well, what is not, and the command that mends it.
+"""Look at everything a paper session needs, for a person: what is well, what is not, and the command that mends it.
 
-It writes nothing. The checks are those of `dudzian paper-precheck`, which keeps a report. Exit 0 when nothing failed, else 5.
+Nothing is written. The checks are those of `dudzian paper-precheck`, which keeps a report. Exit 0 when nothing failed, else 5.
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ EXAMPLES = """Examples:
 """
 
 _MARKS: Final = {"ok": "ok", "warning": "look", "error": "FAIL", "skipped": "-"}
+
+EXAMPLES = """Examples:
+
+  dudzian doctor -e binance_paper
+
+  dudzian doctor -e binance_paper --json
+"""
 
 
 def command(

@@ -1,7 +1,7 @@
-"""The secrets of an environment: keep one, see which are there, hand one to a file; no value is ever printed.
+"""The secrets of an environment: keep one, see which are there, hand one to a file.
 
-They lie in the OS keychain (service dudzian.trading), or in a file encrypted by age where there is none: --headless-storage, or
-DUDZIAN_HEADLESS_STORAGE with DUDZIAN_HEADLESS_PASSPHRASE or DUDZIAN_HEADLESS_PASSPHRASE_FILE.
+No command ever prints a value. They lie in the OS keychain (service dudzian.trading), or in a file encrypted by age where there is
+none: --headless-storage, or DUDZIAN_HEADLESS_STORAGE with DUDZIAN_HEADLESS_PASSPHRASE or DUDZIAN_HEADLESS_PASSPHRASE_FILE.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
     needs: Mapping[Series, int]
     instruments: Sequence[str]
     clock_venue: str
+    poll_seconds: float = 300.0
     quote_seconds: float
     pushed: bool
     offline_ns: int = 300 * SECOND_NS
@@ -261,7 +262,7 @@ class LiveFeed:
         }
         made = any(desk.makes(series) for series in self._plan.needs if venue_of(series.instrument) == name)
         symbols = [symbol_of(each) for each in self._plan.instruments if venue_of(each) == name and self._is_open(each)]
-        return VenuePlan(first, made, symbols, self._plan.quote_seconds, self._plan.pushed)
+        return VenuePlan(first, made, symbols, self._plan.poll_seconds, self._plan.quote_seconds, self._plan.pushed)
 
     def _latest(self) -> list[Candle]:
         return [candle for units in self._driver.core.strategies.units.values() for unit in units for candle in unit.latest.values()]

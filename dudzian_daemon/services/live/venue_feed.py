@@ -39,12 +39,14 @@ CLOCK_S: Final = 600.0
 class VenuePlan(msgspec.Struct, frozen=True):
     """What is taken of a venue: end of the first bar to come of each series, the symbols that are quoted, and how often (seconds).
 
+    Candles are asked for when they are due, and every `poll_seconds` one that is known, so that a venue which is gone is missed at once.
     `made`: some of its candles are made of quotes here, so that bars may be missing whenever it has no quote.
     """
 
     first: dict[Series, int]
     made: bool
     symbols: Sequence[str]
+    poll_seconds: float
     quote_seconds: float
     pushed: bool
 
@@ -60,6 +62,7 @@ class VenueFeed:
         self._due = dict(plan.first)
         self._latest: dict[str, Quote] = {}
         self._heard_ns = clock.monotonic_ns()
+        self._asked_ns = clock.monotonic_ns()
         self._log = logs.logger("feed")
 
     async def run(self) -> None:
@@ -84,8 +87,10 @@ class VenueFeed:
             wanted = [series for series, end in sorted(self._due.items()) if end + FIRST_ASK_NS <= now]
             for series in wanted:
                 await self._fetch(series)
+            if self._due and self._until_poll_s() <= 0:
+                await self._look(min(self._due, key=lambda series: (self._due[series], series)))
             await self._settle_missing()
-            await self._clock.sleep(self._pause_s())
+            await self._clock.sleep(min(self._pause_s(), max(self._until_poll_s(), 0.0)) if self._due else self._pause_s())
 
     async def _fetch(self, series: Series) -> None:
         """The candles from the one that is due; what came is offered, what did not is asked for again."""
@@ -94,6 +99,11 @@ class VenueFeed:
         for row in rows or ():
             self._desk.candle(row)
             self._due[series] = max(self._due[series], row.end + series.step_ns)
+
+    async def _look(self, series: Series) -> None:
+        """Ask for the newest candle that is known already; what the venue is worth is learnt from its answer alone."""
+        end = self._due[series] - series.step_ns
+        await self._ask(series, end - series.step_ns, end)
 
     async def _settle_missing(self) -> None:
         """Bars that the barrier misses are asked for once more; what the venue lacks then never comes, nor a bar made of no quote."""
@@ -113,6 +123,7 @@ class VenueFeed:
 
     async def _ask(self, series: Series, since: int, until: int) -> list[Candle] | None:
         """The candles of a span; None where the venue could not be asked, none where what it sent was no candle."""
+        self._asked_ns = self._clock.monotonic_ns()
         step, symbol = series.step_ns, series.instrument.partition(":")[2]
         try:
             return await self._data.candles(symbol, series.granularity, since, until // step * step, self._data.candles_per_call)
@@ -120,6 +131,10 @@ class VenueFeed:
             return []
         except AdapterError:
             return None  # told and counted where it was raised
+
+    def _until_poll_s(self) -> float:
+        """Seconds until the venue is to be asked again, whether or not anything is due; 0 or less: now."""
+        return self._plan.poll_seconds - (self._clock.monotonic_ns() - self._asked_ns) / SECOND_NS
 
     def _pause_s(self) -> float:
         """Until the next candle is due; a while where one is late, or where a bar of quotes may be missing."""
