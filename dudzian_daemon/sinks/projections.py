@@ -99,8 +99,10 @@ def decision_events(cycle: CycleDurable, environment: str) -> Iterator[dict[str,
     signals = {signal.id: signal for signal in record.signals}
     for signal in record.signals:
         yield {"kind": "signal_received", **common, **_signal_fields(signal), "market": signal.numbers}
+    orders = {result.order_id.rpartition(".")[0]: result for result in reversed(record.results)}
     for verdict in record.verdicts:
-        yield {"kind": _VERDICT_EVENTS[verdict.outcome], **common, **_verdict_fields(verdict, signals.get(verdict.signal_id))}
+        fields = _verdict_fields(verdict, signals.get(verdict.signal_id), orders.get(verdict.group_id))
+        yield {"kind": _VERDICT_EVENTS[verdict.outcome], **common, **fields}
     fills = {fill.order_id: fill for fill in record.fills}
     refused = {verdict.group_id for verdict in record.verdicts if verdict.outcome is Outcome.REFUSED}
     for result in record.results:
@@ -128,13 +130,18 @@ def _signal_fields(signal: Signal) -> dict[str, Any]:
     }
 
 
-def _verdict_fields(verdict: Verdict, signal: Signal | None) -> dict[str, Any]:
+def _verdict_fields(verdict: Verdict, signal: Signal | None, order: OrderResult | None) -> dict[str, Any]:
+    """`order` is the group's first one: an order by hand has no signal that names instrument and strategy."""
+    said = signal or order
     return {
         "risk_profile": verdict.profile,
         "group_id": verdict.group_id,
         "signal_id": verdict.signal_id,
-        "symbol": None if signal is None else signal.instrument,
-        "strategy": None if signal is None else signal.strategy,
+        "schedule": None if signal is None else signal.schedule,
+        "symbol": None if said is None else said.instrument,
+        "strategy": None if said is None else said.strategy,
+        "side": None if order is None else order.side,
+        "reason": None if signal is None else signal.reason,
         "allowed": verdict.outcome is not Outcome.REFUSED,
         "code": verdict.code,
         "rule": verdict.rule,

@@ -28,8 +28,13 @@ from tests.integration.daemon_process import DEMO_WINDOWS, cycles, daemon, journ
 
 #: One in so many lives ends while it begins.
 DURING_START: Final = 10
-#: Market seconds that the whole session has: the hours of the demo.
-_MARKET_S: Final = 15_700_000
+#: The hours of the demo, and two months of one instrument for when there is little time.
+LONG: Final = DEMO_WINDOWS.strip("\n").splitlines()[-1]
+BRIEF: Final = "        - {start: 2024-02-01, end: 2024-04-01, instruments: [ETH_USDT], granularity: 1h}"
+#: Market seconds that the whole session has.
+_MARKET_S: Final = {LONG: 15_700_000, BRIEF: 5_180_000}
+#: What a life takes beside its wait, at most on a busy machine: the market must not be over before the last kill.
+_ASKING_S: Final = 0.8
 #: The lives that nobody cuts short may have most of the market before them.
 _LAST_LIFE_S: Final = 900.0
 _TRACED: Final = "run.recover=trace;run.assemble=trace"
@@ -61,14 +66,14 @@ class Outcome(msgspec.Struct, kw_only=True):
 class KillLoop:
     """One session in `home`/killed and the one that nobody kills in `home`/whole; `life_s` is the longest time before a kill."""
 
-    def __init__(self, home: Path, *, kills: int, life_s: float, seed: int = 5) -> None:
+    def __init__(self, home: Path, *, kills: int, life_s: float, window: str = LONG, seed: int = 5) -> None:
         self._home = home / "killed"
         self._whole = home / "whole"
         self._random = Random(seed)
         self._life_s = life_s
         self._kills = kills
-        self._speed = max(1_000, round(_MARKET_S / (kills * life_s / 2)))
-        config = write_config(home, windows=(DEMO_WINDOWS, DEMO_WINDOWS.strip("\n").splitlines()[-1]))
+        self._speed = max(1_000, round(_MARKET_S[window] / (kills * (life_s / 2 + _ASKING_S))))
+        config = write_config(home, windows=(DEMO_WINDOWS, window))
         self._said = ("--config", config)
         self._told: Counter[str] = Counter()
         self._seen: dict[int, str] = {}

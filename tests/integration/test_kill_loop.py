@@ -8,14 +8,14 @@ import pytest
 
 from dudzian_daemon.adapters.log_report import Completeness, Integrity
 from tests.integration.daemon_process import verdicts
-from tests.integration.killing import KillLoop
+from tests.integration.killing import BRIEF, KillLoop
 
 KILLS = 30
 
 
 @pytest.mark.timeout(300)  # thirty starts, each of which takes its time on a busy machine
 def test_a_session_killed_thirty_times_is_the_one_that_nobody_killed(tmp_path: Path) -> None:
-    loop = KillLoop(tmp_path, kills=KILLS, life_s=1.2)
+    loop = KillLoop(tmp_path, kills=KILLS, life_s=0.5, window=BRIEF)
     outcome = loop.run()
     assert (outcome.kills, outcome.during_start) == (KILLS, KILLS // 10)
     assert all(count > KILLS // 6 for count in outcome.acknowledged.values()), f"the lives were long enough to be seen: {outcome}"
