@@ -30,7 +30,8 @@ from dudzian_daemon.trading.spec import SessionSpec
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line said; None where it said nothing. `modules` supply controllers, the first one first.
 
-    `live` takes the market from the venues, at other addresses where `base_url` and `ws_url` say so, which ask for it too.
+    `live` takes the market from the venues, at other addresses where `base_url` and `ws_url` say so, which ask for it too; prices
+    are asked for every `poll_seconds`.
 
     `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run. `fresh` closes the session that
     would go on and begins a new one; `accept_change` lets it go on under another configuration or other code.
@@ -51,6 +52,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     live: bool = False
     base_url: str | None = None
     ws_url: str | None = None
+    poll_seconds: float | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -101,6 +103,9 @@ def prepare(options: RunOptions, env: Mapping[str, str]) -> Prepared:
     if not chosen.enabled:
         msg = f"environment {environment!r} is disabled in {loaded.path} ({chosen.description}); set `enabled: true` there to run it"
         raise ConfigError(msg)
+    if options.poll_seconds is not None and chosen.offline_mode:
+        msg = f"--poll-seconds: expected --live beside it, found environment {environment!r} on stored candles, which nobody polls"
+        raise ConfigError(msg)
     if not chosen.offline_mode:
         require_live(config, environment, options)
     folders = plugin_folders(options.plugins_dir, env)
@@ -131,6 +136,8 @@ def _chosen_flags(options: RunOptions, environment: str) -> dict[str, Any]:
     for name in ("base_url", "ws_url"):
         if (url := getattr(options, name)) is not None:
             flags[f"adapter_settings.{name}"] = url
+    if options.poll_seconds is not None:
+        flags["adapter_settings.quote_seconds"] = options.poll_seconds
     return {f"environments.{environment}.{name}": value for name, value in flags.items()}
 
 

@@ -25,6 +25,9 @@ BaseUrl = Annotated[
     str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
 ]
 WsUrl = Annotated[str | None, typer.Option(help="The same for pushed data.")]
+PollSeconds = Annotated[
+    float | None, typer.Option(min=1, max=3600, help="How often live prices are asked for; default: quote_seconds of the environment.")
+]
 NoUi = Annotated[bool, typer.Option("--no-ui", help="No view: log lines on stderr instead.")]
 PluginsDir = Annotated[
     Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
@@ -52,6 +55,7 @@ class Said(TypedDict, total=False):
     live: bool
     base_url: str | None
     ws_url: str | None
+    poll_seconds: float | None
 
 
 def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:

@@ -49,6 +49,7 @@ def command(
     live: session_run.Live = False,
     base_url: session_run.BaseUrl = None,
     ws_url: session_run.WsUrl = None,
+    poll_seconds: session_run.PollSeconds = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
     ] = False,
@@ -68,6 +69,7 @@ def command(
         "live": live,
         "base_url": base_url,
         "ws_url": ws_url,
+        "poll_seconds": poll_seconds,
         "modules": (*(pipeline_module or ()), *(realtime_module or ())),
     }
     if dry_run:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dudzian_daemon.app.preparation import RunOptions, parse_speed, prepare
+from dudzian_daemon.app.venues import adapter_settings
 from dudzian_daemon.domain.errors import ConfigError
 
 
@@ -50,3 +51,10 @@ def test_flags_win_over_the_configuration(tmp_path: Path) -> None:
 def test_a_disabled_environment_does_not_run() -> None:
     with pytest.raises(ConfigError, match=r"environment 'kraken_paper' is disabled in .*set `enabled: true` there"):
         prepare(RunOptions(environment="paper_kraken"), {})
+
+
+def test_live_prices_are_polled_as_often_as_the_command_line_says_and_stored_ones_never(tmp_path: Path) -> None:
+    live = prepare(RunOptions(environment="binance_paper", data_dir=tmp_path, live=True, poll_seconds=5.0), {})
+    assert adapter_settings(live.config, "binance_paper").quote_seconds == 5.0
+    with pytest.raises(ConfigError, match="--poll-seconds: expected --live beside it, found environment 'binance_paper'"):
+        prepare(RunOptions(environment="binance_paper", data_dir=tmp_path, poll_seconds=5.0), {})
