@@ -17,7 +17,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from dudzian_daemon.kernel.clock import Clock, SystemClock
-from dudzian_daemon.testing.exchange_market import MARKETS, MINUTE_MS, Market, binance_market, futures_market, kraken_market
+from dudzian_daemon.testing.exchange_market import MARKETS, MINUTE_MS, POL, Market, binance_market, futures_market, kraken_market
 
 _MS_NS: Final = 1_000_000
 _STEPS_MS: Final = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}
@@ -390,7 +390,7 @@ def _kraken(result: dict[str, Any]) -> web.Response:
 
 async def serve(port: int) -> None:
     """Run until interrupted."""
-    async with LoopbackExchange(port=port) as exchange:
+    async with LoopbackExchange(markets=(*MARKETS, POL), port=port) as exchange:
         sys.stdout.write(f"loopback exchange at {exchange.url}\n")
         sys.stdout.flush()
         await anyio.sleep_forever()

@@ -72,6 +72,9 @@ MARKETS: Final = tuple(
     )
 )
 
+#: What MATIC became: listed on 2024-09-13 at 10:00, three days after the other name had ended.
+POL: Final = Market(base="POL", price=5.0, listed_ms=1_726_221_600_000)
+
 
 def binance_market(market: Market, open_now: bool) -> dict[str, Any]:
     """An entry of `exchangeInfo`, in the shape of the recorded answer."""

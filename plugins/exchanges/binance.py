@@ -12,8 +12,8 @@ class Binance:
 
     profile: ClassVar = VenueProfile(
         name="binance",
-        hosts=("data-api.binance.vision", "api.binance.com"),
-        stream_hosts=("data-stream.binance.vision", "stream.binance.com"),
+        hosts=("data-api.binance.vision",),
+        stream_hosts=("data-stream.binance.vision",),
         granularities=("1m", "5m", "15m", "30m", "1h", "4h", "1d"),
         candles_per_call=1000,
         weight_limit=6000,

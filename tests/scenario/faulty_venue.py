@@ -23,12 +23,11 @@ from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, Candle, Series
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.testing.exchange import Fault, FaultKind, LoopbackExchange, Request
-from dudzian_daemon.testing.exchange_market import MARKETS, Market
+from dudzian_daemon.testing.exchange_market import MARKETS, POL, Market
 
 ENVIRONMENT: Final = "binance_paper"
-#: MATIC became POL; the venue had neither for three days.
+#: The end of MATIC; POL, which it became, began three days later.
 RENAMED: Final = datetime(2024, 9, 10, tzinfo=UTC)
-POL_LISTED: Final = datetime(2024, 9, 13, 10, tzinfo=UTC)
 #: Requests a minute times their weight that Binance allows an address.
 LIMIT: Final = 6000
 
@@ -115,9 +114,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def markets() -> list[Market]:
     """The basket of the core set, MATIC up to its end and POL after it."""
-    ended, listed = (round(moment.timestamp() * 1000) for moment in (RENAMED, POL_LISTED))
+    ended = round(RENAMED.timestamp() * 1000)
     kept = [msgspec.structs.replace(each, delisted_ms=ended) if each.base == "MATIC" else each for each in MARKETS]
-    return [*kept, Market(base="POL", price=5.0, listed_ms=listed)]
+    return [*kept, POL]
 
 
 def filled(folder: Path, storm: Storm, *, days: int, most_runs: int = 6) -> Outcome:
