@@ -35,7 +35,7 @@ from dudzian_daemon.adapters.files import ensure_dir, remove_leftovers, sha256_f
 from dudzian_daemon.adapters.live_candles import LiveCandles
 from dudzian_daemon.adapters.manifest import FILE_NAME, Manifest, ManifestWriter, MonthFile, load_manifest, writing
 from dudzian_daemon.adapters.revisions import Revision, keep_replaced, revisions
-from dudzian_daemon.config.schema import Environment
+from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import DAY_NS, Candle, Series
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from dudzian_daemon.adapters.candle_store import StoredRange, store_of
-from dudzian_daemon.config.schema import Environment
+from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.domain.market import Candle, Series
 
 _DRAWS: Final = 1 << 53

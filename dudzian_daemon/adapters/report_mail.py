@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from dudzian_daemon.config.schema import Mail
+from dudzian_daemon.config.reporting import Mail
 from dudzian_daemon.domain.errors import AuthFailed, ConfigError, Permanent, Retryable
 
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})

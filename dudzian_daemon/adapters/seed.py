@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.candle_store import SEEDED, ParquetCandleStore, WriteReport
-from dudzian_daemon.config.schema import CoreConfig, Environment
+from dudzian_daemon.config.environment import Environment
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import DAY_NS, GRANULARITIES, Candle, Instrument, Series
 

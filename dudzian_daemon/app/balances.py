@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from dudzian_daemon.config.schema import Capital, CoreConfig
+from dudzian_daemon.config.paper import Capital
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.money import CASH_STEP, ZERO, units
 
 DEFAULT: Final = Decimal(10_000)

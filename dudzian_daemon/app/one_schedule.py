@@ -10,7 +10,8 @@ import msgspec
 
 from dudzian_daemon.config.load import LoadedConfig
 from dudzian_daemon.config.overlay import Flag
-from dudzian_daemon.config.schema import CoreConfig, Schedule
+from dudzian_daemon.config.runtime import Schedule
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 
 _WINDOW_EXPECTED: Final = "expected two days as 2024-01-01:2024-02-15, the second not before the first"

@@ -23,8 +23,9 @@ from dudzian_daemon.app.plugins.strategy_entries import made, required
 from dudzian_daemon.app.recorded_run import LIVE
 from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.canonical import canonical
+from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.config.load import LoadedConfig, load
-from dudzian_daemon.config.schema import CoreConfig, Environment
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.trading.spec import SessionSpec
 

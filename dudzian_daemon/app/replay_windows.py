@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore
-from dudzian_daemon.config.schema import CoreConfig, Environment
+from dudzian_daemon.config.environment import Environment
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Funding, Instrument, Series
 from dudzian_daemon.trading.step import Core

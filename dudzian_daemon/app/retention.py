@@ -24,7 +24,8 @@ from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER
 from dudzian_daemon.adapters.journal_reader import sessions
 from dudzian_daemon.adapters.line_file import LineFile
-from dudzian_daemon.config.schema import CoreConfig, Retention
+from dudzian_daemon.config.reporting import Retention
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.kernel.clock import iso_utc

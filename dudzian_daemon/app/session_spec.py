@@ -8,18 +8,11 @@ from decimal import Decimal
 import msgspec
 
 from dudzian_daemon.app.balances import Opening, opening
-from dudzian_daemon.config.schema import (
-    MAINTENANCE_MARGIN,
-    MAINTENANCE_MARGINS,
-    CoreConfig,
-    Environment,
-    PaperTrading,
-    PresetEntry,
-    PreTrade,
-    RiskProfile,
-    midnight_ns,
-)
-from dudzian_daemon.config.schema import Schedule as ScheduleConfig
+from dudzian_daemon.config.environment import Environment, midnight_ns
+from dudzian_daemon.config.paper import PaperTrading, PresetEntry
+from dudzian_daemon.config.risk import MAINTENANCE_MARGIN, MAINTENANCE_MARGINS, PreTrade, RiskProfile
+from dudzian_daemon.config.runtime import Schedule as ScheduleConfig
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.fees import ExecutionPreset, FeePeriod
 from dudzian_daemon.domain.market import SECOND_NS, Instrument

@@ -14,7 +14,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from dudzian_daemon.config.references import BY_HAND, MANUAL
-from dudzian_daemon.config.schema import CoreConfig, RiskProfile
+from dudzian_daemon.config.risk import RiskProfile
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.money import EXACT
 
 Entry = TypeVar("Entry")

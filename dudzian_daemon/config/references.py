@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from dudzian_daemon.config import lookup
+from dudzian_daemon.config.paper import shipped_presets
 from dudzian_daemon.config.provenance import Document, Path, Problem
-from dudzian_daemon.config.schema import shipped_presets
 from dudzian_daemon.domain.errors import ConfigError
 
 SCHEDULERS: Final = "runtime.multi_strategy_schedulers"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from dudzian_daemon.config import lookup
 from dudzian_daemon.config.provenance import Document, Path, Problem
 from dudzian_daemon.config.references import BY_HAND, SCHEDULERS, listed
-from dudzian_daemon.config.schema import MAINTENANCE_MARGIN, MAINTENANCE_MARGINS
+from dudzian_daemon.config.risk import MAINTENANCE_MARGIN, MAINTENANCE_MARGINS
 from dudzian_daemon.domain.fees import margin_carries
 from dudzian_daemon.domain.money import ONE
 

@@ -32,7 +32,7 @@ FORBIDDEN = re.compile(
 #: Our own names that look like one: what the simulator and its operator do on paper, and words of the configuration.
 OURS = {
     "dudzian_daemon/config/fields.py": {"withdraw"},
-    "dudzian_daemon/config/schema.py": {"withdraw"},
+    "dudzian_daemon/config/environment.py": {"withdraw"},
     "dudzian_daemon/config/rules.py": {"withdraw"},
     "dudzian_daemon/kernel/bus.py": {"withdraw"},
 }

@@ -29,9 +29,9 @@ from dudzian_daemon.app.backtest.run import narrowed, simulate
 from dudzian_daemon.app.plugins.loader import load_plugin, make_strategy
 from dudzian_daemon.app.replay_windows import replay_windows
 from dudzian_daemon.app.session_spec import session_spec
+from dudzian_daemon.config.environment import midnight_ns
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import bundled
-from dudzian_daemon.config.schema import midnight_ns
 from dudzian_daemon.domain.market import Candle, Series
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.trading.step import Core

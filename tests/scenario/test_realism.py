@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from dudzian_daemon.app.session_spec import execution_preset
-from dudzian_daemon.config.schema import PaperTrading, shipped_presets
+from dudzian_daemon.config.paper import PaperTrading, shipped_presets
 from dudzian_daemon.domain.market import SECOND_NS, Book, Quote
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.orders import Fill, OrderKind, OrderLeg, OrderTerms, Side, TimeInForce

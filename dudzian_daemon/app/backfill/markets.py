@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from dudzian_daemon.config.schema import CoreConfig, midnight_ns
+from dudzian_daemon.config.environment import midnight_ns
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.spans import Span
 
 

@@ -10,7 +10,8 @@ import msgspec
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
 from dudzian_daemon.adapters.series_audit import SeriesAudit, audited, on_grid
 from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
-from dudzian_daemon.config.schema import CoreConfig, midnight_ns
+from dudzian_daemon.config.environment import midnight_ns
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import DAY_NS, GRANULARITIES, Instrument, Series
 from dudzian_daemon.domain.spans import Span

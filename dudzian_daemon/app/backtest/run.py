@@ -20,7 +20,9 @@ from dudzian_daemon.app.backtest.result import BacktestResult, day_of, result_of
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.replay_windows import replay_windows, require_sound
 from dudzian_daemon.app.session_spec import session_spec
-from dudzian_daemon.config.schema import CoreConfig, ReplayWindow, Schedule
+from dudzian_daemon.config.environment import ReplayWindow
+from dudzian_daemon.config.runtime import Schedule
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import Candle, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money

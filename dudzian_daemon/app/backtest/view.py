@@ -10,7 +10,7 @@ from typing import Final
 
 from dudzian_daemon.adapters.plots import EquityPlot, TextTable
 from dudzian_daemon.app.backtest.result import BacktestResult
-from dudzian_daemon.config.schema import midnight_ns
+from dudzian_daemon.config.environment import midnight_ns
 from dudzian_daemon.domain.counts import decisions_text
 from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.domain.round_trips import RoundTrip

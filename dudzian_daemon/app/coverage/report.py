@@ -16,7 +16,8 @@ from dudzian_daemon.adapters.series_audit import audited, iso_second
 from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
 from dudzian_daemon.app.coverage.judging import CoverageEntry, Status, Terms, judged
 from dudzian_daemon.app.coverage.requirements import Needed, Selection, needed
-from dudzian_daemon.config.schema import CoreConfig, DataQuality
+from dudzian_daemon.config.environment import DataQuality
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 
 

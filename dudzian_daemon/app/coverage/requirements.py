@@ -9,7 +9,8 @@ import msgspec
 
 from dudzian_daemon.adapters.candle_store import SEEDED, StoredRange
 from dudzian_daemon.adapters.seed import USUAL_GRANULARITY
-from dudzian_daemon.config.schema import CoreConfig, midnight_ns
+from dudzian_daemon.config.environment import midnight_ns
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import DAY_NS, Series
 from dudzian_daemon.domain.spans import Span

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from dudzian_daemon.adapters.journal_reader import Cycle
-from dudzian_daemon.config.schema import midnight_ns
+from dudzian_daemon.config.environment import midnight_ns
 from dudzian_daemon.domain.counts import Counts
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.market import DAY_NS, Book, Candle, Gap, OpenPrint, Quote, Series

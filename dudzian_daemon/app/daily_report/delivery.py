@@ -16,7 +16,7 @@ from dudzian_daemon.adapters.keychain import find_token
 from dudzian_daemon.adapters.report_mail import Letter, send_letter
 from dudzian_daemon.app.daily_report.day import Day
 from dudzian_daemon.app.daily_report.package import Written
-from dudzian_daemon.config.schema import Mail, Retention
+from dudzian_daemon.config.reporting import Mail, Retention
 from dudzian_daemon.domain.counts import decisions_text
 
 _SUBJECT: Final = "Dudzian daily report {artifact} {date}"

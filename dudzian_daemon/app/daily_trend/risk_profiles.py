@@ -8,7 +8,8 @@ import msgspec
 
 from dudzian_daemon.app.daily_trend.runtime_plan import profile_facts
 from dudzian_daemon.config.references import MANUAL
-from dudzian_daemon.config.schema import CoreConfig, RiskProfile
+from dudzian_daemon.config.risk import RiskProfile
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 
 #: A change is tried on stored candles, then on paper; what would come after is not built.

@@ -20,7 +20,8 @@ from dudzian_daemon.app.preparation import Prepared, RunOptions, loaded_for, pre
 from dudzian_daemon.config.load import LoadedConfig
 from dudzian_daemon.config.places import find_config
 from dudzian_daemon.config.provenance import key_text, leaves
-from dudzian_daemon.config.schema import RiskProfile, Scheduler
+from dudzian_daemon.config.risk import RiskProfile
+from dudzian_daemon.config.runtime import Scheduler
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.domain.market import Series
 from dudzian_daemon.kernel.clock import iso_utc

@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from dudzian_daemon.adapters.keychain import find_token
 from dudzian_daemon.app.process.tokens import usable
-from dudzian_daemon.config.schema import KillSwitchToken
+from dudzian_daemon.config.runtime import KillSwitchToken
 from dudzian_daemon.domain.errors import ConfigError, DudzianError, Retryable
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock

@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from dudzian_daemon.adapters.loopback import bind_loopback
-from dudzian_daemon.config.schema import MetricsHttp
+from dudzian_daemon.config.runtime import MetricsHttp
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.metrics_http import MetricsServer

@@ -23,7 +23,7 @@ from dudzian_daemon.app.bootstrap import Assembly
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.process.quarantine import Blocked, leave_name
 from dudzian_daemon.app.process.signals import StopSignals
-from dudzian_daemon.config.schema import WatchdogLimits
+from dudzian_daemon.config.runtime import WatchdogLimits
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from dudzian_daemon.adapters.keychain import find_token
-from dudzian_daemon.config.schema import AccessToken
+from dudzian_daemon.config.runtime import AccessToken
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.logs import register_secret
 from dudzian_daemon.services.inbox import SHORTEST_TOKEN, HeldToken

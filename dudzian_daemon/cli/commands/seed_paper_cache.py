@@ -79,7 +79,7 @@ def command(
 
 def _window(start_date: str, days: int) -> tuple[int, int]:
     """First instant and end, ns."""
-    from dudzian_daemon.config.schema import midnight_ns
+    from dudzian_daemon.config.environment import midnight_ns
 
     try:
         first = date.fromisoformat(start_date)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, WriteReport
 from dudzian_daemon.adapters.seed import SeedSeries, SeedWindow, cache_of, planned, seed_store, seeded_candles
+from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.config.load import load
-from dudzian_daemon.config.schema import Environment
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import DAY_NS, GRANULARITIES, HOUR_NS, Candle, Instrument, Series
 

@@ -10,7 +10,8 @@ import pytest
 
 from dudzian_daemon.app.session_spec import execution_preset
 from dudzian_daemon.config.load import load
-from dudzian_daemon.config.schema import CoreConfig, PaperTrading, shipped_presets
+from dudzian_daemon.config.paper import PaperTrading, shipped_presets
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]

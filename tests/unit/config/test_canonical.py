@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from dudzian_daemon.config import canonical as module
-from dudzian_daemon.config import schema, universe
+from dudzian_daemon.config import environment, paper, reporting, risk, runtime, schema, universe
 from dudzian_daemon.config.canonical import canonical, canonical_full, from_canonical
 from dudzian_daemon.config.fields import Section
 from dudzian_daemon.config.load import load
@@ -101,7 +101,12 @@ def test_the_full_form_is_the_whole_configuration(folder: Path) -> None:
 
 
 def test_every_field_that_is_left_out_exists() -> None:
-    structs = {name: item for source in (schema, universe) for name, item in vars(source).items() if isinstance(item, type)}
+    structs = {
+        name: item
+        for source in (environment, paper, reporting, risk, runtime, schema, universe)
+        for name, item in vars(source).items()
+        if isinstance(item, type)
+    }
     for name, left_out in module.NOT_TRADING.items():
         struct = structs[name]
         assert issubclass(struct, Section)

@@ -11,7 +11,7 @@ import pytest
 from dudzian_daemon.config.check import ConfigErrors
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.provenance import Problem
-from dudzian_daemon.config.schema import AccessToken
+from dudzian_daemon.config.runtime import AccessToken
 
 Problems = Callable[[Path], tuple[Problem, ...]]
 Replaced = Callable[..., Path]

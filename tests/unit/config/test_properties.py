@@ -14,11 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from dudzian_daemon.config import schema, universe
+from dudzian_daemon.config import universe
 from dudzian_daemon.config.canonical import canonical, canonical_full, from_canonical
 from dudzian_daemon.config.check import ConfigErrors
+from dudzian_daemon.config.environment import Environment, Replay, ReplayWindow
 from dudzian_daemon.config.fields import Granularity
 from dudzian_daemon.config.load import load
+from dudzian_daemon.config.paper import PaperOverride, PaperTrading
+from dudzian_daemon.config.risk import InstrumentBucket, Risk, RiskProfile
+from dudzian_daemon.config.runtime import Runtime, Schedule, Scheduler
+from dudzian_daemon.config.schema import CoreConfig, Strategy
 
 GRANULARITY: st.SearchStrategy[Granularity] = st.sampled_from(get_args(Granularity))
 FRACTION = st.decimals(0, 1, places=6)
@@ -28,7 +33,7 @@ TEXT = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=20
 NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,12}", fullmatch=True)
 SCALAR = st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9).map(lambda value: round(value, 6)) | TEXT
 PROFILE = st.builds(
-    schema.RiskProfile,
+    RiskProfile,
     max_daily_loss_pct=FRACTION,
     max_position_pct=FRACTION,
     target_volatility=FRACTION,
@@ -41,37 +46,37 @@ RULES = st.builds(universe.VenueRules, symbol=st.just("AB"), tick_size=STEP, lot
 
 
 @st.composite
-def windows(draw: st.DrawFn, pairs: list[str]) -> schema.ReplayWindow:
+def windows(draw: st.DrawFn, pairs: list[str]) -> ReplayWindow:
     start = draw(st.dates(date(2015, 1, 1), date(2030, 1, 1)))
     days = draw(st.integers(1, 3000))
     chosen = draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=2))
-    return schema.ReplayWindow(start=start, end=start + timedelta(days=days), instruments=tuple(chosen), granularity=draw(GRANULARITY))
+    return ReplayWindow(start=start, end=start + timedelta(days=days), instruments=tuple(chosen), granularity=draw(GRANULARITY))
 
 
 @st.composite
-def configurations(draw: st.DrawFn) -> schema.CoreConfig:
+def configurations(draw: st.DrawFn) -> CoreConfig:
     """A valid configuration with every kind of reference in it."""
     bases = draw(st.lists(st.sampled_from(["BTC", "ETH", "SOL", "X1", "ADA"]), min_size=1, max_size=3, unique=True))
     entries = {f"{base}_USDT": universe.InstrumentEntry(base=base, quote="USDT", venues={"v": draw(RULES)}) for base in bases}
     pairs, names = list(entries), draw(st.lists(NAME, min_size=5, max_size=5, unique=True))
     profile, strategy, bucket, scheduler, environment = names
-    schedule = schema.Schedule(
+    schedule = Schedule(
         strategy=strategy,
         instrument_bucket=bucket,
         risk_profile=profile,
         interval=draw(GRANULARITY),
         cadence_seconds=draw(st.integers(1, 86_400)),
     )
-    paper = schema.PaperTrading(
+    paper = PaperTrading(
         initial_balances={"USDT": draw(AMOUNT)},
         position_size=draw(st.decimals("0.001", 1, places=3)),
         maker_fee=draw(st.decimals("-0.01", "0.1", places=4)),
     )
-    return schema.CoreConfig(
+    return CoreConfig(
         version=1,
         default_environment=environment,
         environments={
-            environment: schema.Environment(
+            environment: Environment(
                 description=draw(TEXT),
                 mode="paper",
                 exchange="v",
@@ -79,21 +84,21 @@ def configurations(draw: st.DrawFn) -> schema.CoreConfig:
                 risk_profile=profile,
                 scheduler=scheduler,
                 adapter_settings=draw(st.dictionaries(NAME.map("s_{}_".format), SCALAR, max_size=3)),
-                replay=schema.Replay(
+                replay=Replay(
                     speed=draw(st.integers(1, 10**9) | st.just("max")), windows=tuple(draw(st.lists(windows(pairs), max_size=2)))
                 ),
-                paper_trading=draw(st.none() | st.builds(schema.PaperOverride, taker_fee=st.none() | FRACTION.map(lambda fee: fee / 10))),
+                paper_trading=draw(st.none() | st.builds(PaperOverride, taker_fee=st.none() | FRACTION.map(lambda fee: fee / 10))),
             )
         },
-        strategies={strategy: schema.Strategy(plugin="p", parameters=draw(st.dictionaries(NAME.map("p_{}_".format), SCALAR, max_size=4)))},
+        strategies={strategy: Strategy(plugin="p", parameters=draw(st.dictionaries(NAME.map("p_{}_".format), SCALAR, max_size=4)))},
         risk_profiles={profile: draw(PROFILE)},
-        risk=schema.Risk(
+        risk=Risk(
             instrument_buckets={
-                bucket: schema.InstrumentBucket(symbols=tuple(pairs), max_position_pct=draw(FRACTION), max_notional_usd=draw(AMOUNT))
+                bucket: InstrumentBucket(symbols=tuple(pairs), max_position_pct=draw(FRACTION), max_notional_usd=draw(AMOUNT))
             }
         ),
         paper_trading=paper,
-        runtime=schema.Runtime(multi_strategy_schedulers={scheduler: schema.Scheduler(schedules={"s": schedule})}),
+        runtime=Runtime(multi_strategy_schedulers={scheduler: Scheduler(schedules={"s": schedule})}),
         instruments=entries,
     )
 
@@ -115,7 +120,7 @@ def as_yaml(tree: Any) -> str:
 @pytest.mark.parametrize("written", [as_json, as_yaml])
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(config=configurations())
-def test_a_configuration_survives_being_written_and_read(tmp_path: Path, written: Any, config: schema.CoreConfig) -> None:
+def test_a_configuration_survives_being_written_and_read(tmp_path: Path, written: Any, config: CoreConfig) -> None:
     tree = msgspec.structs.asdict(config)
     del tree["credentials"]
     (tmp_path / "instruments.yaml").write_text(written({"version": 1, "instruments": tree.pop("instruments")}), encoding="utf-8")

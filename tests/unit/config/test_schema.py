@@ -10,9 +10,11 @@ from typing import get_args
 import msgspec
 import pytest
 
+from dudzian_daemon.config.environment import Replay, ReplayWindow
 from dudzian_daemon.config.fields import Granularity
 from dudzian_daemon.config.load import load
-from dudzian_daemon.config.schema import CoreConfig, PaperTrading, Replay, ReplayWindow
+from dudzian_daemon.config.paper import PaperTrading
+from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import DAY_NS, GRANULARITIES, Instrument
 

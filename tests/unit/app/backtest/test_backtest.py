@@ -11,8 +11,8 @@ import pytest
 from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.app.backtest.journal import recording
 from dudzian_daemon.app.backtest.run import BacktestOptions, arrange, narrowed, run, simulate
+from dudzian_daemon.config.environment import midnight_ns
 from dudzian_daemon.config.load import load
-from dudzian_daemon.config.schema import midnight_ns
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.testing.clock import ManualClock
 

@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 
 from dudzian_daemon.app.process.kill_switch import REPLY_SECONDS, KillSwitch
-from dudzian_daemon.config.schema import KillSwitchToken
+from dudzian_daemon.config.runtime import KillSwitchToken
 from dudzian_daemon.domain.errors import Retryable
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.services.inbox import CommandFile, Inbox, Reply, expire_commands, inbox_folder

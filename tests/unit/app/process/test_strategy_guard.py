@@ -18,7 +18,7 @@ from dudzian_daemon.adapters.journal_reader import Session, sessions
 from dudzian_daemon.app.process.quarantine import Blocked, read_quarantine
 from dudzian_daemon.app.process.signals import StopSignals
 from dudzian_daemon.app.process.strategy_guard import LastWords, StrategyGuard
-from dudzian_daemon.config.schema import WatchdogLimits
+from dudzian_daemon.config.runtime import WatchdogLimits
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.testing.clock import ManualClock
 from tests.unit.trading.desk import BTC, desk
