@@ -103,7 +103,8 @@ class StandIns:
 def stand_ins() -> Iterator[StandIns]:
     """All of them, for a session of tests."""
     clock = VenueClock()
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(LoopbackExchange(clock, markets=[*MARKETS, POL])) as exchange:
+    markets = [*(market for market in MARKETS if market.base != POL.base), POL]
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(LoopbackExchange(clock, markets=markets)) as exchange:
         found = StandIns(portal, exchange, clock)
         server = portal.call(found.start_http)
         found.smtp_port = unused_port()

@@ -12,7 +12,7 @@ from dudzian_daemon.adapters.series_audit import SeriesAudit, audited, on_grid
 from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
 from dudzian_daemon.config.schema import CoreConfig, midnight_ns
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.domain.market import DAY_NS, Instrument, Series
+from dudzian_daemon.domain.market import DAY_NS, GRANULARITIES, Instrument, Series
 from dudzian_daemon.domain.spans import Span
 
 
@@ -98,7 +98,8 @@ def _granularities(config: CoreConfig, wish: Wish, instrument: Instrument, symbo
         if wish.since is not None:
             yield granularity, wish.since
         elif granularity in windows:
-            yield granularity, wish.now - windows[granularity] * DAY_NS
+            step = GRANULARITIES[granularity]
+            yield granularity, wish.now // step * step - windows[granularity] * DAY_NS  # as coverage asks for them
         else:
             msg = (
                 f"{instrument.key}: expected --since for {granularity}, which has no backfill window in instruments.yaml; "
