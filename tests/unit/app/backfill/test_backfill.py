@@ -281,4 +281,4 @@ def test_what_cannot_be_planned_is_one_line(config: CoreConfig, store: ParquetCa
 def test_the_windows_of_the_instruments_are_the_default(config: CoreConfig, store: ParquetCandleStore) -> None:
     plans = planned(config, Wish(environment="binance_paper", now=NOW), store)
     assert len(plans) == 16
-    assert {(plan.series.granularity, plan.missing_rows) for plan in plans} == {("1d", 1824), ("1h", 730 * 24 - 1)}
+    assert {(plan.series.granularity, plan.missing_rows) for plan in plans} == {("1d", 1825), ("1h", 730 * 24)}
