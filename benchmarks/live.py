@@ -25,7 +25,7 @@ import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic_ns, sleep
+from time import monotonic_ns, sleep, thread_time_ns
 from typing import Any, Final
 
 import psutil
@@ -59,19 +59,20 @@ def serve(markets: int) -> None:
 
 
 def daemon(stalls: str, arguments: list[str]) -> None:
-    """`dudzian` with every callback of its loop timed; the long ones are written to a file at the end: [monotonic ns, ms, what]."""
-    noted: list[tuple[int, float, str]] = []
+    """`dudzian` with every callback of its loop timed; the long ones are written to a file at the end: [monotonic ns, ms, what, CPU ms]."""
+    noted: list[tuple[int, float, str, float]] = []
     running: dict[str, int] = {"since": 0}
     seen: dict[int, str] = {}
     run = asyncio.Handle._run
 
     def timed(handle: asyncio.Handle) -> None:
-        began = running["since"] = monotonic_ns()
+        began, cpu = monotonic_ns(), thread_time_ns()
+        running["since"] = began
         run(handle)
         running["since"] = 0
         spent_ms = (monotonic_ns() - began) / 1e6
         if spent_ms >= NOTED_MS:
-            noted.append((began, spent_ms, seen.pop(began, "")))
+            noted.append((began, spent_ms, seen.pop(began, ""), (thread_time_ns() - cpu) / 1e6))
 
     def look() -> None:
         """Where the loop is when a callback has taken a while."""
@@ -136,7 +137,10 @@ def _measured(home: Path, env: dict[str, str], data: list[str], seconds: float) 
 
 def _longest(noted: list[list[Any]]) -> dict[str, Any]:
     longest = sorted(noted, key=lambda each: -each[1])
-    return {"max": round(longest[0][1], 1) if longest else 0.0, "what": [f"{each[1]:.1f} {each[2]}" for each in longest[:5]]}
+    return {
+        "max": round(longest[0][1], 1) if longest else 0.0,
+        "longest": [f"{each[1]:.1f} ms, {each[3]:.1f} of it CPU: {each[2]}" for each in longest[:5]],
+    }
 
 
 def _ready(home: Path, child: subprocess.Popen[bytes]) -> int:
