@@ -75,6 +75,15 @@ async def test_a_fault_that_passes_costs_a_try_and_no_candle(tmp_path, venue, ki
         assert len(exchange.asked(PATHS[venue])) == 2
 
 
+async def test_three_server_errors_and_then_an_answer_are_three_counted_tries_and_all_candles(tmp_path) -> None:
+    async with opened(tmp_path) as (exchange, data, shared):
+        await data.markets()
+        exchange.fail("status", "klines", times=3)
+        assert len(await candles(data)) == 20
+        assert shared.failures == {VenueDown.__name__: 3}
+        assert shared.down_since is None
+
+
 @pytest.mark.parametrize(("kind", "error"), [("status", VenueDown), ("truncated", BadAnswer), ("html", BadAnswer), ("interval", BadAnswer)])
 async def test_a_fault_that_stays_is_given_up_after_a_few_tries(tmp_path, kind: FaultKind, error) -> None:
     async with opened(tmp_path) as (exchange, data, shared):
