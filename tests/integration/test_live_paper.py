@@ -72,7 +72,8 @@ def test_a_live_session_is_complete_replays_and_has_parity(tmp_path: Path) -> No
     stored = ParquetCandleStore(home / "data" / "var" / "data" / ENVIRONMENT).read(MINUTES, ends[0] - MINUTE_NS, ends[-1])
     assert [candle.end for candle in stored] == ends
     parity = dudzian(home, "parity", "-e", ENVIRONMENT, "--config", config, "--data-dir", home / "data", "--json")
-    assert json.loads(parity.out)["difference"]["cause"] == "open_print", parity
+    # On a clock that runs ahead a busy machine is a slow venue: then the first difference is that a candle was waited for.
+    assert json.loads(parity.out)["difference"]["cause"] in ("open_print", "late_data"), parity
     assert all("127.0.0.1" in line for line in addresses(home))
 
 
