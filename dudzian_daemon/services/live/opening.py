@@ -32,14 +32,16 @@ class Begun(msgspec.Struct):
 async def begin(data: MarketData, series: Series, count: int, known_end: int | None, stored_end: int | None, now: int) -> Begun:
     """Ask for what the series needs at `now`: `count` candles of history, or what came after `known_end`, which the core has seen last.
 
-    `stored_end` is where the store ends. The newest bar may not be to be had yet: then it is the first to come.
+    `stored_end` is where the store ends, None where it has nothing. The newest bar may not be to be had yet: then it is the first to come.
     Raises `Retryable` or `Permanent`.
     """
     step = series.step_ns
     last_end = now // step * step
     catching_up = known_end is not None and (last_end - known_end) // step <= max(count, MOST_CAUGHT_UP)
     start = known_end if catching_up and known_end is not None else last_end - count * step
-    since = max(min(start, stored_end), start - MOST_CAUGHT_UP * step) if catching_up and stored_end is not None else start
+    since = start
+    if catching_up:
+        since = max(min(start, start - count * step if stored_end is None else stored_end), start - MOST_CAUGHT_UP * step)
     came = await pages(data, series, since, last_end)
     rows = [row for row in came if row.end > start]
     newest = rows[-1].end if rows else start
