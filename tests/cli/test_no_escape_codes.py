@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,7 @@ import pytest
 
 from dudzian_daemon.cli.main import command_names, main
 
-if sys.platform != "win32":
-    import pty
+assert sys.platform != "win32", "a terminal as POSIX has it"
 
 ESCAPE = b"\x1b"
 MAIN = [

@@ -45,6 +45,8 @@ from dudzian_daemon.trading.step import Core
 from tests.scenario.faulty_venue import candles
 from tests.scenario.made_venue import spec_of
 
+assert sys.platform != "win32", "descriptors as POSIX has them"
+
 INSTRUMENTS: Final = ("binance:BTC/USDT", "binance:ETH/USDT")
 NEEDS: Final = {Series(name, granularity): 5 for name in INSTRUMENTS for granularity in ("1m", "1h", "1d")}
 STEP_S: Final = 5.0
