@@ -22,8 +22,8 @@ GOLDEN_HOME = ROOT / ".nox" / "golden"
 
 #: Where every branch is run by a test: gate, simulator, ledger, and the arithmetic under them.
 MONEY = (
-    *("catastrophe", "limits", "pre_trade", "rates", "reservations", "risk_engine", "risk_states"),
-    *("executions", "matching", "order_book", "paper_execution", "resting_orders"),
+    *("catastrophe", "exposures", "forced_closings", "limits", "pre_trade", "rates", "reservations", "risk_engine", "risk_states"),
+    *("executions", "matching", "order_book", "paper_execution", "pinned_presets", "resting_orders"),
     *("entries", "funding", "ledger", "margin"),
     *("../domain/fees", "../domain/fills", "../domain/risk", "../domain/sizing"),
 )

@@ -13,9 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
+from dudzian_daemon.adapters.metric_families import new_registry
 from dudzian_daemon.domain.alerts import AlertCode
 from dudzian_daemon.kernel.bus import Bus, Policy
-from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink, new_registry
+from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.testing.clock import ManualClock
 
 ROOT = Path(__file__).parents[2]

@@ -27,6 +27,7 @@ from dudzian_daemon.adapters import http_guard
 from dudzian_daemon.adapters.http_connections import SMALLEST_CAP
 from dudzian_daemon.adapters.http_guard import GuardedServer, Limits
 from dudzian_daemon.adapters.loopback import bind_loopback
+from dudzian_daemon.adapters.metric_families import new_registry
 from dudzian_daemon.adapters.metrics_http import DEFAULT_PORT, MetricsServer
 from dudzian_daemon.domain.alerts import AlertCode, alert
 from dudzian_daemon.domain.errors import ConfigError
@@ -39,7 +40,7 @@ from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.kernel.service import Readiness
 from dudzian_daemon.kernel.subscription import Policy
-from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink, new_registry
+from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.testing.clock import ManualClock
 
 pytestmark = pytest.mark.integration

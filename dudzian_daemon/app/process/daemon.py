@@ -18,6 +18,7 @@ from rich.console import Console
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent, write_atomic
 from dudzian_daemon.adapters.heads import read_signer
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
+from dudzian_daemon.adapters.metric_families import new_registry
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.alerting import ChannelOpener
 from dudzian_daemon.app.bootstrap import Assembly, SessionStart, assemble
@@ -48,7 +49,6 @@ from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervis
 from dudzian_daemon.services.clock_watch import ClockWatch
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.services.service_manager import ServiceManager
-from dudzian_daemon.sinks.metrics import new_registry
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.metrics_http import MetricsServer

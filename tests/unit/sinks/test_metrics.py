@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dudzian_daemon import __version__
+from dudzian_daemon.adapters.metric_families import OTHER, new_registry
 from dudzian_daemon.domain.alerts import AlertCode, alert
 from dudzian_daemon.domain.events import (
     CYCLE_DURABLE,
@@ -32,7 +33,7 @@ from dudzian_daemon.domain.orders import Fill, Intent, OrderResult, OrderStatus,
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyFault
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.subscription import Policy
-from dudzian_daemon.sinks.metrics import OTHER, TOPICS, MetricsSink, new_registry
+from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.testing.clock import ManualClock
 
 BTC = "binance:BTC/USDT"
