@@ -16,12 +16,12 @@ from dudzian_daemon.adapters.candle_columns import Columns
 from dudzian_daemon.app.sweep.deflated import shape_of
 from dudzian_daemon.app.sweep.trials import Decision, Figures
 from dudzian_daemon.domain.market import DAY_NS
-from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import Intent
 from dudzian_daemon.domain.statistics import Activity, Statistics, summarise
 from dudzian_daemon.domain.twins import Turn
 
-_EXACT_DIGITS: Final = 9
+#: Of an estimated amount.
+_DIGITS: Final = 6
 
 
 class Costs(msgspec.Struct, frozen=True):
@@ -42,7 +42,6 @@ class Curve(msgspec.Struct, frozen=True):
     trips: Any
     fills: int
     traded: float
-    held_ns: int
 
 
 def curve_of(columns: Columns, turns: Sequence[Turn], costs: Costs) -> Curve:
@@ -65,15 +64,12 @@ def curve_of(columns: Columns, turns: Sequence[Turn], costs: Costs) -> Curve:
     closing = np.append(paid, held * float(columns.close[-1]) - last) if held else paid
     trips = closing[: len(closing) // 2 * 2].reshape(-1, 2).sum(axis=1)
     days = (columns.ends[day_ends] - 1) // DAY_NS
-    ends = np.append(columns.ends[places] , columns.ends[-1]) if held else columns.ends[places]
-    spent = ends[: len(ends) // 2 * 2].reshape(-1, 2)
     return Curve(
         days=days,
         profits=profits,
         trips=trips,
         fills=len(fills) + bool(held),
         traded=float((np.abs(sizes) * quotes).sum()) + abs(held) * float(columns.close[-1]),
-        held_ns=int((spent[:, 1] - spent[:, 0]).sum()),
     )
 
 
@@ -88,12 +84,9 @@ def figures_of_curves(curves: Sequence[Curve], costs: Costs, bars: int) -> Figur
         profit += np.concatenate(([0.0], curve.profits))[place]
     equity = [costs.opening, *(costs.opening + profit).tolist()]
     profits = [_amount(value) for curve in curves for value in curve.trips.tolist()]
-    elapsed = len(days) * DAY_NS
+    traded = sum(curve.traded for curve in curves)
     activity = Activity(
-        profits=profits,
-        traded=_amount(sum(curve.traded for curve in curves)),
-        held_ns=sum(curve.held_ns for curve in curves),
-        elapsed_ns=elapsed,
+        profits=profits, traded=_amount(traded), fees=_amount(traded * costs.fee), slippage=_amount(traded * costs.slippage)
     )
     statistics: Statistics = summarise(_amount(equity[0]), [_amount(value) for value in equity[1:]], activity)
     return Figures(
@@ -122,4 +115,4 @@ def _changes(columns: Columns, fills: Sequence[Turn], costs: Costs) -> Any:
 
 
 def _amount(value: float) -> Decimal:
-    return ZERO + Decimal(round(value, _EXACT_DIGITS)).quantize(Decimal(1).scaleb(-_EXACT_DIGITS))
+    return Decimal(repr(round(value, _DIGITS)))
