@@ -128,7 +128,7 @@ def winner_rows(result: SweepResult) -> tuple[list[str], list[list[str]]]:
     walked = any(winner.train is not None for winner in result.winners)
     columns = ["fold" if walked else "rank", *names]
     columns += [f"train {result.metric}", f"test {result.metric}"] if walked else [result.metric]
-    columns += ["deflated", "return", "max drawdown", "round trips", "decisions", "again"]
+    columns += ["deflated", "return", "max drawdown", "round trips", "decisions", *(["twin"] if result.fast else []), "again"]
     rows = []
     for winner in result.winners:
         row = [str(winner.rank), *(str(winner.parameters.get(name, "")) for name in names)]
@@ -136,7 +136,8 @@ def winner_rows(result: SweepResult) -> tuple[list[str], list[list[str]]]:
             row.append(_number(getattr(winner.train, result.metric)))
         row += [_number(getattr(winner.statistics, result.metric)), _number(winner.deflated_sharpe, 4)]
         row += [_percent(winner.statistics.total_return, "+"), _percent(winner.statistics.max_drawdown), str(winner.statistics.round_trips)]
-        rows.append([*row, str(winner.decisions), "equal" if winner.reproduced else "DIFFERS"])
+        row += [str(winner.decisions), *([_equal(not winner.twin_difference)] if result.fast else []), _equal(winner.reproduced)]
+        rows.append(row)
     return columns, rows
 
 
@@ -144,7 +145,8 @@ def notes(result: SweepResult) -> list[str]:
     """What is worth a line below the table."""
     lines = []
     if result.refused:
-        lines.append(f"{result.refused} combinations are none of the plugin's; the first: {result.refused_reason}".rstrip(" ;:"))
+        first = f"; the first: {result.refused_reason}" if result.refused_reason else ""
+        lines.append(f"{result.refused} combinations were refused by the plugin{first}")
     lines += [
         f"{winner.rank}: twin and step differ ({winner.twin_difference}); a limit, a stop or a fill that the twin does not know"
         for winner in result.winners
@@ -160,6 +162,10 @@ def span_text(span: Span) -> str:
 
 def _tested(test: Span | None) -> str:
     return "" if test is None else f", the best tested over {span_text(test)}"
+
+
+def _equal(equal: bool) -> str:
+    return "equal" if equal else "DIFFERS"
 
 
 def _number(value: float | None, digits: int = 2) -> str:
