@@ -90,7 +90,13 @@ def figures_of_curves(curves: Sequence[Curve], costs: Costs, bars: int) -> Figur
     )
     statistics: Statistics = summarise(_amount(equity[0]), [_amount(value) for value in equity[1:]], activity)
     return Figures(
-        statistics=statistics, shape=shape_of(equity), bars=bars, fills=sum(curve.fills for curve in curves), refused=0, faults=0
+        statistics=statistics,
+        shape=shape_of(equity),
+        bars=bars,
+        fills=sum(curve.fills for curve in curves),
+        refused=0,
+        closings=0,
+        faults=0,
     )
 
 

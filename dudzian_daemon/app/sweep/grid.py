@@ -52,7 +52,7 @@ def axes_of(texts: Sequence[str], source: PluginSource) -> tuple[Axis, ...]:
         for value in axis.values:
             for key, text in parameter_faults(source.plugin.Params, {axis.name: value}):
                 if key:  # what else is required may be in the configuration
-                    msg = f"--param {axis.name}: {text}; parameters of plugin {source.name}: {', '.join(_names(source))}"
+                    msg = f"--param {axis.name}: {text}"
                     raise ConfigError(msg)
     return tuple(axes)
 
@@ -102,10 +102,6 @@ def text_of(parameters: Mapping[str, Any]) -> str:
     return msgspec.json.encode(dict(sorted(parameters.items()))).decode()
 
 
-def _names(source: PluginSource) -> list[str]:
-    return [field.encode_name for field in msgspec.structs.fields(source.plugin.Params)]
-
-
 def _axis(text: str) -> Axis:
     name, equals, values = (part.strip() for part in text.partition("="))
     if not (name and equals and values):
@@ -133,8 +129,8 @@ def _stepped(name: str, text: str) -> tuple[Any, ...]:
     if count > MOST_VALUES:
         msg = f"{expected} and at most {MOST_VALUES} values, found {text!r}, which has {count}"
         raise ConfigError(msg)
-    whole = all(each == each.to_integral_value() for each in (first, step))
-    return tuple(int(value) if whole else float(value) for value in (first + number * step for number in range(count)))
+    values = (first + number * step for number in range(count))
+    return tuple(int(value) if value == value.to_integral_value() else float(value) for value in values)
 
 
 def _value(name: str, text: str) -> Any:

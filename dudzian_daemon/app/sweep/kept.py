@@ -30,10 +30,12 @@ class Description(msgspec.Struct, frozen=True):
 
 
 class Kept:
-    """Trials by key; new ones are appended some at a time. Call `flush` at the end, whatever the end is."""
+    """Trials by key; new ones are appended some at a time. Call `flush` at the end, whatever the end is.
+
+    Made, it has made the folder: one that cannot be written is found before the work.
+    """
 
     def __init__(self, plan: Plan, clock: Clock) -> None:
-        self._plan = plan
         self._clock = clock
         self._files = TrialFiles(plan.output / TRIALS)
         self._columns = columns_of(plan.axes)
@@ -41,6 +43,8 @@ class Kept:
         self._since = 0
         self.known = _trials_there(plan, self._files)
         self.computed = 0
+        ensure_dir(plan.output)
+        write_atomic(plan.output / DESCRIPTION, msgspec.json.encode(Description(dict(plan.inputs))))
 
     def add(self, trial: Trial) -> None:
         """Keep one more. Raises `StorageError`."""
@@ -56,9 +60,6 @@ class Kept:
         """Write what waits. Raises `StorageError`."""
         if not self._waiting:
             return
-        if not self._files.parts:
-            ensure_dir(self._plan.output)
-            write_atomic(self._plan.output / DESCRIPTION, msgspec.json.encode(Description(dict(self._plan.inputs))))
         self._files.append([row_of(trial) for trial in self._waiting], self._columns)
         self._waiting.clear()
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.candle_store import digest_rows
-from dudzian_daemon.app.backtest.run import Arranged, BacktestOptions
+from dudzian_daemon.app.backtest.run import Arranged, BacktestOptions, narrowed
 from dudzian_daemon.app.preparation import package_digest
 from dudzian_daemon.app.replay_windows import require_sound
 from dudzian_daemon.app.sweep.grid import Axis, Candidates, axes_of, candidates, size
@@ -88,8 +88,7 @@ def planned(options: SweepOptions, env: Mapping[str, str]) -> Plan:
     (strategy,) = options.backtest.strategies
     setting = Setting(options.backtest, strategy, tuple(sorted((name, value) for name, value in env.items() if name.startswith("DUDZIAN"))))
     bench = Workbench(setting)
-    if strategy not in bench.prepared.plugins:
-        bench.arranged(options.backtest, {})  # which says what is known
+    narrowed(bench.prepared.config, bench.prepared.environment, options.backtest.strategies, options.backtest.profile)  # says what is known
     axes = axes_of(options.parameters, bench.source)
     if options.search == GRID and size(axes) > MOST_COMBINATIONS:
         msg = f"--param: expected at most {MOST_COMBINATIONS:,} combinations, found {size(axes):,}; take larger steps or fewer parameters"

@@ -28,6 +28,8 @@ class Winner(msgspec.Struct, frozen=True, kw_only=True):
     deflated_sharpe: float | None
     trials: int
     decisions: int
+    refused: int
+    closings: int
     cycles: int
     content_chain: str
     reproduced: bool
@@ -148,7 +150,8 @@ def notes(result: SweepResult) -> list[str]:
         first = f"; the first: {result.refused_reason}" if result.refused_reason else ""
         lines.append(f"{result.refused} combinations were refused by the plugin{first}")
     lines += [
-        f"{winner.rank}: twin and step differ ({winner.twin_difference}); a limit, a stop or a fill that the twin does not know"
+        f"{winner.rank}: twin and step differ ({winner.twin_difference}); the twin knows neither what the gate refused ({winner.refused}) "
+        f"nor what the core closed ({winner.closings})"
         for winner in result.winners
         if winner.twin_difference
     ]

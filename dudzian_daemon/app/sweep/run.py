@@ -163,6 +163,8 @@ class Sweep:
             deflated_sharpe=None if shape is None else deflated(shape, sharpes),
             trials=len(sharpes),
             decisions=len(recorded.decisions),
+            refused=figures.refused,
+            closings=figures.closings,
             cycles=recorded.cycles,
             content_chain=recorded.content_chain,
             reproduced=here == there and figures == trial.figures,

@@ -33,13 +33,14 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a trial. `shape` is that of the daily returns; None without a Sharpe ratio."""
+    """What came of a trial. `shape` is that of the daily returns; None without a Sharpe ratio. `closings` are the core's own."""
 
     statistics: Statistics
     shape: Shape | None
     bars: int
     fills: int
     refused: int
+    closings: int
     faults: int
 
 
@@ -82,6 +83,7 @@ def figures_of(performance: Performance) -> Figures:
         bars=counts.bars,
         fills=counts.fills,
         refused=counts.refused,
+        closings=counts.closings,
         faults=counts.faults,
     )
 
@@ -93,11 +95,11 @@ def score(trial: Trial, metric: str) -> float | None:
 
 
 def ranked(trials: Sequence[Trial], metric: str) -> list[Trial]:
-    """The best first; equal ones by their parameters, those without the metric last."""
+    """The best first; equal ones as they were tried, those without the metric last."""
 
-    def place(trial: Trial) -> tuple[bool, float, str]:
+    def place(trial: Trial) -> tuple[bool, float]:
         found = score(trial, metric)
-        return found is None, -(found or 0.0), trial.key
+        return found is None, -(found or 0.0)
 
     return sorted(trials, key=place)
 
@@ -110,7 +112,7 @@ def columns_of(axes: Sequence[Axis]) -> dict[str, str]:
     columns = {"key": "text", "part": "text", "fold": "whole", "first": "text", "last": "text", "engine": "text", "seed": "whole"}
     columns |= {f"{PARAMETER_COLUMN}{axis.name}": _kind(axis.values) for axis in axes}
     columns |= {"parameters": "text"}
-    columns |= dict.fromkeys(("bars", "fills", "refused", "faults"), "whole")
+    columns |= dict.fromkeys(("bars", "fills", "refused", "closings", "faults"), "whole")
     columns |= {"returns": "whole", "daily_sharpe": "number", "skew": "number", "kurtosis": "number"}
     return columns | {field.name: _STATISTIC_KINDS.get(field.type, "number") for field in msgspec.structs.fields(Statistics)}
 
@@ -121,7 +123,7 @@ def row_of(trial: Trial) -> dict[str, Any]:
     row = {"key": trial.key, **msgspec.structs.asdict(trial.span), "engine": trial.engine, "seed": trial.seed}
     row |= {f"{PARAMETER_COLUMN}{name}": value for name, value in trial.parameters.items()}
     row |= {"parameters": msgspec.json.encode(trial.parameters).decode()}
-    row |= {name: getattr(figures, name) for name in ("bars", "fills", "refused", "faults")}
+    row |= {name: getattr(figures, name) for name in ("bars", "fills", "refused", "closings", "faults")}
     row |= {
         "returns": None if shape is None else shape.returns,
         "daily_sharpe": None if shape is None else shape.sharpe,
@@ -149,6 +151,7 @@ def trial_of(row: Mapping[str, Any]) -> Trial:
             bars=row["bars"],
             fills=row["fills"],
             refused=row["refused"],
+            closings=row["closings"],
             faults=row["faults"],
         ),
     )

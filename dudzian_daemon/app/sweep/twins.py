@@ -9,6 +9,7 @@ from itertools import pairwise
 import msgspec
 
 from dudzian_daemon.adapters.candle_columns import Columns
+from dudzian_daemon.adapters.series_audit import iso_second
 from dudzian_daemon.app.backtest.run import BacktestOptions
 from dudzian_daemon.app.plugins.loader import make_strategy
 from dudzian_daemon.app.sweep.estimate import Costs, curve_of, decisions_of, figures_of_curves
@@ -126,7 +127,7 @@ def _when(decision: Decision) -> tuple[int, str]:
 
 
 def _told(decision: Decision) -> str:
-    return f"{decision.intent} {decision.instrument} at {decision.instant}"
+    return f"{decision.intent} {decision.instrument} at {iso_second(decision.instant)}"
 
 
 def _ready(cell: _Cell, strategy: Strategy) -> Columns:
@@ -163,6 +164,6 @@ def _require_whole(series: Series, rows: Sequence[Candle]) -> None:
     for before, after in pairwise(rows):
         if after.end - before.end != series.step_ns:
             name = f"{series.instrument} {series.granularity}"
-            found = f"found one of {name} before the candle that ends at {after.end} ns"
+            found = f"found one of {name} before the candle that ends at {iso_second(after.end)}"
             msg = f"--fast: expected candles without a hole, {found}; choose other days with --from and --to, or leave --fast away"
             raise ConfigError(msg)
