@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from dudzian_daemon.testing.market import instrument, schedule
 from dudzian_daemon.testing.trial import Trial
 from dudzian_daemon.trading.strategy_host import Unit
 
+ROOT = Path(__file__).parents[2]
 BTC = "binance:BTC/USDT"
 END = 2_000_000_000 * 1_000_000_000
 STEPS = {"1h": HOUR_NS, "1d": DAY_NS}
@@ -73,6 +75,16 @@ def test_a_twin_decides_the_same_on_every_candle_of_the_sample(plugin: str, gran
     turns = strategy.signals_vectorised(Columns(rows, need.warm_up - 1))
     assert [(rows[turn.candle].end, turn.intent, turn.target) for turn in turns] == said
     assert len(said) > 4
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(20, 50), (1, 2), (7, 200)])
+def test_the_twin_of_the_benchmark_decides_the_same(fast: int, slow: int) -> None:
+    made = runpy.run_path(str(ROOT / "benchmarks" / "sma_cross.py"))
+    strategy: Any = made["SmaCross"](made["CrossParams"](fast=fast, slow=slow))
+    rows = sample("1h")
+    said = decided(strategy, rows, "1h")
+    assert [(rows[turn.candle].end, turn.intent, turn.target) for turn in strategy.signals_vectorised(Columns(rows, slow - 1))] == said
+    assert len(said) > 10
 
 
 def test_the_core_with_its_gate_and_fills_decides_as_the_twin_does() -> None:
