@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from itertools import islice
+from typing import Final
 
 from dudzian_daemon.app.sweep.deflated import deflated
 from dudzian_daemon.app.sweep.execution import InThisProcess, completed
@@ -20,7 +21,7 @@ from dudzian_daemon.app.sweep.workbench import Task, measure, record
 #: Called with the trials that are done so far and all there are.
 Told = Callable[[int, int], None]
 #: Tasks that wait at an executor for each of its workers.
-_AHEAD = 4
+_AHEAD: Final = 4
 
 
 class Sweep:

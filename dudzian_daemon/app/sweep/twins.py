@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any, Final
 
 import msgspec
 
@@ -23,7 +24,7 @@ from dudzian_daemon.domain.twins import Turn
 from dudzian_daemon.trading.spec import Schedule
 
 #: Combinations that a worker takes at once: one is done in about a millisecond.
-BATCH = 64
+BATCH: Final = 64
 
 
 class TwinTask(msgspec.Struct, frozen=True):
@@ -54,8 +55,8 @@ class TwinBench:
 
     def turns(self, combination: Combination) -> list[Sequence[Turn]]:
         """What the twin decides in each cell."""
-        strategy = make_strategy(self._bench.source, {**self._bench.configured, **combination})
-        return [strategy.signals_vectorised(_ready(cell, strategy)) for cell in self._cells]  # type: ignore[attr-defined]  # `require_twin`
+        strategy: Any = make_strategy(self._bench.source, {**self._bench.configured, **combination})
+        return [strategy.signals_vectorised(_ready(cell, strategy)) for cell in self._cells]
 
     def figures(self, combination: Combination) -> Figures:
         """Estimated figures."""
