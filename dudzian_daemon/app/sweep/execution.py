@@ -35,13 +35,13 @@ def local_executor(jobs: int) -> Iterator[Executor]:
         yield InThisProcess()
         return
     spawn = multiprocessing.get_context("spawn")  # the same on every platform, and it copies no threads
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_at_interrupt) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_leave_interrupts) as pool:
         yield pool
 
 
-def _end_at_interrupt() -> None:
-    """Ctrl-C reaches the whole group of processes: a worker ends without a word, the one that has a person to talk to speaks."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches the whole group of processes: a worker finishes its task, the process that has a person to talk to decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def completed(
@@ -49,7 +49,8 @@ def completed(
 ) -> list[R]:
     """`fn` of every task. At most `backlog` wait at the executor; `take` is told of each outcome, with its number, as it comes.
 
-    Raises what a task raised, and `DudzianError` when a worker has died; what was not begun is cancelled then.
+    Raises what a task raised, and `DudzianError` when a worker has died; what was not begun is cancelled then. Interrupted, it waits for
+    what is under way and takes it.
     """
     numbered = enumerate(tasks)
     running: dict[Future[R], int] = {}
@@ -63,11 +64,11 @@ def completed(
                     more = False
                 else:
                     running[executor.submit(fn, following[1])] = following[0]
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                number = running.pop(future)
-                found[number] = future.result()
-                if take is not None:
-                    take(number, found[number])
+            _taken(wait(running, return_when=FIRST_COMPLETED).done, running, found, take)
+    except KeyboardInterrupt:
+        begun = [future for future in running if not future.cancel()]
+        _taken(wait(begun).done, running, found, take)
+        raise
     except BrokenExecutor as error:
         msg = "sweep: a worker process has died, perhaps for want of memory: run it again with --resume and fewer --jobs"
         raise DudzianError(msg) from error
@@ -75,3 +76,12 @@ def completed(
         for future in running:
             future.cancel()
     return [found[number] for number in sorted(found)]
+
+
+def _taken(done: Iterable[Future[R]], running: dict[Future[R], int], found: dict[int, R], take: Callable[[int, R], None] | None) -> None:
+    """Move outcomes from `running` to `found`."""
+    for future in done:
+        number = running.pop(future)
+        found[number] = future.result()
+        if take is not None:
+            take(number, found[number])

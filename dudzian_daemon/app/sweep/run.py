@@ -20,8 +20,8 @@ from dudzian_daemon.app.sweep.workbench import Task, measure, record
 
 #: Called with the trials that are done so far and all there are.
 Told = Callable[[int, int], None]
-#: Tasks that wait at an executor for each of its workers.
-_AHEAD: Final = 4
+#: Tasks that wait at an executor beside those under way: few, since who interrupts waits for what it has begun.
+_AHEAD: Final = 1
 
 
 class Sweep:
@@ -31,7 +31,7 @@ class Sweep:
         self.plan = plan
         self.kept = kept
         self._executor = executor
-        self._backlog = 1 if isinstance(executor, InThisProcess) else workers * _AHEAD
+        self._backlog = 1 if isinstance(executor, InThisProcess) else workers + _AHEAD
         self._told = told
         self._done = 0
         self._refused = plan.candidates.refused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -69,3 +70,25 @@ def test_what_came_before_a_failure_was_told() -> None:
 def test_a_dead_worker_is_one_line() -> None:
     with local_executor(2) as executor, pytest.raises(DudzianError, match="a worker process has died"):
         completed(executor, die, [1], 4)
+
+
+def test_interrupted_it_takes_what_is_under_way_and_begins_nothing_more() -> None:
+    begun = threading.Barrier(3)
+    told: list[int] = []
+
+    def work(number: int) -> int:
+        if number in (1, 2):
+            begun.wait(30)
+        return number
+
+    def take(number: int, _outcome: int) -> None:
+        told.append(number)
+        if number == 0:
+            begun.wait(30)  # two are under way, two wait
+            raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(2) as executor, pytest.raises(KeyboardInterrupt):
+        completed(executor, work, range(9), 5, take)
+    assert told[0] == 0
+    assert set(told) <= {0, 1, 2, 3, 4}
+    assert {1, 2} <= set(told)
