@@ -14,11 +14,13 @@ from dudzian_daemon.domain.indicators import (
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Quote, Series
 from dudzian_daemon.domain.orders import Intent, Protection, Signal
 from dudzian_daemon.domain.ports import MarketView, Position, SeriesNeed, Strategy
+from dudzian_daemon.domain.twins import CandleColumns, Turn
 
 __all__ = [
     "SECOND_NS",
     "AverageTrueRange",
     "Candle",
+    "CandleColumns",
     "Ema",
     "Intent",
     "Lag",
@@ -34,6 +36,7 @@ __all__ = [
     "SeriesNeed",
     "Signal",
     "Strategy",
+    "Turn",
     "ZScore",
     "bars_per_year",
 ]

@@ -21,6 +21,7 @@ import msgspec
 from dudzian_daemon.api.strategy import (
     AverageTrueRange,
     Candle,
+    CandleColumns,
     Intent,
     Lag,
     MarketView,
@@ -30,6 +31,7 @@ from dudzian_daemon.api.strategy import (
     Series,
     SeriesNeed,
     Signal,
+    Turn,
 )
 
 Window = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
@@ -134,6 +136,43 @@ class DailyTrend:
             peak = max(position.highest_close, reading.close)
             return self._exit(instrument, reading, stop=peak - self.params.atr_multiplier * reading.atr)
         return self._entry(instrument, reading)
+
+    def signals_vectorised(self, candles: CandleColumns) -> Sequence[Turn]:
+        """What `decide` says of all candles, for sweeps."""
+        p, close = self.params, candles.close
+        trend = candles.mean(p.fast_ma) / candles.mean(p.slow_ma) - 1.0
+        momentum = close / candles.lagged(close, p.momentum_window) - 1.0
+        breakout_high = candles.lagged(candles.highest(p.breakout_lookback), 1)
+        breakout_low = candles.lagged(candles.lowest(p.breakout_lookback), 1)
+        strong = (trend - p.min_trend_strength >= 0) & (momentum - p.min_momentum >= 0)
+        entries = (strong & (close >= breakout_high))[candles.first :].nonzero()[0] + candles.first
+        leaves = ((trend < 0) | (close <= breakout_low)).nonzero()[0]
+        turns: list[Turn] = []
+        place = 0
+        while place < len(entries):
+            entry = int(entries[place])
+            turns.append(Turn(entry, Intent.ENTER))
+            left = int(leaves.searchsorted(entry + 1))
+            leave = self._stopped(candles, entry + 1, int(leaves[left]) if left < len(leaves) else len(close))
+            if leave >= len(close):
+                break
+            turns.append(Turn(leave, Intent.EXIT))
+            place = int(entries.searchsorted(leave + 1))
+        return turns
+
+    def _stopped(self, candles: CandleColumns, held: int, end: int) -> int:
+        """The candle at which the trailing stop of a position that is held from candle `held` on is reached, or `end`."""
+        import numpy as np
+
+        atr, multiplier, peak, block = candles.true_range_mean(self.params.atr_window), self.params.atr_multiplier, 0.0, 64
+        while held < end:
+            closes = candles.close[held : min(held + block, end)]
+            peaks = np.maximum(np.maximum.accumulate(closes), peak)
+            reached = (closes <= peaks - multiplier * atr[held : held + len(closes)]).nonzero()[0]
+            if len(reached):
+                return held + int(reached[0])
+            held, peak, block = held + len(closes), float(peaks[-1]), 2 * block
+        return end
 
     def _read(self, state: TrendState) -> Reading | None:
         fast, slow, lagged, atr = state.fast.value, state.slow.value, state.lag.value, state.atr.value

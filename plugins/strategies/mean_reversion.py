@@ -22,6 +22,7 @@ import msgspec
 
 from dudzian_daemon.api.strategy import (
     Candle,
+    CandleColumns,
     Intent,
     MarketView,
     Position,
@@ -31,6 +32,7 @@ from dudzian_daemon.api.strategy import (
     Series,
     SeriesNeed,
     Signal,
+    Turn,
     ZScore,
 )
 
@@ -118,6 +120,27 @@ class MeanReversion:
         if position.quantity:
             return self._exit(instrument, position, reading)
         return self._entry(instrument, reading)
+
+    def signals_vectorised(self, candles: CandleColumns) -> Sequence[Turn]:
+        """What `decide` says of all candles, for sweeps."""
+        p = self.params
+        distance, volatility = abs(candles.zscore(p.lookback)), candles.volatility(p.lookback)
+        calm = (volatility <= p.volatility_cap) & (candles.close * candles.volume >= p.min_volume_usd)
+        entries = ((distance >= p.entry_zscore) & calm)[candles.first :].nonzero()[0] + candles.first
+        leaves = ((distance <= p.exit_zscore) | (volatility > EXIT_VOLATILITY * p.volatility_cap)).nonzero()[0]
+        below = candles.zscore(p.lookback) < 0
+        turns: list[Turn] = []
+        place = 0
+        while place < len(entries):
+            entry = int(entries[place])
+            turns.append(Turn(entry, Intent.ENTER, p.position_size if below[entry] else -p.position_size))
+            left = int(leaves.searchsorted(entry + 1))
+            leave = min(entry + p.max_holding_period, int(leaves[left]) if left < len(leaves) else len(candles.close))
+            if leave >= len(candles.close):
+                break
+            turns.append(Turn(leave, Intent.EXIT))
+            place = int(entries.searchsorted(leave + 1))
+        return turns
 
     def _entry(self, instrument: str, reading: Reading) -> Sequence[Signal]:
         p, zscore = self.params, reading.zscore

@@ -53,6 +53,7 @@ def loaded(*arguments: object) -> tuple[int, set[str]]:
         ("preflight", "--help"),
         ("session-check", "--help"),
         ("init", "--help"),
+        ("sweep", "--help"),
     ],
     ids=" ".join,
 )

@@ -92,20 +92,30 @@ def run(options: BacktestOptions, env: Mapping[str, str], progress: Progress | N
 
 def arrange(options: BacktestOptions, env: Mapping[str, str]) -> Arranged:
     """Resolve names, dates and windows. Raises `ConfigError` or `PluginError`; writes nothing."""
+    arranged = arranged_of(prepared_for(options, env), options)
+    require_sound(arranged.windows, arranged.store)
+    return arranged
+
+
+def prepared_for(options: BacktestOptions, env: Mapping[str, str]) -> Prepared:
+    """The configuration and its plugins. Raises `ConfigError` or `PluginError`."""
     if options.first is not None and options.last is not None and options.first > options.last:
         msg = f"--from: expected a day that is not after --to {options.last}, found {options.first}"
         raise ConfigError(msg)
     named = RunOptions(config=options.config, environment=options.environment, data_dir=options.data_dir, plugins_dir=options.plugins_dir)
-    prepared = prepare(named, env)
+    return prepare(named, env)
+
+
+def arranged_of(prepared: Prepared, options: BacktestOptions, store: DerivedVenueStore | None = None) -> Arranged:
+    """Core and windows of what was prepared; candles are not checked yet. A `store` that is given is that of the environment."""
     config = narrowed(prepared.config, prepared.environment, options.strategies, options.profile)
     spec = session_spec(config, prepared.environment, prepared.spec.strategies)
     with exact_money():
         core = Core(spec)
-    store = candles_of(config.environment(prepared.environment), prepared.data_folder)
+    store = store or candles_of(config.environment(prepared.environment), prepared.data_folder)
     if options.first is not None or options.last is not None:
         config = _dated(config, prepared.environment, options, core, store)
     windows = replay_windows(config, prepared.environment, core, store)
-    require_sound(windows, store)
     plugins = {name: source for name, source in prepared.plugins.items() if name in spec.strategies}
     loaded = msgspec.structs.replace(prepared.loaded, config=config)
     return Arranged(msgspec.structs.replace(prepared, loaded=loaded, plugins=plugins, spec=spec), core, windows, store)

@@ -1,0 +1,1 @@
+"""Parameter search over a strategy through the product's own backtest: combinations, windows, workers, results, winners."""
