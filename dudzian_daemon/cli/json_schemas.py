@@ -29,6 +29,8 @@ from dudzian_daemon.app.reexecution.evidence_pack import EvidenceManifest
 from dudzian_daemon.app.reexecution.report import ReplayReport
 from dudzian_daemon.app.reexecution.session_summary import SessionSummary
 from dudzian_daemon.app.risk_sanity import RiskSanity
+from dudzian_daemon.app.sweep.result import Planned as SweepPlan
+from dudzian_daemon.app.sweep.result import SweepResult
 from dudzian_daemon.cli import json_documents as documents
 from dudzian_daemon.config.json_schema import DIALECT
 from dudzian_daemon.domain.orders import Verdict
@@ -87,6 +89,7 @@ DOCUMENTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "strategy list": (documents.Strategies,),
     "strategy resume": (documents.StrategyOrder,),
     "strategy suspend": (documents.StrategyOrder,),
+    "sweep": (SweepResult, SweepPlan),
     "telemetry-risk-profiles": (Allocations,),
     "validate-config": (documents.Validation,),
     "verify-decision-log": (documents.Verification,),

@@ -55,6 +55,7 @@ ON_CANDLES: dict[str, list[tuple[Any, ...]]] = {
     "secrets check": [(*PAPER,)],
     "seed-paper-cache": [(*PAPER, "--days", 3, "--interval", "1d", "--dry-run")],
     "send-alert": [("--channel", "file", "--message", "of a test")],
+    "sweep": [("-e", "demo", "--strategies", "core_daily_trend", "--param", "fast_ma=20,25", "--to", "2021-01-15", "--dry-run")],
     "validate-config": [(), ("--show-origin",), ("--environment", "nobody")],
 }
 ON_SESSION: dict[str, list[tuple[Any, ...]]] = {

@@ -71,7 +71,6 @@ def test_every_family_of_the_daemon_that_moves_is_on_the_board() -> None:
     assert sorted(missing) == [
         "dudzian_build_info",  # in the list of instances
         "dudzian_instrument_instant_seconds",
-        "dudzian_journal_head_sequence",
         "dudzian_journal_sequence",
         "dudzian_session_instant_seconds",
     ]

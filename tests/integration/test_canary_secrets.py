@@ -151,6 +151,7 @@ def test_no_secret_is_seen_on_the_way_to_a_venue_that_fails(tmp_path: Path, cana
             for kind in ("status", "html", "truncated", "nan", "limit"):
                 venue.exchange.fail(kind, "klines", value=1 if kind == "limit" else 503)
             venue.portal.call(venue.exchange.cut)
+            child.wait_for_log('"event":"stream_lost"')
             venue.more("klines", 14)
             child.send(signal.SIGINT)
             ended = child.end()

@@ -32,11 +32,11 @@ def sequences(home: Path) -> dict[str, int]:
 @pytest.mark.parametrize("point", ["journal.fsync", "journal.release"])
 def test_what_is_written_and_not_synced_is_shown_to_nobody(tmp_path: Path, point: str) -> None:
     """The sync hangs while the core has run ahead and the lines are in the file: a power cut could still take them."""
-    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", "max", faults=f"{point}=pause@3;files.renamed=trace") as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", "max", faults=f"{point}=pause@3;status.renamed=trace") as child:
         for _ in range(3):
             child.wait_for_point(point)
         for _ in range(2):  # snapshots that were written since
-            child.wait_for_point("files.renamed")
+            child.wait_for_point("status.renamed")
         seen = sequences(tmp_path)
         written = cycles(journal_lines(tmp_path / "data"))[-1]["sequence"]
         child.go_on()

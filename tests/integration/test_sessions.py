@@ -80,7 +80,7 @@ def test_a_damaged_session_is_not_written_on(tmp_path: Path) -> None:
 
 
 def test_a_running_session_is_closed_with_its_positions_through_the_inbox(tmp_path: Path) -> None:
-    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", 864_000) as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", 216_000) as child:
         child.wait_for_line("fill ")
         assert [line["state"] for line in listed(tmp_path)] == ["running"]
         foreign = session(tmp_path, "close", "-e", "binance_paper")

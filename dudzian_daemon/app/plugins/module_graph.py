@@ -128,7 +128,10 @@ class ModuleGraph:
 
     def import_from(self, package: str, name: str, fromlist: Sequence[str], level: int) -> ModuleType | None:
         """What an import statement of a module in `package` means, None if nothing of the graph. Raises `ImportError`."""
-        if level == 0 and not self._members.owns(name.partition(".")[0]):
+        top = name.partition(".")[0]
+        if level == 0 and (
+            top in sys.stdlib_module_names or not self._members.owns(top)
+        ):  # no disk for the library: a call may be on the loop
             return None
         module = self._load(_resolved(package, name, level))
         if not fromlist:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,16 @@ def test_a_session_is_read_the_fast_way_and_every_byte_of_its_cycles_is_there(tm
             assert [encode(cycle) for cycle in entry.cycles] == entry.raws
 
 
+@pytest.fixture
+def usual_depth() -> Iterator[None]:
+    """The interpreter's own limit, which libraries of other tests raise: how deep a text may be nested depends on it."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("usual_depth")
 @pytest.mark.parametrize(
     "spoil",
     [
