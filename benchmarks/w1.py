@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import Any
 
 import backtesting
-import msgspec
 import numpy as np
 import pandas as pd
 from anyio.from_thread import start_blocking_portal
+from sma_cross import CASH, CrossParams, SmaCross
 
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.api.strategy import Candle, Intent, MarketView, RollingMean, Series, SeriesNeed, Signal
+from dudzian_daemon.api.strategy import Candle, Series
 from dudzian_daemon.app.backtest.journal import JournalRecorder
 from dudzian_daemon.app.backtest.performance import Performance
 from dudzian_daemon.app.backtest.run import simulate
@@ -50,59 +50,12 @@ from dudzian_daemon.trading.windows import Window
 
 ROOT = Path(__file__).parents[1]
 GOAL_RATIO = 1.5
-CASH, FEE, FAST, SLOW = 1_000_000, Decimal("0.001"), 20, 50
+FEE, FAST, SLOW = Decimal("0.001"), 20, 50
 BTC = instrument("BTC", lot_size=Decimal(1), min_quantity=Decimal(1))
 VOLUME = 1000.0  # a unit is far less than the share of a bar that one order may have
 SERIES = Series(BTC.key, "1h")
 START = 1_262_304_000 * SECOND_NS
 KEY = SigningKey(id="benchmark", secret=b"k" * 32, source="benchmark")
-
-
-class NoParams(msgspec.Struct, frozen=True):
-    """Nothing to set."""
-
-
-class Means(msgspec.Struct):
-    """The two means and the latest close."""
-
-    fast: RollingMean
-    slow: RollingMean
-    close: float = 0.0
-
-
-class Cross:
-    """Long one unit while the fast mean is above the slow one."""
-
-    Params = NoParams
-    legs = 1
-    takes_quotes = False
-
-    def __init__(self, params: NoParams) -> None:
-        self.params = params
-
-    def series(self, instruments: Sequence[str], granularity: str) -> tuple[SeriesNeed, ...]:
-        return (SeriesNeed(Series(instruments[0], granularity), SLOW),)
-
-    def new_state(self) -> Means:
-        return Means(RollingMean(FAST), RollingMean(SLOW))
-
-    def on_candle(self, state: Means, candle: Candle) -> None:
-        state.fast.push(candle.close)
-        state.slow.push(candle.close)
-        state.close = candle.close
-
-    def on_gap(self, *_: object, **__: object) -> bool:
-        return True
-
-    def decide(self, state: Means, view: MarketView) -> Sequence[Signal]:
-        fast, slow = state.fast.value, state.slow.value
-        ((name, position),) = view.positions.items()
-        if fast is None or slow is None or (position.quantity > 0) == (fast > slow):
-            return ()
-        if position.quantity > 0:
-            return (Signal(instrument=name, intent=Intent.EXIT, reason="below"),)
-        # 1.5 units' worth of the equity, which stays within a third of its opening: one unit after rounding down to the lot
-        return (Signal(instrument=name, intent=Intent.ENTER, reason="above", target=1.5 * state.close / CASH),)
 
 
 class Memory:
@@ -169,7 +122,7 @@ def core() -> Core:
         hard_drawdown_pct=Decimal(1),
     )
     session = spec(
-        {"cross": Cross(NoParams())},
+        {"cross": SmaCross(CrossParams(fast=FAST, slow=SLOW))},
         [schedule("cross", [BTC])],
         [BTC],
         profiles={"balanced": free},
