@@ -134,14 +134,14 @@ def _swept(plan: Plan, jobs: int, *, quiet: bool) -> SweepResult:
     from dudzian_daemon.app.sweep.run import Sweep
     from dudzian_daemon.kernel.clock import SystemClock
 
-    kept = Kept(plan, SystemClock())
+    kept = None
     try:
+        kept = Kept(plan, SystemClock())
         with _progress(shown=sys.stderr.isatty() and not quiet) as told, local_executor(jobs) as executor:
             return Sweep(plan, kept, executor, jobs, told).run()
     except KeyboardInterrupt:
-        note(
-            f"sweep: interrupted; {kept.computed} results of this run are kept in {plan.output}, go on with --resume --output {plan.output}"
-        )
+        computed = 0 if kept is None else kept.computed
+        note(f"sweep: interrupted; {computed} results of this run are kept in {plan.output}, go on with --resume --output {plan.output}")
         raise typer.Exit(_INTERRUPTED) from None
 
 
