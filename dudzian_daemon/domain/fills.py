@@ -19,7 +19,7 @@ from dudzian_daemon.domain.orders import Order, OrderKind, OrderLeg, OrderTerms,
 LAST_PRICE: Final = "last_price"
 
 
-class Level(msgspec.Struct, frozen=True):
+class Level(msgspec.Struct, frozen=True, gc=False):
     """So much can be had at this price; None: nothing bounds it."""
 
     price: Decimal
@@ -30,7 +30,7 @@ class Level(msgspec.Struct, frozen=True):
 CATCH_UP: Final = "catch_up"
 
 
-class Bar(msgspec.Struct, frozen=True):
+class Bar(msgspec.Struct, frozen=True, gc=False):
     """A closed candle as exact prices: from `start` (ns), and `seen` at its end or, of a straggler, later."""
 
     start: int

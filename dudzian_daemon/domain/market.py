@@ -81,7 +81,7 @@ class Instrument(msgspec.Struct, frozen=True):
         return f"{self.venue}:{self.symbol}"
 
 
-class Series(msgspec.Struct, frozen=True, order=True):
+class Series(msgspec.Struct, frozen=True, order=True, gc=False):
     """One stream of candles: which instrument, how long a bar."""
 
     instrument: str
@@ -165,7 +165,7 @@ class Timer(msgspec.Struct, frozen=True, array_like=True, tag="timer", gc=False)
     due: int
 
 
-class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
+class Command(msgspec.Struct, frozen=True, array_like=True, tag="command", gc=False):
     """An operator's or the driver's instruction, as recorded: it replays."""
 
     instant: int
@@ -207,7 +207,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False)
 Input = OpenPrint | Candle | Quote | Book | Timer | Command | Gap | WarmUp | Funding
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(msgspec.Struct, frozen=True, gc=False):
     """All inputs of one (instant, phase): what the core is stepped with. `rows` holds the candles of its warm-ups by digest."""
 
     instant: int
@@ -216,13 +216,13 @@ class Tick(msgspec.Struct, frozen=True):
     rows: Mapping[str, Sequence[Candle]] = {}
 
 
-class Elapsed(msgspec.Struct, frozen=True):
+class Elapsed(msgspec.Struct, frozen=True, gc=False):
     """What a live feed says when nothing else happens: timers up to `instant` are due. No input itself."""
 
     instant: int
 
 
-class WindowEnd(msgspec.Struct, frozen=True):
+class WindowEnd(msgspec.Struct, frozen=True, gc=False):
     """What a feed says after the last tick of a stretch of data: positions are closed on the last prices. No input itself."""
 
     number: int

@@ -38,7 +38,7 @@ class Protection(StrEnum):
     NONE = "none"
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
+class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A strategy's wish for one instrument.
 
     `target` is the wanted exposure as a signed fraction of the strategy's budget; None on an entry means the
@@ -112,7 +112,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The gate's answer to one order group, as recorded.
 
     `rule`, `limit`, `value` and `headroom` describe the rule that refused or clipped; on a plain approval they are
@@ -158,7 +158,7 @@ class TimeInForce(StrEnum):
     GTD = "gtd"
 
 
-class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Under which terms an order fills. Prices are in the quote asset, on the tick; `expires_at` in nanoseconds.
 
     `trail` is the distance in price that a trailing stop keeps; its `stop_price`, if given, is the level it starts at.
@@ -180,7 +180,7 @@ MARKET_TERMS: Final = OrderTerms()
 Link = Literal["", "oco", "bracket"]
 
 
-class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
+class OrderLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A sized wish for one instrument, before the gate. `protective_stop` and `atr` are prices its signal has declared.
 
     `max_notional` is what the strategy's position may be worth by its signal, in the quote asset.
@@ -198,7 +198,7 @@ class OrderLeg(msgspec.Struct, frozen=True, kw_only=True):
     max_notional: Decimal | None = None
 
 
-class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
+class OrderGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The unit of the gate: all legs or none. `id` is derived from (strategy, instrument, instant, n).
 
     `age_ns` is how old the candle is that was decided on; an opening group older than `max_age_ns` is refused. `rank` counts
@@ -230,7 +230,7 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.id}.{leg}"
 
 
-class ApprovedGroup(msgspec.Struct, frozen=True):
+class ApprovedGroup(msgspec.Struct, frozen=True, gc=False):
     """An order group the gate has approved and reserved for; the only thing the simulator accepts."""
 
     group: OrderGroup
@@ -238,7 +238,7 @@ class ApprovedGroup(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """An order group the gate has refused."""
 
     group: OrderGroup
@@ -261,7 +261,7 @@ class Liquidity(StrEnum):
     TAKER = "taker"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order at the simulated venue. `active_at` is the first instant at which it may fill.
 
     `filled` is in the base asset, `fills` their number; `fee_due` the exact fee of them and `fee_paid` what was charged.
@@ -297,7 +297,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.quantity - self.filled
 
 
-class OrderResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One change of an order's state in a cycle; a refused signal is `rejected` with the gate's code.
 
     `filled` is the sum of its fills so far, None before the first; `terms` are told on acceptance and refusal, unless a plain
@@ -318,7 +318,7 @@ class OrderResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     shortfall: Decimal | None = None
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True):
+class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An execution. `price` = `reference_price` plus (buy) or minus (sell) `slippage`; `fee` is in `fee_asset`.
 
     `preset` and `model` say under which assumptions it was computed (docs/reference/simulator.md).
@@ -346,7 +346,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     model: int = 1
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
+class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one price input did to one order: a `fill` of it, or its end without one (`code` says why). `order` is as it is afterwards."""
 
     order: Order

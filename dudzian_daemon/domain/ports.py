@@ -13,7 +13,7 @@ from dudzian_daemon.domain.orders import Signal
 from dudzian_daemon.domain.records import CycleRecord
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True):
+class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The position facts of one strategy in one instrument, kept by the core.
 
     `quantity` is signed and in the base asset; prices are in the quote asset; the last three count the strategy's own

@@ -15,7 +15,7 @@ from dudzian_daemon.domain.money import ONE, ZERO
 from dudzian_daemon.domain.orders import Fill, OrderResult, Signal, Verdict
 
 
-class PositionChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PositionChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A strategy's position after the cycle that changed it; `cost` is what was paid for `quantity`, fees apart.
 
     `margin` is what a short position has put up beside its proceeds, in the quote asset.
@@ -37,7 +37,7 @@ class Posting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     amount: Decimal
 
 
-class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One balanced booking; `number` counts from 1 in a session. Folding all entries in order gives the ledger back.
 
     `kind` is `opening`, `fill`, `liquidation` or `funding`; `reference` says what an entry without an order goes back to.
@@ -63,7 +63,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     position_value: Decimal = ZERO
 
 
-class StrategyFault(msgspec.Struct, frozen=True, kw_only=True):
+class StrategyFault(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A strategy raised or returned rubbish; only the exception's class name is deterministic."""
 
     strategy: str
@@ -72,7 +72,7 @@ class StrategyFault(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
-class StrategyChange(msgspec.Struct, frozen=True, kw_only=True):
+class StrategyChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A strategy was `suspended` or `resumed` by an operator, or `quarantined` by the core or a restart; `reason` is a word."""
 
     strategy: str
@@ -80,7 +80,7 @@ class StrategyChange(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class RiskChange(msgspec.Struct, frozen=True, kw_only=True):
+class RiskChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A change of a profile's risk state: `tripped`, `reset`, `day_rolled`, `liquidated`, or the kill switch (profile `*`)."""
 
     profile: str
@@ -101,7 +101,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     found: str
 
 
-class CycleRecord(msgspec.Struct, frozen=True, kw_only=True):
+class CycleRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One cycle. `inputs` are all inputs since the previous cycle, this one's included; `cash` and `equity` are in the valuation asset."""
 
     kind: str = "cycle"

@@ -12,7 +12,7 @@ from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
 
 
-class StopMet(msgspec.Struct, frozen=True):
+class StopMet(msgspec.Struct, frozen=True, gc=False):
     """A position at its catastrophe stop; `limit` and `loss` are in the quote asset."""
 
     strategy: str
@@ -56,11 +56,11 @@ class CatastropheStops:
 
     def _stop(self, strategy: str, instrument: str) -> StopMet | None:
         key = f"{strategy} {instrument}"
+        if key in self.closing or self.protections.get(key, Protection.NONE) in (Protection.STOP, Protection.HEDGED):
+            return None
         limits = self._profiles.get(self._owners.get((strategy, instrument), MANUAL))
         mark = self._ledger.last_price(instrument)
-        if limits is None or mark is None or key in self.closing:
-            return None
-        if self.protections.get(key, Protection.NONE) in (Protection.STOP, Protection.HEDGED):
+        if limits is None or mark is None:
             return None
         book = self._ledger.books[strategy, instrument]
         limit, loss = limits.catastrophe_stop_pct * abs(book.cost), book.cost - book.quantity * mark.price

@@ -24,7 +24,7 @@ CASH: Final = ":cash"
 MARGIN: Final = ":margin"
 
 
-class Book(msgspec.Struct):
+class Book(msgspec.Struct, gc=False):
     """One strategy's holding of one instrument: signed quantity, what it cost, the P&L it has realised (fees apart), and its margin."""
 
     quantity: Decimal = ZERO
@@ -33,7 +33,7 @@ class Book(msgspec.Struct):
     margin: Decimal = ZERO
 
 
-class _Step(msgspec.Struct, frozen=True):
+class _Step(msgspec.Struct, frozen=True, gc=False):
     """A movement of a holding at a price; one that is not `paid` for is given away, as a fee in what is traded is."""
 
     signed: Decimal

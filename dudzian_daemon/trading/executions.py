@@ -13,7 +13,7 @@ from dudzian_daemon.domain.orders import Fill, Match, Order, OrderResult, OrderS
 from dudzian_daemon.trading.matching import Trade
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where a trade comes from, as the fill tells it."""
 
     source: str

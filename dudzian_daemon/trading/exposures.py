@@ -7,10 +7,10 @@ the valuation asset at the last prices and are worked out when they are asked fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final
 
-from dudzian_daemon.domain.money import ZERO, exact_money
+from dudzian_daemon.domain.money import EXACT, ZERO
 from dudzian_daemon.domain.orders import Side
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.reservations import Reservation, Reservations
@@ -44,7 +44,7 @@ class SideTotal:
     def value(self, ledger: Ledger) -> Decimal:
         """All of it at the last prices."""
         if self._marks != ledger.marks:
-            with exact_money():  # kept for later: whoever asks first, a reader of the state perhaps, must not round it
+            with localcontext(EXACT):  # kept for later: whoever asks first, a reader of the state perhaps, must not round it
                 self._value = sum((held * ledger.unit_value(key) for key, held in self._quantities.items() if held), ZERO)
             self._marks = ledger.marks
         total = self._value

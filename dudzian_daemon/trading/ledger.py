@@ -23,7 +23,7 @@ from dudzian_daemon.trading.entries import CASH, FEES, LIQUIDATION, MARGIN, Book
 RATE_STEP: Final = Decimal("0.000000000001")
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """Last price of an instrument and its instant."""
 
     price: Decimal

@@ -7,6 +7,7 @@ it. Bounding each side bounds the net position whichever orders fill first. Amou
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from dudzian_daemon.trading.spec import SessionSpec
 UNBOUNDED: Final = Decimal("Infinity")
 
 
-class Cap(msgspec.Struct, frozen=True):
+class Cap(msgspec.Struct, frozen=True, gc=False):
     """One rule's answer: at most `quantity` of the leg may pass. `limit`, `value`, `headroom` are in the rule's own unit."""
 
     code: RefusalCode
@@ -41,6 +42,20 @@ def refusal(code: RefusalCode, limit: Decimal = ZERO, value: Decimal = ZERO, *, 
     return Cap(code, rule or code.value, limit, value, ZERO, ZERO)
 
 
+class Bound(msgspec.Struct, frozen=True, gc=False):
+    """A rule before it is asked for a quantity: its limit, what counts against it, and what is left, in the rule's own unit."""
+
+    code: RefusalCode
+    rule: str
+    limit: Decimal
+    value: Decimal
+    headroom: Decimal
+
+
+_HEADROOM: Final = attrgetter("headroom")
+_QUANTITY: Final = attrgetter("quantity")
+
+
 class PositionLimits:
     """Reads the ledger and the reservations, moves nothing."""
 
@@ -51,26 +66,19 @@ class PositionLimits:
         self.exposures = Exposures(spec, ledger, reservations)
         self.margins = MarginTotals(spec, ledger, reservations)
 
-    def caps(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> list[Cap]:
-        """Every rule's answer to an opening leg counted at `price` (quote asset, > 0)."""
-        unit = price * self._rate(leg.instrument)
+    def tightest(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
+        """The rule that lets the least pass of an opening leg counted at `price` (quote asset, > 0)."""
         caps = [
-            self._position(leg, limits, unit),
-            self._leverage(leg, limits, unit),
-            self._net(leg, limits, unit),
+            _cap(min(self._on_value(group, leg, limits), key=_HEADROOM), price * self._rate(leg.instrument), self._lot(leg)),
             self._open_positions(leg, limits),
             self._cash(leg, price),
-            self._order_value(leg, unit),
             self._order_quantity(leg),
         ]
-        bucket = self._bucket(group.strategy, leg.instrument)
-        if bucket is not None:
-            caps += [self._bucket_position(leg, bucket, unit), self._bucket_notional(leg, bucket, unit)]
         if leg.protection is Protection.STOP and leg.protective_stop is not None:
             caps.append(self._risk_budget(group, leg, limits, price))
         if leg.max_notional is not None:
             caps.append(self._declared(group, leg, leg.max_notional, price))
-        return caps
+        return min(caps, key=_QUANTITY)
 
     def rebuild(self) -> None:
         """Ledger and reservations have become another's."""
@@ -78,21 +86,29 @@ class PositionLimits:
             self.exposures.rebuild()
             self.margins.rebuild()
 
-    # -- one method per rule ---------------------------------------------------------------------------------------
-
-    def _position(self, leg: OrderLeg, limits: RiskLimits, unit: Decimal) -> Cap:
-        limit = limits.max_position_pct * self._ledger.equity
-        value = self.exposures.instrument(leg.instrument, leg.side)
-        return self._money(RefusalCode.POSITION_LIMIT, "max_position_pct", limit, value, unit, leg)
-
-    def _leverage(self, leg: OrderLeg, limits: RiskLimits, unit: Decimal) -> Cap:
-        limit = limits.max_leverage * self._ledger.equity
-        value = self.exposures.account(Side.BUY) + self.exposures.account(Side.SELL)
-        return self._money(RefusalCode.LEVERAGE_LIMIT, "max_leverage", limit, value, unit, leg)
-
-    def _net(self, leg: OrderLeg, limits: RiskLimits, unit: Decimal) -> Cap:
-        limit = limits.max_net_exposure * self._ledger.equity
-        return self._money(RefusalCode.NET_EXPOSURE_LIMIT, "max_net_exposure", limit, self.exposures.account(leg.side), unit, leg)
+    def _on_value(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits) -> list[Bound]:
+        """The rules on value, all in the valuation asset: the one with the least headroom is the tightest of them."""
+        equity, exposures, side = self._ledger.equity, self.exposures, leg.side
+        buys, sells = exposures.account(Side.BUY), exposures.account(Side.SELL)
+        held, mine = exposures.instrument(leg.instrument, side), buys if side is Side.BUY else sells
+        bounds = [
+            _bound(RefusalCode.POSITION_LIMIT, "max_position_pct", limits.max_position_pct * equity, held),
+            _bound(RefusalCode.LEVERAGE_LIMIT, "max_leverage", limits.max_leverage * equity, buys + sells),
+            _bound(RefusalCode.NET_EXPOSURE_LIMIT, "max_net_exposure", limits.max_net_exposure * equity, mine),
+            _bound(RefusalCode.ORDER_VALUE, "max_order_value", self._spec.controls.max_order_value, ZERO),
+        ]
+        bucket = self._bucket(group.strategy, leg.instrument)
+        if bucket is not None:
+            name, limit = bucket.name, bucket.max_position_pct * equity
+            held, all_held = (
+                exposures.bucket(name, side, leg.instrument),
+                exposures.bucket(name, Side.BUY) + exposures.bucket(name, Side.SELL),
+            )
+            bounds += [
+                _bound(RefusalCode.BUCKET_POSITION_LIMIT, f"{name}.max_position_pct", limit, held),
+                _bound(RefusalCode.BUCKET_NOTIONAL_LIMIT, f"{name}.max_notional_usd", bucket.max_notional, all_held),
+            ]
+        return bounds
 
     def _open_positions(self, leg: OrderLeg, limits: RiskLimits) -> Cap:
         limit, value = Decimal(limits.max_open_positions), Decimal(self.exposures.instruments())
@@ -107,33 +123,23 @@ class PositionLimits:
         if leg.side is Side.SELL:
             limit, rule = limit - self.margins.maintenance(quote), "margin"
         needed = price * self.margins.needed(leg.instrument, leg.side)
-        return self._money(RefusalCode.INSUFFICIENT_CASH, rule, limit, self.margins.reserved(quote), needed, leg)
-
-    def _order_value(self, leg: OrderLeg, unit: Decimal) -> Cap:
-        return self._money(RefusalCode.ORDER_VALUE, "max_order_value", self._spec.controls.max_order_value, ZERO, unit, leg)
+        return _cap(_bound(RefusalCode.INSUFFICIENT_CASH, rule, limit, self.margins.reserved(quote)), needed, self._lot(leg))
 
     def _order_quantity(self, leg: OrderLeg) -> Cap:
         limit = self._spec.controls.max_order_quantity
-        return self._money(RefusalCode.ORDER_QUANTITY, "max_order_quantity", limit, ZERO, ONE, leg)
-
-    def _bucket_position(self, leg: OrderLeg, bucket: BucketLimits, unit: Decimal) -> Cap:
-        limit = bucket.max_position_pct * self._ledger.equity
-        value = self.exposures.bucket(bucket.name, leg.side, leg.instrument)
-        return self._money(RefusalCode.BUCKET_POSITION_LIMIT, f"{bucket.name}.max_position_pct", limit, value, unit, leg)
-
-    def _bucket_notional(self, leg: OrderLeg, bucket: BucketLimits, unit: Decimal) -> Cap:
-        value = self.exposures.bucket(bucket.name, Side.BUY) + self.exposures.bucket(bucket.name, Side.SELL)
-        return self._money(RefusalCode.BUCKET_NOTIONAL_LIMIT, f"{bucket.name}.max_notional_usd", bucket.max_notional, value, unit, leg)
+        return _cap(_bound(RefusalCode.ORDER_QUANTITY, "max_order_quantity", limit, ZERO), ONE, self._lot(leg))
 
     def _risk_budget(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
         """What the whole position of the strategy would lose at its stop."""
         distance = stop_distance(leg.side, price, leg.protective_stop or ZERO) * self._rate(leg.instrument)
         limit = limits.target_volatility * self._ledger.equity
-        return self._money(RefusalCode.RISK_BUDGET, "target_volatility", limit, self._mine(group, leg) * distance, distance, leg)
+        bound = _bound(RefusalCode.RISK_BUDGET, "target_volatility", limit, self._mine(group, leg) * distance)
+        return _cap(bound, distance, self._lot(leg))
 
     def _declared(self, group: OrderGroup, leg: OrderLeg, limit: Decimal, price: Decimal) -> Cap:
         """What the signal itself lets the strategy's position be worth, in the quote asset."""
-        return self._money(RefusalCode.ORDER_VALUE, "max_notional", limit, self._mine(group, leg) * price, price, leg)
+        bound = _bound(RefusalCode.ORDER_VALUE, "max_notional", limit, self._mine(group, leg) * price)
+        return _cap(bound, price, self._lot(leg))
 
     # -- what is counted -------------------------------------------------------------------------------------------
 
@@ -149,6 +155,14 @@ class PositionLimits:
     def _rate(self, instrument: str) -> Decimal:
         return self._ledger.rate(self._spec.instruments[instrument].quote)
 
-    def _money(self, code: RefusalCode, rule: str, limit: Decimal, value: Decimal, unit: Decimal, leg: OrderLeg) -> Cap:
-        headroom = max(limit - value, ZERO)
-        return Cap(code, rule, limit, value, headroom, units(headroom, unit, self._spec.instruments[leg.instrument].lot_size))
+    def _lot(self, leg: OrderLeg) -> Decimal:
+        return self._spec.instruments[leg.instrument].lot_size
+
+
+def _bound(code: RefusalCode, rule: str, limit: Decimal, value: Decimal) -> Bound:
+    return Bound(code, rule, limit, value, max(limit - value, ZERO))
+
+
+def _cap(bound: Bound, unit: Decimal, lot: Decimal) -> Cap:
+    """What is left of a bound as a quantity; `unit` is what one of the base asset takes of it."""
+    return Cap(bound.code, bound.rule, bound.limit, bound.value, bound.headroom, units(bound.headroom, unit, lot))

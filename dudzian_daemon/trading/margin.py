@@ -22,7 +22,7 @@ from dudzian_daemon.trading.spec import MANUAL, SessionSpec
 PriceInput = OpenPrint | Quote | DepthBook | Candle
 
 
-class MarginCall(msgspec.Struct, frozen=True, kw_only=True):
+class MarginCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A short that its margin does not carry at `price`: `equity` is what it has there, `required` what it would need."""
 
     strategy: str
@@ -45,8 +45,12 @@ class MarginWatch:
     def calls(self, shown: PriceInput) -> list[MarginCall]:
         """The shorts that this price does not carry: at the print or ask itself, or inside a bar where its range first breaks them."""
         key = shown.instrument
-        held = [(strategy, self._ledger.books[strategy, key]) for strategy in self._ledger.holders(key)]
-        return [call for strategy, book in held if book.quantity < 0 and (call := self._call(strategy, key, book, shown)) is not None]
+        calls = []
+        for strategy in self._ledger.holders(key):
+            book = self._ledger.books[strategy, key]
+            if book.quantity < 0 and (call := self._call(strategy, key, book, shown)) is not None:
+                calls.append(call)
+        return calls
 
     def liquidation_price(self, strategy: str, instrument: str) -> Decimal | None:
         """The lowest price, on the tick, that the short would not survive; None for what is no short."""

@@ -18,7 +18,7 @@ from dudzian_daemon.domain.orders import Liquidity, Order, OrderKind, Side, Time
 NOW_OR_NEVER: Final = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
-class Trade(msgspec.Struct, frozen=True):
+class Trade(msgspec.Struct, frozen=True, gc=False):
     """So much at this price; `reference` is the price the data shows."""
 
     quantity: Decimal
@@ -27,14 +27,14 @@ class Trade(msgspec.Struct, frozen=True):
     liquidity: Liquidity
 
 
-class Displayed(msgspec.Struct, frozen=True):
+class Displayed(msgspec.Struct, frozen=True, gc=False):
     """What a taker of one side meets: the best price displayed, and what is left to have, level by level."""
 
     best: Decimal | None
     levels: tuple[Level, ...]
 
 
-class Met(msgspec.Struct, frozen=True):
+class Met(msgspec.Struct, frozen=True, gc=False):
     """What came of it: the order (triggered, trailed, resting), its trades, and why it ends before it is filled.
 
     `shortfall` is what it wanted at once and the data did not show.

@@ -19,7 +19,7 @@ PARTS: Final = 4
 PART: Final = Decimal("0.25")
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """We took `quantity` of the liquidity for orders of `side` at `price`."""
 
     side: Side

@@ -14,7 +14,7 @@ import msgspec
 from dudzian_daemon.domain.fills import unsound
 from dudzian_daemon.domain.market import Instrument
 from dudzian_daemon.domain.money import BPS, ZERO
-from dudzian_daemon.domain.orders import OrderGroup, OrderKind, OrderLeg, OrderTerms, Protection, RefusalCode, Side
+from dudzian_daemon.domain.orders import MARKET_TERMS, OrderGroup, OrderKind, OrderLeg, OrderTerms, Protection, RefusalCode, Side
 from dudzian_daemon.domain.risk import RiskLimits
 from dudzian_daemon.domain.sizing import stop_distance, stop_fault
 from dudzian_daemon.trading.ledger import Ledger, Mark
@@ -50,7 +50,7 @@ class PreTrade:
             return refusal(RefusalCode.UNKNOWN_INSTRUMENT)
         if not _usable(leg.quantity, least=ZERO):
             return refusal(RefusalCode.INVALID_ORDER, rule="quantity")
-        for name in _PRICES:
+        for name in _PRICES if leg.terms is not MARKET_TERMS else ():
             value: Decimal | None = getattr(leg.terms, name)
             if value is not None and not _usable(value, least=instrument.tick_size):
                 return refusal(RefusalCode.INVALID_ORDER, rule=name)
@@ -86,6 +86,8 @@ class PreTrade:
 
     def collared(self, leg: OrderLeg) -> Cap | None:
         """No price further from the reference than the collar; a trailing distance is no larger than it."""
+        if leg.terms is MARKET_TERMS:
+            return None
         reference = self._reference(leg.instrument).price
         limit = reference * self._controls.price_collar_bps * BPS
         for name in _PRICES:
@@ -107,8 +109,8 @@ class PreTrade:
 
     def price(self, leg: OrderLeg) -> Decimal:
         """What a unit is counted at, in the quote asset: the last price, or a price of the order above it."""
-        named = (leg.terms.limit_price, leg.terms.stop_price)
-        return max((self._reference(leg.instrument).price, *(price for price in named if price is not None)))
+        reference, terms = self._reference(leg.instrument).price, leg.terms
+        return max(reference, terms.limit_price or reference, terms.stop_price or reference)
 
     def _mark(self, instrument: str) -> Mark | None:
         return None if instrument in self.lost else self._ledger.last_price(instrument)
@@ -121,10 +123,10 @@ class PreTrade:
         return mark
 
     def _ill_termed(self, group: OrderGroup, leg: OrderLeg, instrument: Instrument) -> Cap | None:
-        if unsound(msgspec.structs.replace(leg, quantity=instrument.lot_size), instrument) is not None or _expired(
-            leg.terms, group.instant
-        ):
-            return refusal(RefusalCode.INVALID_ORDER, rule="terms")
+        if leg.terms is not MARKET_TERMS:
+            fault = unsound(msgspec.structs.replace(leg, quantity=instrument.lot_size), instrument)
+            if fault is not None or _expired(leg.terms, group.instant):
+                return refusal(RefusalCode.INVALID_ORDER, rule="terms")
         return refusal(RefusalCode.INVALID_ORDER, rule="link") if group.link and not _hangs_together(group) else None
 
 

@@ -18,7 +18,7 @@ from dudzian_daemon.trading.limits import Cap, refusal
 from dudzian_daemon.trading.spec import MANUAL
 
 
-class Executions(msgspec.Struct):
+class Executions(msgspec.Struct, gc=False):
     """Fills in one direction since the last new signal."""
 
     side: str

@@ -11,7 +11,7 @@ from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import Order, OrderGroup, OrderKind, OrderLeg, Side
 
 
-class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One open order. `price` is what a unit is counted at, in the quote asset; `rests_at` the limit others of ours could hit;
     `takes` says that it is a market order.
 

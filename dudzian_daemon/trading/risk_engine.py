@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from operator import attrgetter
 
 import msgspec
 
@@ -36,8 +35,6 @@ from dudzian_daemon.trading.rates import OrderCounters, OrderRates
 from dudzian_daemon.trading.reservations import Reservation, Reservations
 from dudzian_daemon.trading.risk_states import RiskStates
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
-
-_QUANTITY = attrgetter("quantity")
 
 
 class GateMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +176,7 @@ class ThresholdRiskEngine(RiskStates):
     def _reserving(self, group: OrderGroup, number: int) -> Cap:
         """The tightest rule for one leg; what it allows is reserved while the next legs are judged, if there are any."""
         leg = group.legs[number]
-        cap = self._blocked(group, leg) or min(self._caps(group, number), key=_QUANTITY)
+        cap = self._blocked(group, leg) or self._cap(group, number)
         if cap.quantity > 0 and number < len(group.legs) - 1:
             self._reserve(group, number, msgspec.structs.replace(leg, quantity=min(leg.quantity, cap.quantity)))
         return cap
@@ -244,14 +241,14 @@ class ThresholdRiskEngine(RiskStates):
             return refusal(RefusalCode.SHORT_NOT_ALLOWED)
         return self.pre_trade.stale(group, leg) or self.pre_trade.unprotected(leg, self._profiles[group.profile])
 
-    def _caps(self, group: OrderGroup, number: int) -> list[Cap]:
+    def _cap(self, group: OrderGroup, number: int) -> Cap:
         leg = group.legs[number]
         if group.link == "bracket" and number:  # closes what its entry opens: the form of the group bounds it
             quantity = group.legs[0].quantity
-            return [Cap(RefusalCode.NO_POSITION, "bracket", quantity, ZERO, quantity, quantity)]
+            return Cap(RefusalCode.NO_POSITION, "bracket", quantity, ZERO, quantity, quantity)
         if leg.reduce_only:
-            return [self._cap_reducing(group, leg)]
-        return self._limits.caps(group, leg, self._profiles[group.profile], self.pre_trade.price(leg))
+            return self._cap_reducing(group, leg)
+        return self._limits.tightest(group, leg, self._profiles[group.profile], self.pre_trade.price(leg))
 
     def _cap_reducing(self, group: OrderGroup, leg: OrderLeg) -> Cap:
         position = self._ledger.position(group.strategy, leg.instrument)

@@ -51,7 +51,7 @@ LONGEST_SILENCE_NS: Final = MINUTE_NS
 COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "suspend", "resume", "quarantine"}) | OPERATOR_COMMANDS
 
 
-class StepResult(msgspec.Struct, frozen=True):
+class StepResult(msgspec.Struct, frozen=True, gc=False):
     """The cycle's record, or None for a step that was none, and when the core wants a timer (ns) at the latest."""
 
     record: CycleRecord | None

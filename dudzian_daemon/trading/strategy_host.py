@@ -7,7 +7,7 @@ wrongly becomes a recorded fault and costs nobody else anything.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar, TypeVarTuple
 
@@ -63,6 +63,7 @@ class Unit:
         self.instruments = instruments
         self.name = f"{schedule.strategy}[{','.join(instruments)}]"
         self.needs: tuple[SeriesNeed, ...] = strategy.series(instruments, schedule.granularity)
+        self._cold: Sequence[SeriesNeed] = self.needs
         self.state = strategy.new_state()
         self.seen = {need.series: 0 for need in self.needs}
         self.latest: dict[Series, Candle] = {}
@@ -72,12 +73,15 @@ class Unit:
 
     @property
     def warm(self) -> bool:
-        """True once every declared series has delivered its warm-up."""
-        return all(self.seen[need.series] >= need.warm_up for need in self.needs)
+        """True once every declared series has delivered its warm-up; a series that has stays so until the unit is reset."""
+        if self._cold:
+            self._cold = [need for need in self._cold if self.seen[need.series] < need.warm_up]
+        return not self._cold
 
     def reset(self) -> None:
         """Forget the indicators (not the positions) and warm up again; whatever the plugin does, the warm-up counts from here."""
         self.seen = dict.fromkeys(self.seen, 0)
+        self._cold = self.needs
         self.latest.clear()
         self.quotes.clear()
         self.state = self.strategy.new_state()
@@ -98,6 +102,7 @@ class Unit:
     def restore(self, memory: UnitMemory) -> None:
         """Be as the unit was that said so. Raises `msgspec.DecodeError` when its `State` cannot be read back."""
         self.state = msgspec.json.decode(memory.state, type=type(self.state))
+        self._cold = self.needs
         self.seen |= {Series(instrument, granularity): count for instrument, granularity, count in memory.seen}
         self.latest = {Series(candle.instrument, candle.granularity): candle for candle in memory.latest}
         self.quotes = {quote.instrument: quote for quote in memory.quotes}
