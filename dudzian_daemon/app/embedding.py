@@ -38,7 +38,7 @@ from dudzian_daemon.services.frontend import (
     MarketIntelAggregator,
     MultiExchangeAccountManager,
 )
-from dudzian_daemon.services.session import Timing, publish_cycle
+from dudzian_daemon.services.release import Timing, publish_cycle
 from dudzian_daemon.trading.controllers import TradingController
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService

@@ -17,7 +17,7 @@ import msgspec
 from dudzian_daemon.adapters.checkpoints import Checkpoints
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import StorageError, StorageFull
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Elapsed, Phase, Tick, WindowEnd
+from dudzian_daemon.domain.market import SECOND_NS, Elapsed, Phase, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Journal, Released
 from dudzian_daemon.domain.records import CycleRecord, StrategyFault
@@ -26,6 +26,7 @@ from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.kernel.stacks import told
+from dudzian_daemon.services.release import Timing, publish_cycle, wall_fields
 from dudzian_daemon.trading.barrier import in_order
 from dudzian_daemon.trading.driver import Driver
 
@@ -45,14 +46,6 @@ class Feed(Protocol):
     def items(self) -> AsyncIterator[Tick | Elapsed | WindowEnd]:
         """Ticks in their order, time that passes without one, and the ends of windows."""
         ...
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """Wall time of a step: start in ns since 1970, duration in monotonic ns, and how late it began by its pace, None without one."""
-
-    started_ns: int
-    duration_ns: int
-    late_ns: int | None = None
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -305,7 +298,7 @@ class Session:
         timing = Timing(started, self._clock.monotonic_ns() - before, late_ns)
         self._checkpoints.stepped(timing.duration_ns)
         for record in records:
-            self._journal.append(record, wall=_wall(timing, self._tell_faults(record.faults)))
+            self._journal.append(record, wall=wall_fields(timing, self._tell_faults(record.faults)))
             self._timings.append((record.sequence, timing))
         if records:
             self._appended.set()
@@ -383,59 +376,6 @@ class Session:
 
 async def _no_head(_last: bool) -> None:
     """For a journal that has none."""
-
-
-def publish_cycle(bus: Bus, cycle: Released, timing: Timing, log_id: str) -> None:
-    """Everything the bus is told of a cycle that is durable."""
-    publish, record = bus.publish, cycle.record
-    for topic, messages in (
-        (events.MARKET_CANDLE, [item for item in record.inputs if isinstance(item, Candle)]),
-        (events.STRATEGY_SIGNAL, record.signals),
-        (events.STRATEGY_FAULT, record.faults),
-        (events.STRATEGY_STATE, record.strategies),
-        (events.RISK_VERDICT, record.verdicts),
-        (events.RISK_STATE, record.risk),
-        (events.ORDER_RESULT, record.results),
-        (events.ORDER_FILL, record.fills),
-        (events.LEDGER_ENTRY, record.entries),
-    ):
-        for message in messages:
-            publish(topic, message)
-    publish(events.CONTROLLER_CYCLE, controller_cycle(record, timing))
-    publish(
-        events.CYCLE_DURABLE,
-        events.CycleDurable(
-            record=record,
-            log_id=log_id,
-            line=cycle.line,
-            line_hash=cycle.line_hash,
-            duration_s=timing.duration_ns / 1e9,
-            late_s=None if timing.late_ns is None else timing.late_ns / 1e9,
-        ),
-    )
-
-
-def controller_cycle(record: CycleRecord, timing: Timing) -> events.ControllerCycle:
-    """The public event of a cycle."""
-    started = timing.started_ns / 1e9
-    finished = max(started, (timing.started_ns + timing.duration_ns) / 1e9)
-    return events.ControllerCycle(
-        sequence=record.sequence,
-        signals=record.signals,
-        results=record.results,
-        orders=len(record.results),
-        started_at=started,
-        finished_at=finished,
-        duration_s=finished - started,
-        instant=record.instant,
-        phase=record.phase,
-    )
-
-
-def _wall(timing: Timing, faults: list[dict[str, str]]) -> dict[str, Any]:
-    """Member `w` of a cycle: nothing in it is compared."""
-    late = {} if timing.late_ns is None else {"late_ns": timing.late_ns}
-    return {"started_ns": timing.started_ns, "duration_ns": timing.duration_ns} | late | ({"faults": faults} if faults else {})
 
 
 def _yes(value: bool) -> str:
