@@ -23,6 +23,7 @@ from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.replay_windows import replay_windows
 from dudzian_daemon.app.run_logs import open_journal
+from dudzian_daemon.domain.cycle_events import Timing, messages
 from dudzian_daemon.domain.errors import StorageError
 from dudzian_daemon.domain.market import Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
@@ -38,7 +39,6 @@ from dudzian_daemon.services.frontend import (
     MarketIntelAggregator,
     MultiExchangeAccountManager,
 )
-from dudzian_daemon.services.release import Timing, publish_cycle
 from dudzian_daemon.trading.controllers import TradingController
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
@@ -172,7 +172,8 @@ class EmbeddedSession:
         released = self._portal.call(self._journal.commit)
         timings, self._timings = self._timings[: len(released)], self._timings[len(released) :]
         for cycle, timing in zip(released, timings, strict=True):
-            publish_cycle(self.bus, cycle, timing, self._journal.log_id)
+            for topic, message in messages(cycle, timing, self._journal.log_id):
+                self.bus.publish(topic, message)
 
 
 @contextmanager

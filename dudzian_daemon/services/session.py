@@ -16,6 +16,7 @@ import msgspec
 
 from dudzian_daemon.adapters.checkpoints import Checkpoints
 from dudzian_daemon.domain import events
+from dudzian_daemon.domain.cycle_events import Timing, messages, wall_fields
 from dudzian_daemon.domain.errors import StorageError, StorageFull
 from dudzian_daemon.domain.market import SECOND_NS, Elapsed, Phase, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
@@ -26,7 +27,6 @@ from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.kernel.stacks import told
-from dudzian_daemon.services.release import Timing, publish_cycle, wall_fields
 from dudzian_daemon.trading.barrier import in_order
 from dudzian_daemon.trading.driver import Driver
 
@@ -354,7 +354,8 @@ class Session:
     def _release(self, released: Sequence[Released]) -> None:
         for cycle in released:
             timing = self._timings.popleft()[1]
-            publish_cycle(self._bus, cycle, timing, self._journal.log_id)
+            for topic, message in messages(cycle, timing, self._journal.log_id):
+                self._bus.publish(topic, message)
             self.durable_sequence = cycle.record.sequence
         self._released.set()
         self._released = anyio.Event()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from dudzian_daemon.domain.cycle_events import Timing, controller_cycle
 from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS, SECOND_NS, Gap, Phase, Tick
-from dudzian_daemon.services.release import Timing, controller_cycle
 from dudzian_daemon.testing.market import candles
 from tests.plugins.lively import lively
 from tests.unit.trading.desk import BTC, BTC_1H, Desk, desk, enter, flat_hours, hour, leave, open_tick, quote_tick

@@ -145,7 +145,7 @@ def _event(cycle: Cycle) -> ControllerCycle:
     """The event that the cycle was published as. Raises `IntegrityError` when the line does not tell its wall times."""
     import msgspec
 
-    from dudzian_daemon.services.release import Timing, controller_cycle
+    from dudzian_daemon.domain.cycle_events import Timing, controller_cycle
 
     try:
         return controller_cycle(cycle.record, msgspec.convert(cycle.wall, Timing))

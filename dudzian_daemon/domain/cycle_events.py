@@ -1,7 +1,8 @@
-"""What leaves the session with a cycle: its wall fields for the journal, and all that the bus is told once its line is durable."""
+"""What goes out with a cycle: its wall fields for the journal, and all that the bus is told once its line is durable."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -10,7 +11,6 @@ from dudzian_daemon.domain import events
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.ports import Released
 from dudzian_daemon.domain.records import CycleRecord
-from dudzian_daemon.kernel.bus import Bus
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -27,10 +27,10 @@ def wall_fields(timing: Timing, faults: list[dict[str, str]]) -> dict[str, Any]:
     return {"started_ns": timing.started_ns, "duration_ns": timing.duration_ns} | late | ({"faults": faults} if faults else {})
 
 
-def publish_cycle(bus: Bus, cycle: Released, timing: Timing, log_id: str) -> None:
-    """Everything the bus is told of a cycle that is durable."""
-    publish, record = bus.publish, cycle.record
-    for topic, messages in (
+def messages(cycle: Released, timing: Timing, log_id: str) -> Iterator[tuple[str, object]]:
+    """Everything the bus is told of a cycle that is durable: topics and messages, in their order."""
+    record = cycle.record
+    for topic, about in (
         (events.MARKET_CANDLE, [item for item in record.inputs if isinstance(item, Candle)]),
         (events.STRATEGY_SIGNAL, record.signals),
         (events.STRATEGY_FAULT, record.faults),
@@ -41,20 +41,18 @@ def publish_cycle(bus: Bus, cycle: Released, timing: Timing, log_id: str) -> Non
         (events.ORDER_FILL, record.fills),
         (events.LEDGER_ENTRY, record.entries),
     ):
-        for message in messages:
-            publish(topic, message)
-    publish(events.CONTROLLER_CYCLE, controller_cycle(record, timing))
-    publish(
-        events.CYCLE_DURABLE,
-        events.CycleDurable(
-            record=record,
-            log_id=log_id,
-            line=cycle.line,
-            line_hash=cycle.line_hash,
-            duration_s=timing.duration_ns / 1e9,
-            late_s=None if timing.late_ns is None else timing.late_ns / 1e9,
-        ),
+        for each in about:
+            yield topic, each
+    yield events.CONTROLLER_CYCLE, controller_cycle(record, timing)
+    durable = events.CycleDurable(
+        record=record,
+        log_id=log_id,
+        line=cycle.line,
+        line_hash=cycle.line_hash,
+        duration_s=timing.duration_ns / 1e9,
+        late_s=None if timing.late_ns is None else timing.late_ns / 1e9,
     )
+    yield events.CYCLE_DURABLE, durable
 
 
 def controller_cycle(record: CycleRecord, timing: Timing) -> events.ControllerCycle:
