@@ -24,7 +24,7 @@ GOLDEN_HOME = ROOT / ".nox" / "golden"
 MONEY = (
     *("catastrophe", "exposures", "forced_closings", "limits", "pre_trade", "rates", "reservations", "risk_engine", "risk_states"),
     *("executions", "matching", "order_book", "paper_execution", "pinned_presets", "resting_orders"),
-    *("entries", "funding", "ledger", "margin"),
+    *("entries", "funding", "ledger", "margin", "prices"),
     *("../domain/fees", "../domain/fills", "../domain/risk", "../domain/sizing"),
 )
 MONEY_TESTS = (

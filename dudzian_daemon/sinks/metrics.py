@@ -104,7 +104,7 @@ class MetricsSink:
             families.liquidation_state.at(name).set(state.reducing)
             self._enter_state(families.risk_state, gate.state(name), name)
         for key in core.spec.instruments:
-            if (last := ledger.last_quote(key)) is not None:
+            if (last := ledger.prices.last_quote(key)) is not None:
                 self._prices[key] = (last[1], last[0])
         self._positions = {(change.strategy, change.instrument): change for change in ledger.state().positions}
         self._show_positions(changed=True)

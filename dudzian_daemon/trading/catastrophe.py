@@ -59,7 +59,7 @@ class CatastropheStops:
         if key in self.closing or self.protections.get(key, Protection.NONE) in (Protection.STOP, Protection.HEDGED):
             return None
         limits = self._profiles.get(self._owners.get((strategy, instrument), MANUAL))
-        mark = self._ledger.last_price(instrument)
+        mark = self._ledger.prices.last_price(instrument)
         if limits is None or mark is None:
             return None
         book = self._ledger.books[strategy, instrument]

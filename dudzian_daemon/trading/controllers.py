@@ -136,7 +136,7 @@ class TradingController:
                 continue
             side = Side.SELL if book.quantity > 0 else Side.BUY
             leg = OrderLeg(instrument=instrument, side=side, quantity=left, reduce_only=True)
-            mark = self._ledger.last_price(instrument)
+            mark = self._ledger.prices.last_price(instrument)
             age = instant - mark.instant if mark is not None else 0
             groups.append(
                 OrderGroup(
@@ -253,7 +253,7 @@ class TradingController:
         )
 
     def _to_target(self, signal: Signal, position: Decimal, target: Decimal, schedule: Schedule) -> OrderLeg | None:
-        mark = self._ledger.last_price(signal.instrument)
+        mark = self._ledger.prices.last_price(signal.instrument)
         if mark is None or mark.price <= 0:
             return None
         budget = self._ledger.equity * schedule.allocation

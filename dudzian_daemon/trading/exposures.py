@@ -43,14 +43,14 @@ class SideTotal:
 
     def value(self, ledger: Ledger) -> Decimal:
         """All of it at the last prices."""
-        if self._marks != ledger.marks:
+        if self._marks != ledger.prices.marks:
             with localcontext(EXACT):  # kept for later: whoever asks first, a reader of the state perhaps, must not round it
-                self._value = sum((held * ledger.unit_value(key) for key, held in self._quantities.items() if held), ZERO)
-            self._marks = ledger.marks
+                self._value = sum((held * ledger.prices.unit_value(key) for key, held in self._quantities.items() if held), ZERO)
+            self._marks = ledger.prices.marks
         total = self._value
         for quote, notional in self._reserved.items():
             if notional:
-                total += notional * ledger.rate(quote)
+                total += notional * ledger.prices.rate(quote)
         return total
 
 

@@ -145,11 +145,11 @@ class SelfCheck:
             yield self._difference(record, "INV-16", instrument, self._net.get(instrument, ZERO), ledger.net.get(instrument, ZERO))
 
     def _worth(self, record: CycleRecord, ledger: Ledger) -> Iterator[Difference]:
-        worth = sum((amount * ledger.rate(asset) for asset, amount in self.cash.items()), ZERO)
+        worth = sum((amount * ledger.prices.rate(asset) for asset, amount in self.cash.items()), ZERO)
         for instrument, quantity in self._net.items():
-            mark = ledger.last_price(instrument) if quantity else None
+            mark = ledger.prices.last_price(instrument) if quantity else None
             if mark is not None:
-                worth += quantity * mark.price * ledger.rate(self._instruments[instrument].quote)
+                worth += quantity * mark.price * ledger.prices.rate_of(instrument)
         if worth != ledger.equity:
             yield self._difference(record, "INV-03", "equity", worth, ledger.equity)
         if record.equity != worth:

@@ -9,25 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
 from dudzian_daemon.domain.market import Instrument
-from dudzian_daemon.domain.money import ONE, ZERO, from_float, quantise_down, reciprocal
+from dudzian_daemon.domain.money import ONE, ZERO
 from dudzian_daemon.domain.orders import Fill
 from dudzian_daemon.domain.records import LedgerEntry, PositionChange, Posting
 from dudzian_daemon.trading.entries import CASH, FEES, LIQUIDATION, MARGIN, Book, fill_entry, funding_entry, wallet_change
-
-#: Step of a conversion rate that is one divided by a mark.
-RATE_STEP: Final = Decimal("0.000000000001")
-
-
-class Mark(msgspec.Struct, frozen=True, gc=False):
-    """Last price of an instrument and its instant."""
-
-    price: Decimal
-    instant: int
+from dudzian_daemon.trading.prices import Prices
 
 
 class LedgerState(msgspec.Struct, frozen=True):
@@ -115,15 +105,10 @@ class Ledger:
         self.books: dict[tuple[str, str], Book] = {}
         self.net: dict[str, Decimal] = {}
         self._holders: dict[str, tuple[str, ...]] = {}
-        self._last: dict[str, tuple[float, int]] = {}
+        self.prices = Prices(instruments, valuation_asset, conversions)
         self._value: dict[str, Decimal] = {}
         self._held: dict[str, Decimal] = dict.fromkeys(self.wallet, ZERO)
-        self._rates: dict[str, Decimal] = {valuation_asset: ONE}
-        self._converts = {key: asset for asset, key in conversions.items()}
         self._booked: tuple[int, set[str]] = (0, set())
-        #: How many marks there were: what was worked out at the last prices holds as long as it stays the same.
-        self.marks = 0
-        self._exact: dict[str, Mark] = {}
         self._prospect: tuple[Fill | None, LedgerEntry | None] = (None, None)
         #: How many positions are held, each strategy's by itself.
         self.open_positions = 0
@@ -169,11 +154,7 @@ class Ledger:
     def exposure(self, instrument: str) -> Decimal:
         """Marked value of the net position, signed, in the valuation asset."""
         value = self._value.get(instrument)
-        return ZERO if value is None else value * self.rate(self._instruments[instrument].quote)
-
-    def rate(self, asset: str) -> Decimal:
-        """What a unit of `asset` is worth in the valuation asset; 0 before the first mark of the pair that converts it."""
-        return self._rates.get(asset, ZERO)
+        return ZERO if value is None else value * self.prices.rate_of(instrument)
 
     def blocked(self, asset: str) -> Decimal:
         """Cash that short positions tie up: their proceeds and their margin."""
@@ -211,22 +192,6 @@ class Ledger:
         """Strategies that hold some of it, in order of their names."""
         return self._holders.get(instrument, ())
 
-    def last_quote(self, instrument: str) -> tuple[float, int] | None:
-        """Latest price as the data gave it and its instant, None before the first."""
-        return self._last.get(instrument)
-
-    def last_price(self, instrument: str) -> Mark | None:
-        """Latest price as exact money, None before the first."""
-        mark = self._exact.get(instrument)
-        if mark is None and (last := self._last.get(instrument)) is not None:
-            mark = self._exact[instrument] = Mark(from_float(last[0]), last[1])
-        return mark
-
-    def unit_value(self, instrument: str) -> Decimal:
-        """What a unit is worth in the valuation asset at the last price; 0 before the first."""
-        mark = self.last_price(instrument)
-        return ZERO if mark is None else mark.price * self.rate(self._instruments[instrument].quote)
-
     def state(self) -> LedgerState:
         """All balances and positions as values, in the order of their names; what a fold must arrive at."""
         balances = tuple(Posting(account, asset, amount) for (account, asset), amount in sorted(self.balances.items()) if amount)
@@ -242,10 +207,10 @@ class Ledger:
             proceeds=dict(self._proceeds),
             books=tuple(self._change(*key) for key in self.books),
             net=dict(self.net),
-            last=dict(self._last),
+            last=dict(self.prices.last),
             values=dict(self._value),
             held=dict(self._held),
-            rates=dict(self._rates),
+            rates=dict(self.prices.rates),
             booked_at=self._booked[0],
             booked=tuple(sorted(self._booked[1])),
         )
@@ -261,22 +226,16 @@ class Ledger:
         for (strategy, instrument), book in self.books.items():
             if book.quantity:
                 self._hold(strategy, instrument, holds=True)
-        self.net, self._last, self._value = dict(memory.net), dict(memory.last), dict(memory.values)
+        self.net, self._value = dict(memory.net), dict(memory.values)
         self._held |= memory.held
-        self._rates = dict(memory.rates)
-        self._exact = {}
-        self.marks += 1
+        self.prices.restore(memory.last, memory.rates)
         self._booked = (memory.booked_at, set(memory.booked))
 
     # -- what moves it ---------------------------------------------------------------------------------------------
 
     def mark(self, instrument: str, price: float, instant: int) -> None:
         """Value the net position of `instrument` at `price`, and what its mark converts."""
-        self._last[instrument] = (price, instant)
-        self._exact.pop(instrument, None)
-        self.marks += 1
-        if instrument in self._converts:
-            self._convert(instrument, price)
+        self.prices.mark(instrument, price, instant)
         if self.net.get(instrument):
             self._revalue(instrument)
 
@@ -295,7 +254,7 @@ class Ledger:
 
     def settle(self, instrument: str, rate: Decimal, instant: int) -> list[LedgerEntry]:
         """Book funding: each position pays its marked value times `rate` (a fraction; shorts receive); exact, so it splits freely."""
-        last = self.last_price(instrument)
+        last = self.prices.last_price(instrument)
         if last is None:
             return []
         made = []
@@ -330,7 +289,7 @@ class Ledger:
         if asked is fill and entry is not None and entry.number == self.entries + 1:
             return entry
         before = self.books.get((fill.strategy, fill.instrument), Book())
-        mark = self.last_price(fill.instrument)
+        mark = self.prices.last_price(fill.instrument)
         value = ZERO if mark is None else mark.price
         entry = fill_entry(self.entries + 1, fill, self._instruments[fill.instrument], before, self._leverage, value)
         self._prospect = (fill, entry)
@@ -359,7 +318,7 @@ class Ledger:
             book.margin += entry.margin
         self._proceeds[quote] = self._proceeds.get(quote, ZERO) + _owed(book) - before
         self.net[entry.instrument] = self.net.get(entry.instrument, ZERO) + entry.quantity
-        if entry.instrument in self._last:
+        if entry.instrument in self.prices.last:
             self._revalue(entry.instrument)
         if bool(book.quantity) != bool(held):
             self._hold(entry.strategy, entry.instrument, holds=bool(book.quantity))
@@ -384,19 +343,13 @@ class Ledger:
         )
 
     def _revalue(self, instrument: str) -> None:
-        mark = self.last_price(instrument)
+        mark = self.prices.last_price(instrument)
         value = ZERO if mark is None else self.net[instrument] * mark.price
         self._held[self._instruments[instrument].quote] += value - self._value.get(instrument, ZERO)
         self._value[instrument] = value
 
-    def _convert(self, instrument: str, price: float) -> None:
-        asset, exact = self._converts[instrument], from_float(price)
-        if exact > 0:
-            inverse = self._instruments[instrument].base == self.valuation_asset
-            self._rates[asset] = quantise_down(reciprocal(exact), RATE_STEP) if inverse else exact
-
     def _valued(self, amounts: Mapping[str, Decimal]) -> Decimal:
-        return sum((amount * self.rate(asset) for asset, amount in amounts.items() if amount), ZERO)
+        return sum((amount * self.prices.rate(asset) for asset, amount in amounts.items() if amount), ZERO)
 
 
 def _owed(book: Book) -> Decimal:

@@ -69,7 +69,9 @@ class PositionLimits:
     def tightest(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
         """The rule that lets the least pass of an opening leg counted at `price` (quote asset, > 0)."""
         caps = [
-            _cap(min(self._on_value(group, leg, limits), key=_HEADROOM), price * self._rate(leg.instrument), self._lot(leg)),
+            _cap(
+                min(self._on_value(group, leg, limits), key=_HEADROOM), price * self._ledger.prices.rate_of(leg.instrument), self._lot(leg)
+            ),
             self._open_positions(leg, limits),
             self._cash(leg, price),
             self._order_quantity(leg),
@@ -131,7 +133,7 @@ class PositionLimits:
 
     def _risk_budget(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
         """What the whole position of the strategy would lose at its stop."""
-        distance = stop_distance(leg.side, price, leg.protective_stop or ZERO) * self._rate(leg.instrument)
+        distance = stop_distance(leg.side, price, leg.protective_stop or ZERO) * self._ledger.prices.rate_of(leg.instrument)
         limit = limits.target_volatility * self._ledger.equity
         bound = _bound(RefusalCode.RISK_BUDGET, "target_volatility", limit, self._mine(group, leg) * distance)
         return _cap(bound, distance, self._lot(leg))
@@ -151,9 +153,6 @@ class PositionLimits:
     def _bucket(self, strategy: str, instrument: str) -> BucketLimits | None:
         name = self.exposures.bucket_of(strategy, instrument)
         return None if name is None else self._spec.buckets.get(name)
-
-    def _rate(self, instrument: str) -> Decimal:
-        return self._ledger.rate(self._spec.instruments[instrument].quote)
 
     def _lot(self, leg: OrderLeg) -> Decimal:
         return self._spec.instruments[leg.instrument].lot_size

@@ -115,7 +115,7 @@ class MarginTotals:
         """What all shorts paid in `asset` need at the last prices."""
         total = ZERO
         for key, weight in self._weights.get(asset, {}).items():
-            mark = self._ledger.last_price(key) if weight else None
+            mark = self._ledger.prices.last_price(key) if weight else None
             if mark is not None:
                 total += weight * mark.price
         return total

@@ -164,7 +164,7 @@ def _quantity(arguments: dict[str, str], key: str, spec: SessionSpec, ledger: Le
     """The quantity named, or what `value` (quote asset) buys at the last price, rounded down to the lot."""
     if "value" not in arguments:
         return Decimal(arguments.get("quantity", "NaN"))
-    value, mark, instrument = Decimal(arguments["value"]), ledger.last_price(key), spec.instruments.get(key)
+    value, mark, instrument = Decimal(arguments["value"]), ledger.prices.last_price(key), spec.instruments.get(key)
     if mark is None or mark.price <= 0 or instrument is None or not 0 <= value <= Decimal(10**15):
         return _NO_NUMBER if not 0 <= value <= Decimal(10**15) else ZERO
     return units(value, mark.price, instrument.lot_size)

@@ -17,8 +17,9 @@ from dudzian_daemon.domain.money import BPS, ZERO
 from dudzian_daemon.domain.orders import MARKET_TERMS, OrderGroup, OrderKind, OrderLeg, OrderTerms, Protection, RefusalCode, Side
 from dudzian_daemon.domain.risk import RiskLimits
 from dudzian_daemon.domain.sizing import stop_distance, stop_fault
-from dudzian_daemon.trading.ledger import Ledger, Mark
+from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.limits import Cap, refusal
+from dudzian_daemon.trading.prices import Mark
 from dudzian_daemon.trading.reservations import Reservations
 from dudzian_daemon.trading.spec import SessionSpec
 
@@ -63,7 +64,7 @@ class PreTrade:
     def unpriced(self, leg: OrderLeg) -> Cap | None:
         """No order without a positive, finite price to judge it by."""
         mark = self._mark(leg.instrument)
-        if mark is None or mark.price <= 0 or not self._ledger.rate(self._instruments[leg.instrument].quote):
+        if mark is None or mark.price <= 0 or not self._ledger.prices.rate_of(leg.instrument):
             return refusal(RefusalCode.NO_REFERENCE_PRICE)
         return None
 
@@ -113,7 +114,7 @@ class PreTrade:
         return max(reference, terms.limit_price or reference, terms.stop_price or reference)
 
     def _mark(self, instrument: str) -> Mark | None:
-        return None if instrument in self.lost else self._ledger.last_price(instrument)
+        return None if instrument in self.lost else self._ledger.prices.last_price(instrument)
 
     def _reference(self, instrument: str) -> Mark:
         mark = self._mark(instrument)

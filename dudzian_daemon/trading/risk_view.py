@@ -64,9 +64,7 @@ def account_view(core: Core) -> AccountView:
     """The state of the gate now."""
     ledger, gate = core.ledger, core.gate
     sides = {side: gate.exposure(side) for side in Side}
-    reserved = sum(
-        (each.notional * ledger.rate(core.spec.instruments[each.instrument].quote) for each in gate.reservations.opening()), ZERO
-    )
+    reserved = sum((each.notional * ledger.prices.rate_of(each.instrument) for each in gate.reservations.opening()), ZERO)
     return AccountView(
         sequence=core.sequence,
         kill_switch=gate.kill_switch,
@@ -92,9 +90,9 @@ def held_by_profile(core: Core) -> dict[str, dict[str, Held]]:
         net[profile, instrument] = net.get((profile, instrument), ZERO) + book.quantity
     held: dict[str, dict[str, Held]] = {}
     for (profile, instrument), quantity in sorted(net.items()):
-        mark = core.ledger.last_price(instrument)
+        mark = core.ledger.prices.last_price(instrument)
         if quantity and mark is not None:
-            notional = abs(quantity) * mark.price * core.ledger.rate(core.spec.instruments[instrument].quote)
+            notional = abs(quantity) * mark.price * core.ledger.prices.rate_of(instrument)
             held.setdefault(profile, {})[instrument] = Held("long" if quantity > 0 else "short", notional)
     return held
 
@@ -103,7 +101,7 @@ def realised_by_profile(core: Core) -> dict[str, Decimal]:
     """Realised profit and loss of the session by profile, fees apart, in the valuation asset at the rates of now."""
     realised: dict[str, Decimal] = {}
     for profile, instrument, book in _books(core):
-        amount = book.realised * core.ledger.rate(core.spec.instruments[instrument].quote)
+        amount = book.realised * core.ledger.prices.rate_of(instrument)
         realised[profile] = realised.get(profile, ZERO) + amount
     return realised
 

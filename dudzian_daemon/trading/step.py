@@ -172,7 +172,7 @@ class Core:
         """A quote tick of last prices for the instruments with open orders: what closing orders fill on at a stop."""
         quotes = []
         for instrument in sorted({order.instrument for order in self.execution.open_orders}):
-            last = self.ledger.last_quote(instrument)
+            last = self.ledger.prices.last_quote(instrument)
             if last is not None:
                 price, seen = last
                 quotes.append(Quote(instant, instrument, price, price, 0.0, 0.0, "last_price", instant - seen))

@@ -101,9 +101,9 @@ def test_a_book_fills_marks_and_is_walked() -> None:
         (101, 1, "book"),
         (102, 1, "book"),
     ]
-    assert session.core.ledger.last_quote(BTC.key) == (99.5, hour(1))
+    assert session.core.ledger.prices.last_quote(BTC.key) == (99.5, hour(1))
     session.ticks([book_tick(hour(1) + MINUTE_NS, bids=())])  # empty: no price at all
-    assert session.core.ledger.last_quote(BTC.key) == (99.5, hour(1))
+    assert session.core.ledger.prices.last_quote(BTC.key) == (99.5, hour(1))
 
 
 def test_an_account_that_cannot_bear_a_later_part_loses_the_rest_of_the_order() -> None:

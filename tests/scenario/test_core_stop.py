@@ -39,7 +39,7 @@ def test_a_stop_cancels_what_rests_and_closes_on_the_last_prices_one_instant_lat
     assert (fill.side, fill.fill_source, fill.filled_at) == (Side.SELL, "last_price", record.instant + 1)
     assert (fill.reference_price, fill.price) == (Decimal("104.0"), Decimal("103.94"))
     assert fill.fee == Decimal("0.62364")
-    assert session.core.ledger.last_quote(BTC.key) == (104.0, hour(3))  # the snapshot has made no price younger
+    assert session.core.ledger.prices.last_quote(BTC.key) == (104.0, hour(3))  # the snapshot has made no price younger
     assert session.core.ledger.net[BTC.key] == 0
     assert session.core.execution.open_orders == []
 

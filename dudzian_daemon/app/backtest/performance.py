@@ -161,7 +161,7 @@ class Performance:
             account.daily.append(marked[strategy] - account.fees)
 
     def _price(self, instrument: str) -> Decimal:
-        mark = self._core.ledger.last_price(instrument)
+        mark = self._core.ledger.prices.last_price(instrument)
         if mark is None:
             msg = f"{instrument} has no price, but something was filled at one"
             raise LookupError(msg)

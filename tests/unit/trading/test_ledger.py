@@ -132,14 +132,14 @@ def test_marks_move_equity_only_through_what_is_held() -> None:
     book.mark(BTC.key, 249.9, START_NS + 2)
     assert book.equity == Decimal("9999.9")
     assert book.gross_exposure == Decimal("249.9")
-    price = book.last_price(BTC.key)
+    price = book.prices.last_price(BTC.key)
     assert price is not None
     assert (price.price, price.instant) == (Decimal("249.9"), START_NS + 2)
 
 
 def test_nothing_is_known_of_an_instrument_before_its_first_price() -> None:
     book = Ledger({BTC.key: BTC}, "USDT", OPENING)
-    assert (book.last_price(BTC.key), book.last_quote(BTC.key)) == (None, None)
+    assert (book.prices.last_price(BTC.key), book.prices.last_quote(BTC.key)) == (None, None)
     assert (book.position("a", BTC.key), book.exposure(BTC.key)) == money("0", "0")
 
 
@@ -248,10 +248,10 @@ def test_a_pair_may_be_quoted_the_other_way_round() -> None:
     with exact_money():
         book = Ledger({pair.key: pair}, "USDT", {"PLN": Decimal(1000)}, conversions={"PLN": pair.key})
         book.mark(pair.key, 3.0, START_NS)
-        assert book.rate("PLN") == Decimal("0.333333333333")
+        assert book.prices.rate("PLN") == Decimal("0.333333333333")
         assert book.equity == Decimal("333.333333333")
         book.mark(pair.key, -1.0, START_NS)  # no price: the rate stays
-        assert book.rate("PLN") == Decimal("0.333333333333")
+        assert book.prices.rate("PLN") == Decimal("0.333333333333")
 
 
 def test_folding_the_entries_gives_the_ledger_back() -> None:

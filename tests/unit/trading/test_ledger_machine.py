@@ -217,7 +217,7 @@ class AccountMachine(RuleBasedStateMachine):
             for ledger in (whole, part):
                 assert ledger.state() == self.core.ledger.state()
                 for key in sorted(self.prices):
-                    last = self.core.ledger.last_quote(key)
+                    last = self.core.ledger.prices.last_quote(key)
                     assert last is not None
                     ledger.mark(key, *last)
                 assert (ledger.equity, ledger.cash, ledger.gross_exposure) == self.totals()

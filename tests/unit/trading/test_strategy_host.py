@@ -401,7 +401,7 @@ def test_the_finest_series_that_anyone_takes_drives_matching_and_marking() -> No
     session = Desk(spec({"daily": Scripted(), "hourly": Scripted({hour(23): [enter()]})}, plans, [BTC], profiles={"balanced": WIDE}))
     assert session.core.execution_series == {BTC.key: "1h"}
     session.feed(flat_hours(24), candles(BTC_1D, [(100.0, 500.0, 100.0, 500.0)]))
-    last = session.core.ledger.last_price(BTC.key)
+    last = session.core.ledger.prices.last_price(BTC.key)
     assert last is not None
     assert last.price == 100
 
@@ -410,7 +410,7 @@ def test_what_has_open_prints_executes_even_if_a_finer_series_was_declared() -> 
     plans = [schedule("daily", [BTC], granularity="1d"), schedule("hourly", [BTC])]
     session = Desk(spec({"daily": Scripted(), "hourly": Scripted()}, plans, [BTC], profiles={"balanced": WIDE}))
     session.feed(candles(BTC_1D, [(100.0, 500.0, 100.0, 400.0)]))
-    last = session.core.ledger.last_price(BTC.key)
+    last = session.core.ledger.prices.last_price(BTC.key)
     assert last is not None
     assert last.price == 400
 
