@@ -13,7 +13,7 @@ import msgspec
 
 from dudzian_daemon.domain.market import Book, Candle, Instrument, Quote
 from dudzian_daemon.domain.money import ZERO, from_float, quantise_down
-from dudzian_daemon.domain.orders import Order, OrderKind, OrderLeg, OrderTerms, Side, TimeInForce
+from dudzian_daemon.domain.orders import MARKET_TERMS, Order, OrderKind, OrderLeg, OrderTerms, Side, TimeInForce
 
 #: `Quote.source` of the snapshot taken at a stop.
 LAST_PRICE: Final = "last_price"
@@ -142,6 +142,8 @@ def unsound(leg: OrderLeg, instrument: Instrument) -> str | None:
     """What is wrong with the leg's numbers or terms as one clause, None if it can be simulated."""
     if not leg.quantity.is_finite() or leg.quantity <= 0 or leg.quantity % instrument.lot_size:
         return f"quantity {leg.quantity} is no multiple above 0 of the lot {instrument.lot_size}"
+    if leg.terms is MARKET_TERMS:
+        return None
     for name in ("limit_price", "stop_price", "trail"):
         value: Decimal | None = getattr(leg.terms, name)
         if value is not None and (not value.is_finite() or value <= 0 or value % instrument.tick_size):

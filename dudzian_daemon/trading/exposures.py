@@ -116,8 +116,9 @@ class Exposures:
     def _reserved(self, each: Reservation, sign: int) -> None:
         if each.reduce_only:
             return
+        quote, change = self._quotes[each.instrument], each.notional * sign
         for scope in self._scopes_of(each.strategy, each.instrument):
-            self._total(scope, each.side).reserve(self._quotes[each.instrument], each.notional * sign)
+            self._total(scope, each.side).reserve(quote, change)
         self._use(each.instrument, sign)
 
     def _use(self, instrument: str, change: int) -> None:

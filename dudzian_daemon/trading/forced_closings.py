@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dudzian_daemon.domain.market import Book, Candle, OpenPrint, Phase, Quote
 from dudzian_daemon.trading.controllers import TradingController
 from dudzian_daemon.trading.draft import Draft
@@ -11,6 +13,9 @@ from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from dudzian_daemon.trading.risk_engine import ThresholdRiskEngine
 from dudzian_daemon.trading.spec import MANUAL_SCHEDULE, SessionSpec
 from dudzian_daemon.trading.strategy_host import QUARANTINED, StrategyHost
+
+#: Inputs that show a price.
+_PRICED: Final = (OpenPrint, Quote, Book, Candle)
 
 
 class ForcedClosings:
@@ -54,7 +59,7 @@ class ForcedClosings:
 
     def _meet_stops(self, draft: Draft) -> None:
         """Begin to close the positions whose catastrophe stop this tick's prices have met."""
-        shown = [item.instrument for item in draft.tick.inputs if isinstance(item, OpenPrint | Quote | Book | Candle)]
+        shown = [item.instrument for item in draft.tick.inputs if isinstance(item, _PRICED)]
         changes, results = self._controller.stops_met(dict.fromkeys(shown), draft.tick.instant)
         draft.risk += changes
         draft.results += results

@@ -245,7 +245,7 @@ class PaperTradingExecutionService:
             bars = self._bars[price.instrument] = Bars()
         if isinstance(price, Candle):
             bars.volume = price.volume
-        if isinstance(price, Candle | OpenPrint):
+        if isinstance(price, (Candle, OpenPrint)):
             bars.taken = ZERO
         return bars
 
