@@ -102,3 +102,13 @@ def bought(fill_id: str, instant: int) -> Fill:
         id=fill_id, order_id="o", signal_id="s", strategy="told", schedule="told", instrument=PERP.key, side=Side.BUY, quantity=Decimal(1),
         reference_price=Decimal(100), slippage=Decimal(0), price=Decimal(100), fee=Decimal(0), fee_asset="USDT", filled_at=instant,
         fill_source="quote", inside_bar=False, preset="p")  # fmt: skip
+
+
+def test_what_a_restart_brings_back_replaces_no_rate_that_it_does_not_know() -> None:
+    other = instrument("ETH", funding=FundingTerms(8 * HOUR_NS, Decimal("0.0003")))
+    terms = {PERP.key: PERP, other.key: other}
+    clock = FundingClock(terms, Ledger(terms, "USDT", Decimal(1)))
+    earlier = FundingClock({PERP.key: PERP}, Ledger({PERP.key: PERP}, "USDT", Decimal(1)))
+    earlier.take(Funding(hour(1), PERP.key, -0.002))
+    clock.restore(earlier.export())
+    assert clock.rates == {PERP.key: Decimal("-0.002"), other.key: Decimal("0.0003")}

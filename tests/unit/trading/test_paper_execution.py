@@ -195,3 +195,15 @@ def test_an_order_that_rests_while_the_daemon_is_away_fills_in_the_bar_where_it_
     assert match.fill is not None
     assert (match.fill.price, match.fill.fill_source, match.fill.inside_bar) == (Decimal(95), source, True)
     assert match.fill.filled_at == come.instant
+
+
+def test_what_was_taken_of_a_level_is_still_missing_after_a_restart() -> None:
+    """Half of the 10 that are shown is ours; the venue that comes back has 5 left, and all of them once its memory is over."""
+    at = venue(slippage_bps=Decimal(0), memory_ns=8 * SECOND_NS)
+    at.submit(approve(order("5")), START_NS)
+    assert [fill.quantity for fill in filled(at, quoted(99.0, 100.0))] == [Decimal(5)]
+    again = venue(slippage_bps=Decimal(0), memory_ns=8 * SECOND_NS)
+    again.restore(at.export())
+    again.submit(approve(order("20"), number=2), START_NS)
+    assert [fill.quantity for fill in filled(again, quoted(99.0, 100.0, after=1))] == [Decimal(5)]
+    assert [fill.quantity for fill in filled(again, quoted(99.0, 100.0, after=9 * SECOND_NS))] == [Decimal(10)]

@@ -204,6 +204,16 @@ def test_rates_are_for_each_strategy_and_for_all() -> None:
     assert (found[-1].rule, found[-1].limit, found[-1].value) == ("total_orders_per_second", Decimal(3), Decimal(3))
 
 
+@pytest.mark.parametrize(
+    "rule", ["strategy_orders_per_second", "strategy_orders_per_minute", "total_orders_per_second", "total_orders_per_minute"]
+)
+def test_each_rate_is_told_by_its_name_with_what_is_left_of_it(rule: str) -> None:
+    desk = account(**{rule: 1})
+    first, second = verdict(desk), verdict(desk, instant=START_NS + 1)
+    assert (first.code, second.code, second.rule) == (None, RefusalCode.ORDER_RATE, rule)
+    assert (second.limit, second.value, second.headroom) == (Decimal(1), Decimal(1), Decimal(0))
+
+
 def test_reductions_are_counted_and_pass() -> None:
     desk = account(strategy_orders_per_second=1)
     desk.hold("5", "100")

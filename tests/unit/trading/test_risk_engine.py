@@ -54,6 +54,18 @@ def test_a_position_of_exactly_the_limit_passes_whole_and_a_lot_more_does_not() 
     assert told(Account().buy("5.001")) == (Outcome.ADJUSTED, RefusalCode.POSITION_LIMIT, "max_position_pct", Decimal(5))
 
 
+def test_what_a_signal_lets_its_position_be_worth_counts_what_the_strategy_has_of_it() -> None:
+    """400 at most, 3 at 100 are held: one more passes of the two that are asked for; another strategy's do not count."""
+    account = Account(OPEN)
+    account.hold("3", "100")
+    account.hold("5", "100", strategy="b")
+    leg = OrderLeg(instrument=BTC.key, side=Side.BUY, quantity=Decimal(2), reduce_only=False, max_notional=Decimal(400))
+    usual: dict[str, Any] = {"strategy": "a", "schedule": "a", "profile": "balanced", "instant": START_NS}
+    verdict = account.gate.judge(OrderGroup(id="g", signal_id="g", legs=(leg,), **usual)).verdict
+    assert told(verdict) == (Outcome.ADJUSTED, RefusalCode.ORDER_VALUE, "max_notional", Decimal(1))
+    assert figures(verdict) == (Decimal(400), Decimal(300), Decimal(100))
+
+
 def test_a_position_counts_what_the_account_holds_at_the_mark_and_not_at_cost() -> None:
     account = Account(limits(max_position_pct=Decimal("0.1")))
     account.hold("4", "100", strategy="b")

@@ -103,3 +103,7 @@ def test_switches_are_told_with_what_they_are_about() -> None:
     opened = gate.set_market("binance:BTC/USDT", is_open=True, instant=START_NS + 1)
     assert (opened.change, opened.rule, gate.closed_markets) == ("market_open", "binance:BTC/USDT", {})
     assert gate.set_market("binance:ETH/USDT", is_open=True, instant=START_NS).change == "market_open"  # it was open
+    switched = gate.set_kill_switch(True)
+    assert (switched.profile, switched.change, switched.state, switched.rule) == ("*", "kill_switch", TradingState.HALTED, "kill_switch")
+    refused = gate.release_drawdown("balanced", START_NS, Decimal(1), flat=True, signed=True)
+    assert (refused.profile, refused.change, refused.rule) == ("balanced", "release_refused", "not_latched")

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from dudzian_daemon.app.risk_queries import answer
+from dudzian_daemon.domain.market import OpenPrint, Phase, Tick
 from dudzian_daemon.domain.orders import Outcome, RefusalCode, Verdict
 from dudzian_daemon.domain.risk import TradingState
 from dudzian_daemon.services.inbox import CommandFile
-from dudzian_daemon.testing.market import candles, limits
+from dudzian_daemon.testing.market import candles, instrument, limits, spec
 from dudzian_daemon.trading.risk_view import AccountView, Held, held_by_profile, realised_by_profile
 from tests.unit.trading.desk import BTC, BTC_1H, WIDE, Desk, desk, enter, hour, open_tick
 
@@ -38,7 +39,8 @@ def test_it_equals_the_ledger_after_fills_and_marks() -> None:
     assert (balanced.state, balanced.force_liquidation, manual.profile) == (TradingState.ACTIVE, False, "manual")
     assert balanced.daily_loss == balanced.start_of_day_equity - ledger.equity
     made.feed(candles(BTC_1H, [90.0], start=hour(3)))
-    assert [(each.profile, each.force_liquidation) for each in view(made).profiles] == [("balanced", True), ("manual", False)]
+    reducing = [(each.profile, each.state, each.force_liquidation) for each in view(made).profiles]
+    assert reducing == [("balanced", TradingState.REDUCING, True), ("manual", TradingState.ACTIVE, False)]
 
 
 def test_open_orders_are_told_and_closed_markets_and_switches() -> None:
@@ -78,3 +80,29 @@ def test_positions_and_realised_gains_are_told_by_profile() -> None:
     book = made.core.ledger.books["manual", BTC.key]
     assert realised_by_profile(made.core) == {"balanced": Decimal(0), "manual": book.realised}
     assert book.realised > 0
+
+
+def test_what_is_traded_in_another_asset_is_told_in_the_valuation_asset() -> None:
+    """SOL at 20 EUR, the euro at 1.25: what is held, on its way and gained is worth that much more."""
+    sol, euro = instrument("SOL", symbol="SOL/EUR", quote="EUR"), instrument("EUR")
+    made = Desk(
+        spec(
+            {},
+            [],
+            [sol, euro],
+            profiles={"balanced": WIDE, "manual": WIDE},
+            other_balances={"EUR": Decimal(1000)},
+            conversions={"EUR": euro.key},
+        )
+    )
+    shown = [OpenPrint(hour(1), euro.key, "1h", 1.25), OpenPrint(hour(1), sol.key, "1h", 20.0)]
+    made.ticks([Tick(hour(1), Phase.OPEN, tuple(shown))])
+    made.command("order_place", instrument=sol.key, side="buy", quantity="4")
+    assert view(made).reserved == 4 * 20 * Decimal("1.25")
+    made.ticks([Tick(hour(2), Phase.OPEN, (OpenPrint(hour(2), sol.key, "1h", 20.0),))])
+    assert held_by_profile(made.core) == {"manual": {sol.key: Held("long", 4 * 20 * Decimal("1.25"))}}
+    made.command("order_close", instrument=sol.key)
+    made.ticks([Tick(hour(3), Phase.OPEN, (OpenPrint(hour(3), sol.key, "1h", 30.0),))])
+    gained = made.core.ledger.books["manual", sol.key].realised
+    assert gained > 0
+    assert realised_by_profile(made.core) == {"manual": gained * Decimal("1.25")}
