@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from dudzian_daemon.domain.fills import Level
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Book, OpenPrint, Quote
 from dudzian_daemon.domain.orders import ApprovedGroup, Fill, Liquidity, OrderKind, OrderLeg, OrderStatus, OrderTerms, Side, TimeInForce
 from dudzian_daemon.testing.market import START_NS, candles, preset
 from dudzian_daemon.trading import executions
 from dudzian_daemon.trading.executions import Origin
 from dudzian_daemon.trading.matching import Trade
+from dudzian_daemon.trading.order_book import OwnConsumption, Taken
 from dudzian_daemon.trading.paper_execution import PaperTradingExecutionService
 from tests.unit.trading.desk import BTC, BTC_1H, ETH
 from tests.unit.trading.simulated import approve
@@ -207,3 +209,11 @@ def test_what_was_taken_of_a_level_is_still_missing_after_a_restart() -> None:
     again.submit(approve(order("20"), number=2), START_NS)
     assert [fill.quantity for fill in filled(again, quoted(99.0, 100.0, after=1))] == [Decimal(5)]
     assert [fill.quantity for fill in filled(again, quoted(99.0, 100.0, after=9 * SECOND_NS))] == [Decimal(10)]
+
+
+def test_what_has_come_back_is_not_added_to_what_is_shown() -> None:
+    """A short memory beside a longer one: after its end all that is shown is there, and no more."""
+    own, level = OwnConsumption(100), Level(Decimal(100), Decimal(10))
+    own.remember(BTC.key, Taken(Side.BUY, Decimal(100), Decimal(4), START_NS))
+    left = [own.left(BTC.key, Side.BUY, [level], START_NS + after, memory_ns=40)[0].quantity for after in (0, 10, 30, 40, 50, 99)]
+    assert left == [6, 7, 9, 10, 10, 10]

@@ -138,6 +138,36 @@ def test_a_price_that_was_lost_is_no_reference() -> None:
         desk.gate.pre_trade.price(order(desk).group.legs[0])
 
 
+# -- what a refusal says -----------------------------------------------------------------------------------------------
+
+
+def stop_order(price: str) -> dict[str, Any]:
+    return {"terms": OrderTerms(kind=OrderKind.STOP, stop_price=Decimal(price))}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"quantity": "-1"}, (RefusalCode.INVALID_ORDER, "quantity", "0", "0")),
+        ({"leg": limit("-1")}, (RefusalCode.INVALID_ORDER, "limit_price", "0", "0")),
+        ({"leg": stop_order("-1")}, (RefusalCode.INVALID_ORDER, "stop_price", "0", "0")),
+        ({"leg": {"terms": OrderTerms(kind=OrderKind.TRAILING_STOP, trail=Decimal(-1))}}, (RefusalCode.INVALID_ORDER, "trail", "0", "0")),
+        ({"leg": limit("100.001")}, (RefusalCode.OFF_TICK, "limit_price", "0.01", "100.001")),
+        ({"leg": stop_order("100.001")}, (RefusalCode.OFF_TICK, "stop_price", "0.01", "100.001")),
+        ({"leg": {"terms": OrderTerms(kind=OrderKind.LIMIT)}}, (RefusalCode.INVALID_ORDER, "terms", "0", "0")),
+        ({"quantity": "1.0001", "whole": True}, (RefusalCode.OFF_LOT, "lot_size", "0.001", "1.0001")),
+        ({"leg": limit("111")}, (RefusalCode.PRICE_COLLAR, "price_collar_bps", "10", "11")),
+        ({"instant": START_NS + DAY_NS + 1}, (RefusalCode.STALE_DATA, "max_reference_age", str(DAY_NS), str(DAY_NS + 1))),
+        ({"paid_in": "EUR"}, (RefusalCode.WRONG_CURRENCY, "wrong_currency", "0", "0")),
+    ],
+)
+def test_a_refusal_names_rule_limit_and_value(asked: dict[str, Any], said: tuple[RefusalCode, str, str, str]) -> None:
+    refused = verdict(account(max_reference_age_ns=DAY_NS), **asked)
+    code, rule, bound, value = said
+    assert (refused.outcome, refused.code, refused.rule) == (Outcome.REFUSED, code, rule)
+    assert (refused.limit, refused.value, refused.headroom) == (Decimal(bound), Decimal(value), Decimal(0))
+
+
 # -- stops -------------------------------------------------------------------------------------------------------------
 
 

@@ -13,8 +13,8 @@ from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import bundled
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS
 from dudzian_daemon.domain.orders import ApprovedGroup, OrderGroup, OrderLeg, Outcome, RefusalCode, Refused, Side, Verdict
-from dudzian_daemon.domain.risk import TradingState
-from dudzian_daemon.testing.market import START_NS, instrument, limits
+from dudzian_daemon.domain.risk import BucketLimits, TradingState
+from dudzian_daemon.testing.market import START_NS, instrument, limits, schedule
 from tests.unit.trading.desk import BTC, ETH
 from tests.unit.trading.gate import Account
 
@@ -99,6 +99,37 @@ def test_cash_must_cover_price_slippage_and_fee() -> None:
     after = account.buy("1", ETH)
     assert told(after)[:2] == (Outcome.REFUSED, RefusalCode.INSUFFICIENT_CASH)
     assert after.value == Decimal("9989.0") * Decimal("1.0005") * Decimal("1.0006")
+
+
+def test_a_short_sale_must_be_able_to_put_up_its_margin_slippage_and_fee() -> None:
+    wide = limits(max_position_pct=Decimal(100), max_leverage=Decimal(100), max_net_exposure=Decimal(100))
+    account = Account(wide, allow_short=True, leverage=Decimal(4))
+    verdict = account.judge(Side.SELL, (BTC, "1000")).verdict
+    needed = Fraction(100) * (Fraction(1, 4) + Fraction("0.0005") + Fraction("0.0006"))
+    assert verdict.approved == Decimal(10_000 * 1000 // needed) / 1000
+    assert told(verdict)[:3] == (Outcome.ADJUSTED, RefusalCode.INSUFFICIENT_CASH, "margin")
+    assert figures(verdict) == (Decimal(10_000), Decimal(0), Decimal(10_000))
+
+
+def test_the_net_exposure_of_a_side_is_held_and_open() -> None:
+    account = Account(limits(max_position_pct=Decimal(1), max_net_exposure=Decimal("0.2")))
+    account.hold("10", "100", strategy="b")
+    verdict = account.buy("11")
+    assert told(verdict) == (Outcome.ADJUSTED, RefusalCode.NET_EXPOSURE_LIMIT, "max_net_exposure", Decimal(10))
+    assert figures(verdict) == (Decimal(2000), Decimal(1000), Decimal(1000))
+
+
+def test_a_bucket_bounds_its_strategies_one_by_one_and_together() -> None:
+    few = BucketLimits(name="few", max_position_pct=Decimal("0.1"), max_notional=Decimal(1500))
+    plan = [schedule("a", [BTC, ETH], bucket="few")]
+    account = Account(OPEN, schedules=plan, buckets={"few": few})
+    account.hold("20", "100", strategy="b")  # in no bucket
+    position = account.buy("11")
+    assert told(position) == (Outcome.ADJUSTED, RefusalCode.BUCKET_POSITION_LIMIT, "few.max_position_pct", Decimal(10))
+    assert figures(position) == (Decimal(1000), Decimal(0), Decimal(1000))
+    together = account.buy("60", ETH)
+    assert told(together) == (Outcome.ADJUSTED, RefusalCode.BUCKET_NOTIONAL_LIMIT, "few.max_notional_usd", Decimal(50))
+    assert figures(together) == (Decimal(1500), Decimal(1000), Decimal(500))
 
 
 def test_the_number_of_instruments_counts_what_is_held_and_what_is_being_opened() -> None:
