@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +20,8 @@ from dudzian_daemon.cli.session_run import Said, options
 
 if TYPE_CHECKING:
     from dudzian_daemon.app.daily_trend.smoke import SmokeReport
-    from dudzian_daemon.app.daily_trend.smoke_audit import Entered, Publication
+    from dudzian_daemon.app.daily_trend.smoke_audit import Entered, NormalisedSummary, Publication
+    from dudzian_daemon.app.send_alert import Sent
 
 _PRECHECK: Final = "paper-precheck"
 #: Who acts where nobody is named: the environment of a pipeline.
@@ -46,54 +49,49 @@ class SmokeWishes(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_smoke(said: Said, wishes: SmokeWishes, *, as_json: bool) -> int:
     """Make the run; returns the exit code. Raises `DudzianError` before anything is written."""
+    import anyio
+
     from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN
     from dudzian_daemon.app.daily_trend.smoke import smoke, storage_of
-    from dudzian_daemon.app.daily_trend.smoke_audit import enter
+    from dudzian_daemon.app.daily_trend.smoke_alerts import channel_states, tell
+    from dudzian_daemon.app.daily_trend.smoke_audit import enter, normalised
     from dudzian_daemon.app.preparation import prepare
     from dudzian_daemon.kernel.clock import SystemClock
 
-    prepared = prepare(options(said), os.environ)
-    now = SystemClock().wall_ns()
+    prepared, clock = prepare(options(said), os.environ), SystemClock()
+    now = clock.wall_ns()
     precheck = _precheck(said, wishes, sorted({schedule.granularity for schedule in prepared.spec.schedules}))
-    base = wishes.output or Path(tempfile.gettempdir())
-    report = smoke(prepared, base.absolute(), storage_of(base.absolute(), wishes.min_free_mb), precheck, now, archive=wishes.archive)
-    low = report.summary.storage.status == "low"
+    base = (wishes.output or Path(tempfile.gettempdir())).absolute()
+    ask = partial(anyio.run, channel_states, prepared, clock, os.environ)
+    report = smoke(prepared, base, storage_of(base, wishes.min_free_mb), precheck, ask, now, archive=wishes.archive)
     publication = _publication(wishes)
     severity = "error" if publication.required and publication.exit_code else "warning" if report.summary.warnings else "info"
     operator = wishes.operator or os.environ.get(_VARIABLE) or (_CI if os.environ.get("CI") else operator_name(None, os.environ))
-    entered = enter(
-        report,
-        operator,
-        now,
-        markdown=_path(wishes.audit_log, prepared.data_folder / MARKDOWN),
-        json_lines=_path(wishes.json_log, prepared.data_folder / JSON_LINES),
-        severity=severity,
-    )
+    markdown = _path(wishes.audit_log, prepared.data_folder / MARKDOWN)
+    json_lines = _path(wishes.json_log, prepared.data_folder / JSON_LINES)
+    entered = enter(report, operator, now, markdown=markdown, json_lines=json_lines, severity=severity)
     for warning in report.summary.warnings:
         note(f"warning: {warning}")
-    _tell(report, entered, publication, wishes, now=now, operator=operator, severity=severity, as_json=as_json)
+    sent = anyio.run(tell, prepared, report, entered, publication, (operator, severity), clock, os.environ)
+    answer = normalised(report, entered, publication, sent, operator=operator, now_ns=now, severity=severity)
+    _tell(report, entered, sent, answer, wishes, as_json=as_json)
     if publication.required and publication.exit_code:
         note(f"publication of the smoke run: {publication.reason}")
         return ExitCode.PUBLICATION_FAILED
-    return ExitCode.LOW_SPACE if low and wishes.fail_on_low_space else 0
+    return ExitCode.LOW_SPACE if report.summary.storage.status == "low" and wishes.fail_on_low_space else 0
 
 
 def _tell(
-    report: SmokeReport,
-    entered: Entered,
-    publication: Publication,
-    wishes: SmokeWishes,
-    *,
-    now: int,
-    operator: str,
-    severity: str,
-    as_json: bool,
+    report: SmokeReport, entered: Entered, sent: Sequence[Sent], answer: NormalisedSummary, wishes: SmokeWishes, *, as_json: bool
 ) -> None:
-    from dudzian_daemon.app.daily_trend.smoke_audit import normalised, write_normalised
+    """Write the summary where it is wanted, and say where everything lies and what became of the alerts."""
+    from dudzian_daemon.app.daily_trend.smoke_audit import write_normalised
 
-    answer = normalised(report, entered, publication, operator, now, severity)
     if wishes.summary_json is not None:
         write_normalised(wishes.summary_json, answer)
+    for each in sent:
+        if each.status != "OK":
+            note(f"alert {each.code}: {each.channel}: {each.status}, {each.response}")
     if as_json:
         emit_json(answer)
         return
@@ -105,6 +103,8 @@ def _tell(
         emit_text(f"audit row         {entered.markdown_id} in {entered.markdown_path}")
     if entered.record_id:
         emit_text(f"audit record      {entered.record_id} in {entered.json_path}")
+    for each in sent:
+        emit_text(f"alert             {each.code} to {each.channel}: {each.status}")
 
 
 def _precheck(said: Said, wishes: SmokeWishes, granularities: list[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ It proves that configuration, plugins, candles, gate and simulator work together
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -150,8 +150,20 @@ def storage_of(base: Path, threshold_mb: float | None) -> Storage:
     return Storage(status="low" if low else "ok", free_mb=free, total_mb=round(found.total / _MEGABYTE, 1), threshold_mb=threshold_mb)
 
 
-def smoke(prepared: Prepared, base: Path, storage: Storage, precheck: Mapping[str, Any], now_ns: int, *, archive: bool) -> SmokeReport:
-    """Play the window and write the report into a new folder below `base`. Raises `SmokeRefused` before anything is written."""
+def smoke(
+    prepared: Prepared,
+    base: Path,
+    storage: Storage,
+    precheck: Mapping[str, Any],
+    ask_channels: Callable[[], dict[str, Any]],
+    now_ns: int,
+    *,
+    archive: bool,
+) -> SmokeReport:
+    """Play the window and write the report into a new folder below `base`. Raises `SmokeRefused` before anything is written.
+
+    `ask_channels` says how the alert channels are; it is asked once the window is played.
+    """
     with exact_money():
         core = Core(prepared.spec)
     store = candles_of(prepared.chosen, prepared.data_folder)
@@ -173,7 +185,7 @@ def smoke(prepared: Prepared, base: Path, storage: Storage, precheck: Mapping[st
         orders=collected.orders,
         ledger_entries=len(collected.ledger),
         metrics=collected.metrics(),
-        alert_snapshot={"channels": list(prepared.chosen.alert_channels), "sent": 0, "status": "offline: a smoke run asks no channel"},
+        alert_snapshot=ask_channels(),
         risk_state={name: core.gate.state(name) for name in core.gate.states},
         data_checks={"coverage": coverage, "paper_precheck": dict(precheck)},
         storage=storage,
