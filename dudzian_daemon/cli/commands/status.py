@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.snapshots import snapshot
+from dudzian_daemon.cli.watching import EVERY, Interval, Seen, Watch, show
 
 if TYPE_CHECKING:
     from dudzian_daemon.sinks.status import Status
@@ -21,23 +21,27 @@ EXAMPLES = """Examples:
   dudzian status
 
   dudzian status --json --data-dir /srv/dudzian
+
+  dudzian status --watch --interval 2       again whenever it changes, looked at every two seconds
 """
 
 
 def command(
     data_dir: Annotated[Path | None, typer.Option(help="Data folder of the daemon.", envvar="DUDZIAN_DATA_DIR")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    watch: Watch = False,
+    interval: Interval = EVERY,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; with --watch one a line.")] = False,
 ) -> None:
     """Exit 0 if a daemon runs there, 1 if not (the last snapshot is shown all the same)."""
     from dudzian_daemon.adapters.data_folder import resolve
 
     folder = resolve(data_dir, os.environ)
-    status, pid = snapshot(folder)
-    if as_json:
-        emit_json({"running": pid is not None, **msgspec.to_builtins(status)})
-    else:
-        emit_text("\n".join(_lines(status, pid, folder)))
-    raise typer.Exit(0 if pid is not None else 1)
+
+    def look() -> Seen:
+        status, pid = snapshot(folder)
+        return Seen(pid is not None, [{"running": pid is not None, **msgspec.to_builtins(status)}], "\n".join(_lines(status, pid, folder)))
+
+    show(look, watch=watch, interval=interval, as_json=as_json)
 
 
 def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
