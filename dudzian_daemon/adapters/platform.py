@@ -127,7 +127,7 @@ if sys.platform == "win32":
             os.lseek(descriptor, 0, os.SEEK_SET)
         return True
 
-    def _hold_folder(_folder: Path, *, shared: bool = False) -> list[int] | None:  # noqa: ARG001 - as above
+    def _hold_folder(_folder: Path, *, shared: bool = False) -> list[int] | None:  # noqa: ARG001 - nothing is locked here
         """Nothing more: an open lock file cannot be removed there."""
         return []
 
