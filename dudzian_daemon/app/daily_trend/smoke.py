@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from shutil import disk_usage
+from shutil import disk_usage, rmtree
 from typing import Any, Final, Literal
 
 import msgspec
 
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore, candles_of
-from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, sync_folder, write_atomic
 from dudzian_daemon.adapters.zip_archive import write_zip
 from dudzian_daemon.app.backtest.run import simulate
 from dudzian_daemon.app.preparation import Prepared
@@ -209,14 +209,27 @@ def _written(base: Path, ledger: list[dict[str, Any]], summary: SmokeSummary, no
         "summary.txt": _text(summary, digest).encode(),
         "README.txt": _readme(digest).encode(),
     }
-    ensure_dir(folder)
-    for name, data in files.items():
-        write_atomic(folder / name, data)
+    _write_whole(folder, files)
     path = folder.with_suffix(".zip") if archive else None
     if path is not None:
         write_zip(path, files)
     packed = "" if path is None else sha256(path.read_bytes()).hexdigest()
     return SmokeReport(folder=folder, summary=summary, summary_sha256=digest, archive=path, archive_sha256=packed)
+
+
+def _write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The folder with all the files, or nothing: it gets its name once they are there."""
+    unfinished = folder.with_name(f".{folder.name}.tmp")
+    ensure_dir(unfinished)
+    try:
+        for name, data in files.items():
+            write_atomic(unfinished / name, data)
+        with os_errors(folder):
+            unfinished.replace(folder)
+            sync_folder(folder.parent)
+    except BaseException:
+        rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def _covered(windows: list[Window], store: DerivedVenueStore) -> dict[str, str]:
