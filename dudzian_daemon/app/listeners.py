@@ -197,7 +197,9 @@ def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness
     """What the status says of parts that do not speak on the bus."""
     status.ready, status.not_ready = readiness.ready, tuple(readiness.reasons)
     status.units = unit_lines(units.snapshot())
-    status.dropped = {name: counts.dropped for name, counts in bus.statistics().items() if counts.dropped}
+    counts = bus.statistics()
+    status.dropped = {name: each.lost for name, each in counts.items() if each.lost}
+    status.merged = {name: each.merged for name, each in counts.items() if each.merged}
 
 
 def notes(prepared: Prepared) -> list[str]:

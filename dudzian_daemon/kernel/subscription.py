@@ -32,7 +32,10 @@ class Policy(StrEnum):
 
 
 class SubscriberStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the subscription was made; a queue was offered exactly `delivered + dropped + depth` messages."""
+    """Counts since the subscription was made; a queue was offered exactly `delivered + dropped + depth` messages.
+
+    `merged` of those that were dropped had a newer message of the same key in their place: nothing is lost with them.
+    """
 
     delivered: int
     faults: int
@@ -40,6 +43,12 @@ class SubscriberStatistics(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     policy: str
     quarantined: bool
+    merged: int = 0
+
+    @property
+    def lost(self) -> int:
+        """How many messages nothing stands for."""
+        return self.dropped - self.merged
 
 
 class Subscriber:
@@ -112,7 +121,7 @@ class QueuedSubscription(Subscriber):
     Every message it was offered is delivered, waits, or was dropped; so the drops need no counting when they happen.
     """
 
-    __slots__ = ("_ended", "_on_taken", "_waiting", "delivered", "policy", "put", "size", "wake")
+    __slots__ = ("_ended", "_on_taken", "_waiting", "delivered", "merged", "policy", "put", "size", "wake")
 
     def __init__(
         self,
@@ -128,7 +137,7 @@ class QueuedSubscription(Subscriber):
         self.put: Callable[[Envelope], object] = self._refuse
         self.size = size
         self.policy = policy
-        self.delivered = 0
+        self.delivered = self.merged = 0
         self.wake: anyio.Event | None = None
         self._on_taken = on_taken
         self._ended = False
@@ -207,6 +216,7 @@ class QueuedSubscription(Subscriber):
             depth=self.depth,
             policy=self.policy,
             quarantined=self.quarantined,
+            merged=self.merged,
         )
 
     def _empty(self) -> list[Envelope]:
@@ -261,6 +271,7 @@ class KeyedSubscription(QueuedSubscription):
         key = envelope[0] if self._key is None else self._key(envelope[1])
         if key in items:
             items.move_to_end(key)
+            self.merged += 1
         elif len(items) == self.size:
             items.popitem(last=False)
         items[key] = envelope

@@ -29,6 +29,7 @@ SNAPSHOT = {
     "positions": [{"strategy": "trend", "instrument": "binance:BTC/USDT", "quantity": "0.0250", "cost": "1000", "realised": "0"}],
     "units": [{"name": "session", "state": "running"}, {"name": "metrics", "state": "backing_off", "detail": "x", "restarts": 2}],
     "dropped": {"console": 3},
+    "merged": {"alerts.messages": 12},
 }
 
 
@@ -61,7 +62,8 @@ def test_the_last_snapshot_of_one_that_ended(tmp_path: Path, capsys: pytest.Capt
         "position     binance:BTC/USDT 0.025 of trend, cost 1000.00",
         "unit         session: was running",
         "unit         metrics: was backing_off (2 restarts) x",
-        "dropped      console: 3 messages",
+        "dropped      console: 3 messages lost",
+        "merged       alerts.messages: 12 messages, each replaced by a newer one of its kind; nothing is lost",
     ]
 
 

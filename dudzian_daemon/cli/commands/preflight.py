@@ -14,6 +14,7 @@ import typer
 
 from dudzian_daemon.cli.checklist import Answers, Finding, Item, Places, by_command, nothing_due, run_checklist
 from dudzian_daemon.cli.operator import Operator
+from dudzian_daemon.cli.own_commands import Done
 
 EXAMPLES = """Examples:
 
@@ -22,6 +23,7 @@ EXAMPLES = """Examples:
   dudzian preflight --operator jan --answer vpn="yes, 203.0.113.7" --answer alert_seen=yes
 """
 
+_CANDLES = "dudzian seed-paper-cache or dudzian backfill, then again"
 _GIGABYTE = 1_000_000_000
 _WANTED_BYTES = 2 * _GIGABYTE
 
@@ -57,8 +59,9 @@ def _items(places: Places) -> list[Item]:
             "scheduler",
             "the schedules of all strategies play on stored candles, and their telemetry is written",
             lambda: by_command(
-                ["run-multi-strategy-scheduler", "--dry-run", "--emit-telemetry", "--run-once", *of_environment],
-                "dudzian seed-paper-cache or dudzian backfill, then again",
+                ["run-multi-strategy-scheduler", "--dry-run", "--emit-telemetry", "--run-once", "--json", *of_environment],
+                _CANDLES,
+                _rehearsed,
             ),
         ),
         Item(
@@ -89,6 +92,17 @@ def _items(places: Places) -> list[Item]:
         Item("space", "2 GB are free for the daily reports", lambda: _space(places)),
         Item("retention", "no log is older than its time", lambda: nothing_due(places, "warning")),
     ]
+
+
+def _rehearsed(done: Done) -> Finding | None:
+    """A schedule whose candles are not stored has played nothing, which fails no rehearsal, and shows nothing either."""
+    runs = done.answer.get("runs", {})
+    idle = [name for name, count in runs.items() if not count]
+    if done.code or not idle:
+        return None
+    played = ", ".join(f"{name} {count}" for name, count in runs.items() if count)
+    evidence = f"no stored candles for {', '.join(idle)}; runs of the others: {played}"
+    return Finding(status="warning", evidence=evidence, remedy=_CANDLES)
 
 
 def _code() -> Finding:

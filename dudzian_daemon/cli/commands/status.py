@@ -63,5 +63,7 @@ def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
     for unit in status.units:
         restarts = f" ({unit.restarts} restarts)" if unit.restarts else ""
         yield f"unit         {unit.name}: {was}{unit.state}{restarts} {unit.detail}".rstrip()
-    for name, dropped in status.dropped.items():
-        yield f"dropped      {name}: {dropped} messages"
+    for name, count in status.dropped.items():
+        yield f"dropped      {name}: {count} messages lost"
+    for name, count in status.merged.items():
+        yield f"merged       {name}: {count} messages, each replaced by a newer one of its kind; nothing is lost"
