@@ -9,14 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from dudzian_daemon.cli.exit_codes import ExitCode
 from dudzian_daemon.cli.main import command_names
 from dudzian_daemon.cli.operator import operator_name
 from dudzian_daemon.cli.output import emit_json, emit_text, note
 from dudzian_daemon.cli.own_commands import run_own
 from dudzian_daemon.cli.session_run import Said, options
+from dudzian_daemon.cli.smoke_wishes import SmokeWishes
 
 if TYPE_CHECKING:
     from dudzian_daemon.app.daily_trend.smoke import SmokeReport
@@ -27,24 +26,6 @@ _PRECHECK: Final = "paper-precheck"
 #: Who acts where nobody is named: the environment of a pipeline.
 _CI: Final = "CI Agent"
 _VARIABLE: Final = "PAPER_SMOKE_OPERATOR"
-
-
-class SmokeWishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line said of the smoke run; a path of None takes the default below the data folder, an empty one leaves it out."""
-
-    archive: bool = False
-    output: Path | None = None
-    min_free_mb: float | None = None
-    fail_on_low_space: bool = False
-    skip_precheck: bool = False
-    fail_on_precheck_warnings: bool = False
-    precheck_audit_dir: str | None = None
-    audit_log: str | None = None
-    json_log: str | None = None
-    operator: str | None = None
-    summary_json: Path | None = None
-    publish: bool = False
-    publish_required: bool = False
 
 
 def run_smoke(said: Said, wishes: SmokeWishes, *, as_json: bool) -> int:
@@ -61,14 +42,16 @@ def run_smoke(said: Said, wishes: SmokeWishes, *, as_json: bool) -> int:
     prepared, clock = prepare(options(said), os.environ), SystemClock()
     now = clock.wall_ns()
     precheck = _precheck(said, wishes, sorted({schedule.granularity for schedule in prepared.spec.schedules}))
-    base = (wishes.output or Path(tempfile.gettempdir())).absolute()
+    base = (wishes.smoke_output or Path(tempfile.gettempdir())).absolute()
     ask = partial(anyio.run, channel_states, prepared, clock, os.environ)
-    report = smoke(prepared, base, storage_of(base, wishes.min_free_mb), precheck, ask, now, archive=wishes.archive)
+    report = smoke(prepared, base, storage_of(base, wishes.smoke_min_free_mb), precheck, ask, now, archive=wishes.archive_smoke)
     publication = _publication(wishes)
     severity = "error" if publication.required and publication.exit_code else "warning" if report.summary.warnings else "info"
-    operator = wishes.operator or os.environ.get(_VARIABLE) or (_CI if os.environ.get("CI") else operator_name(None, os.environ))
-    markdown = _path(wishes.audit_log, prepared.data_folder / MARKDOWN)
-    json_lines = _path(wishes.json_log, prepared.data_folder / JSON_LINES)
+    operator = (
+        wishes.paper_smoke_operator or os.environ.get(_VARIABLE) or (_CI if os.environ.get("CI") else operator_name(None, os.environ))
+    )
+    markdown = _path(wishes.paper_smoke_audit_log, prepared.data_folder / MARKDOWN)
+    json_lines = _path(wishes.paper_smoke_json_log, prepared.data_folder / JSON_LINES)
     entered = enter(report, operator, now, markdown=markdown, json_lines=json_lines, severity=severity)
     for warning in report.summary.warnings:
         note(f"warning: {warning}")
@@ -78,7 +61,7 @@ def run_smoke(said: Said, wishes: SmokeWishes, *, as_json: bool) -> int:
     if publication.required and publication.exit_code:
         note(f"publication of the smoke run: {publication.reason}")
         return ExitCode.PUBLICATION_FAILED
-    return ExitCode.LOW_SPACE if report.summary.storage.status == "low" and wishes.fail_on_low_space else 0
+    return ExitCode.LOW_SPACE if report.summary.storage.status == "low" and wishes.smoke_fail_on_low_space else 0
 
 
 def _tell(
@@ -87,8 +70,8 @@ def _tell(
     """Write the summary where it is wanted, and say where everything lies and what became of the alerts."""
     from dudzian_daemon.app.daily_trend.smoke_audit import write_normalised
 
-    if wishes.summary_json is not None:
-        write_normalised(wishes.summary_json, answer)
+    if wishes.paper_smoke_summary_json is not None:
+        write_normalised(wishes.paper_smoke_summary_json, answer)
     for each in sent:
         if each.status != "OK":
             note(f"alert {each.code}: {each.channel}: {each.status}, {each.response}")
@@ -111,13 +94,13 @@ def _precheck(said: Said, wishes: SmokeWishes, granularities: list[str]) -> dict
     """The precheck of the candles that the run takes, as of the last day of the window. Raises `SmokeRefused` where it says no."""
     from dudzian_daemon.app.daily_trend.smoke import SmokeRefused
 
-    if wishes.skip_precheck:
+    if wishes.skip_paper_precheck:
         return {"status": "skipped", "reason": "cli_flag", "skip_reason": "cli_flag"}
     if _PRECHECK not in command_names():
         return {"status": "skipped", "reason": "no_such_command", "skip_reason": "no_such_command"}
     chosen = said.get("one_schedule")
     window = None if chosen is None else chosen.window
-    places = {"--config": said["config"], "--data-dir": said["data_dir"], "--audit-dir": wishes.precheck_audit_dir}
+    places = {"--config": said["config"], "--data-dir": said["data_dir"], "--audit-dir": wishes.paper_precheck_audit_dir}
     given = [part for name, value in places.items() if value is not None for part in (name, value)]
     as_of = [] if window is None else ["--as-of", window.end.isoformat()]
     given += [part for granularity in granularities for part in ("--interval", granularity)]
@@ -125,7 +108,7 @@ def _precheck(said: Said, wishes: SmokeWishes, granularities: list[str]) -> dict
     found = done.answer
     status = str(found.get("status", "error"))
     told = {"status": status, "exit_code": done.code, "report": found.get("report"), "payload": found or None}
-    if status == "error" or (status == "warning" and wishes.fail_on_precheck_warnings):
+    if status == "error" or (status == "warning" and wishes.paper_precheck_fail_on_warnings):
         problems = "; ".join(str(each.get("message")) for each in found.get("checks", ()) if each.get("status") not in ("ok", "skipped"))
         msg = f"paper precheck: {status}: {problems or done.first_line}; look at: dudzian paper-precheck -e {said['environment']}"
         raise SmokeRefused(msg)
@@ -135,10 +118,10 @@ def _precheck(said: Said, wishes: SmokeWishes, granularities: list[str]) -> dict
 def _publication(wishes: SmokeWishes) -> Publication:
     from dudzian_daemon.app.daily_trend.smoke_audit import Publication
 
-    if not (wishes.publish or wishes.publish_required):
+    if not (wishes.paper_smoke_auto_publish or wishes.paper_smoke_auto_publish_required):
         return Publication(required=False, exit_code=0, reason="not asked for")
-    code = ExitCode.PUBLICATION_FAILED if wishes.publish_required else 0
-    return Publication(required=wishes.publish_required, exit_code=code, reason="no place to publish to is configured")
+    code = ExitCode.PUBLICATION_FAILED if wishes.paper_smoke_auto_publish_required else 0
+    return Publication(required=wishes.paper_smoke_auto_publish_required, exit_code=code, reason="no place to publish to is configured")
 
 
 def _path(given: str | None, default: Path) -> Path | None:
