@@ -35,7 +35,8 @@ from dudzian_daemon.sinks.reports import ReportSink
 from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import LeftBooks, Status, StatusSink, status_path, unit_lines
-from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
+from dudzian_daemon.sinks.telemetry.runs import SchedulerSet, telemetry_path
+from dudzian_daemon.sinks.telemetry.sink import TelemetrySink
 from dudzian_daemon.trading.step import Core
 
 #: Queued cycles a sink may be behind before its queue drops (and counts) or reads back from the journal.

@@ -101,7 +101,7 @@ def _telemetry(places: Places) -> Finding:
     import json
 
     from dudzian_daemon.adapters.line_file import LineFile
-    from dudzian_daemon.sinks.telemetry import telemetry_path
+    from dudzian_daemon.sinks.telemetry.runs import telemetry_path
 
     path = telemetry_path(places.data_folder)
     runs = [run for run in map(json.loads, LineFile(path).backwards()) if not run.get("dry_run")]
