@@ -493,6 +493,19 @@ def headless_storage(day: Day) -> None:
     ).read_bytes()
 
 
+@effect(f"{RUN} --headless-storage", f"{RUN} --headless-passphrase", f"{RUN} --secret-namespace")
+def run_secrets(day: Day) -> None:
+    """the run takes its secrets from there: the scheduler's token is found"""
+    token = day.folder / "token"
+    token.write_text("stand-in-of-a-token")
+    place = ("--headless-storage", day.folder / "t.age", "--headless-passphrase", "a passphrase of a test", "--secret-namespace", "mine")
+    day.ask("secrets", "set", "scheduler-local", "--from-file", token, *place)
+    look = (RUN, *WINDOW, "--dry-run")
+    without = day.ask(*look)
+    found = day.ask(*look, *place)
+    assert found.code == 0 and "found none" in without.out and "found none" not in found.out
+
+
 @effect("secrets --secret-namespace")
 def secret_namespace(day: Day) -> None:
     """the entries of another service name are not seen"""

@@ -14,6 +14,7 @@ import typer
 
 from dudzian_daemon.cli.option_groups import Options
 from dudzian_daemon.cli.output import emit_json, note
+from dudzian_daemon.cli.secret_place import SecretPlace
 from dudzian_daemon.cli.session_options import ControllerModules, session_command
 from dudzian_daemon.cli.session_run import AsJson, Said, options, run_session, show_plan
 from dudzian_daemon.cli.smoke_wishes import SmokeWishes
@@ -131,6 +132,7 @@ def command(
     shown: Shown,
     modules: ControllerModules,
     smoke: SmokeWishes,
+    secrets: SecretPlace,
     environment: Annotated[str, typer.Option("--environment", "-e", help="Environment, by name or alias.")] = "binance_paper",
     allow_live: Annotated[bool, typer.Option("--allow-live", help="Live trading: not built; exit 7.")] = False,
     as_json: AsJson = False,
@@ -140,6 +142,7 @@ def command(
         msg = "--allow-live: live trading is not built; no order leaves this machine"
         raise LiveBlocked(msg)
     wanted = mode.wanted
+    secrets.choose(os.environ)
     from dudzian_daemon.app.daily_trend.modules import runtime_modules
 
     supplied = runtime_modules(modules.pipeline_module or (), modules.realtime_module or (), os.environ)
