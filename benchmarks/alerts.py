@@ -149,6 +149,7 @@ def document(found: dict[str, list[Figures]]) -> dict[str, Any]:
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "load_average": [round(each, 1) for each in os.getloadavg()],
+        "nice": os.nice(0),
         "runs": len(found["none"]),
         "step_us": {name: {"p50": round(each.p50_us), "p99": round(each.p99_us)} for name, each in middle.items()},
         "p99_us_of_each_run": {name: [round(each.p99_us) for each in runs] for name, runs in found.items()},
