@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -15,6 +16,9 @@ from dudzian_daemon.cli.watching import EVERY, Interval, Seen, Watch, show
 
 if TYPE_CHECKING:
     from dudzian_daemon.sinks.status import Status
+
+#: States of a unit that need no line of its own.
+_USUAL: Final = ("running", "stopped")
 
 EXAMPLES = """Examples:
 
@@ -59,11 +63,19 @@ def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
         yield f"metrics      http://127.0.0.1:{status.metrics_port}/metrics"
     if status.token and pid is not None:
         yield f"token        {status.token}"
-    was = "" if pid is not None else "was "
-    for unit in status.units:
-        restarts = f" ({unit.restarts} restarts)" if unit.restarts else ""
-        yield f"unit         {unit.name}: {was}{unit.state}{restarts} {unit.detail}".rstrip()
+    yield from _units(status, "" if pid is not None else "was ")
     for name, count in status.dropped.items():
         yield f"dropped      {name}: {count} messages lost"
     for name, count in status.merged.items():
         yield f"merged       {name}: {count} messages, each replaced by a newer one of its kind; nothing is lost"
+
+
+def _units(status: Status, was: str) -> Iterator[str]:
+    """Those that run, or came to their end with the daemon, by number; the others one by one."""
+    usual = Counter(unit.state for unit in status.units if unit.state in _USUAL and not (unit.restarts or unit.detail))
+    for state, count in usual.items():
+        yield f"units        {count} {was and 'were '}{state}"
+    for unit in status.units:
+        if unit.state not in _USUAL or unit.restarts or unit.detail:
+            restarts = f" ({unit.restarts} restarts)" if unit.restarts else ""
+            yield f"unit         {unit.name}: {was}{unit.state}{restarts} {unit.detail}".rstrip()

@@ -337,6 +337,7 @@ async def test_a_batch_is_all_that_is_there_and_close_ends_after_the_rest() -> N
         bus.publish("t", 4)
     assert batches == [[0, 1, 2], [3]]
     assert queue.dropped == 1
+    assert queue.statistics().lost == 0, "nobody was there any more"
     assert await queue.drain() == []
 
 
@@ -348,6 +349,7 @@ async def test_a_late_subscriber_of_a_closed_bus_ends_at_once() -> None:
     await bus.room(5)
     assert await queue.drain() == []
     assert queue.dropped == 1
+    assert queue.statistics().lost == 0, "nobody was there any more"
 
 
 @pytest.mark.parametrize("publish_first", [True, False])
