@@ -62,7 +62,7 @@ def running_pid(data_folder: Path) -> int | None:
             return _pid_without_file(path.parent)
         descriptor = os.open(path, os.O_RDWR)
     try:
-        if _try_lock(descriptor):
+        if _try_lock(descriptor, shared=True):
             return _pid_without_file(path.parent)
         pid = _read_pid(descriptor)
         return int(pid) if pid.isdecimal() else 0
@@ -71,7 +71,7 @@ def running_pid(data_folder: Path) -> int | None:
 
 
 def _pid_without_file(folder: Path) -> int | None:
-    held = _hold_folder(folder) if folder.is_dir() else []
+    held = _hold_folder(folder, shared=True) if folder.is_dir() else []
     for descriptor in held or ():
         os.close(descriptor)
     return 0 if held is None else None
@@ -93,11 +93,14 @@ def _holder(descriptor: int) -> str:
             return pid or "unknown"
 
 
-def _take(descriptor: int) -> bool:
-    """Lock, with a little patience: `running_pid` of another process holds the lock for a moment to see whether it is free."""
+def _take(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock, with a little patience: `running_pid` of another process holds the lock for a moment to see whether it is free.
+
+    It does so `shared`, or two that look would each take the other for a daemon.
+    """
     clock = SystemClock()
     deadline = clock.monotonic_ns() + _PATIENCE_NS
-    while not _try_lock(descriptor):
+    while not _try_lock(descriptor, shared=shared):
         if clock.monotonic_ns() > deadline:
             return False
     return True
@@ -114,7 +117,7 @@ if sys.platform == "win32":
     #: Windows locks bytes, not files, and nobody can read a locked byte: lock one far behind the pid.
     _LOCKED_BYTE = 1 << 30
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - the locks of this library are never shared
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -124,24 +127,24 @@ if sys.platform == "win32":
             os.lseek(descriptor, 0, os.SEEK_SET)
         return True
 
-    def _hold_folder(_folder: Path) -> list[int] | None:
+    def _hold_folder(_folder: Path, *, shared: bool = False) -> list[int] | None:  # noqa: ARG001 - nothing is locked here
         """Nothing more: an open lock file cannot be removed there."""
         return []
 
 else:
     import fcntl
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _hold_folder(folder: Path) -> list[int] | None:
+    def _hold_folder(folder: Path, *, shared: bool = False) -> list[int] | None:
         """The lock of the folder itself, which outlives a lock file that somebody removes; None if another process has it."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if _take(descriptor):
+        if _take(descriptor, shared=shared):
             return [descriptor]
         os.close(descriptor)
         return None

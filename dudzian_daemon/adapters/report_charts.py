@@ -97,7 +97,7 @@ def _dates(axes: Sequence[Axes], curve: Curve) -> None:
     dates: Any = matplotlib.dates  # which says nothing of its types
     locator = dates.AutoDateLocator(minticks=3, maxticks=8)
     axes[-1].xaxis.set_major_locator(locator)
-    axes[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    axes[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, show_offset=False))
     begin = min([curve.day[0], *(instant for instant, _ in curve.points[:1])])
     axes[-1].set_xlim(*_times((begin, curve.day[1])))
 

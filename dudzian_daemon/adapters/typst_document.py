@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Literal
 
 import msgspec
 
+from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.domain.errors import ConfigError, Permanent
 
 #: Libraries of the extra that a document with pictures needs.
@@ -30,10 +31,13 @@ def require_typesetting(what: str) -> None:
 def typeset(
     template: bytes, data: Any, pictures: Mapping[str, bytes], *, form: Literal["pdf", "png"] = "pdf", ppi: float = 110.0
 ) -> list[bytes]:
-    """The document: one PDF, or one PNG for each page. The template reads `data.json` and the pictures by their names."""
+    """The document: one PDF, or one PNG for each page. The template reads `data.json` and the pictures by their names.
+
+    Raises what the disk says of the folder for temporary files.
+    """
     import typst
 
-    with TemporaryDirectory(prefix="dudzian-") as folder:
+    with os_errors(Path(gettempdir())), TemporaryDirectory(prefix="dudzian-") as folder:
         root = Path(folder)
         (root / "main.typ").write_bytes(template)
         (root / "data.json").write_bytes(msgspec.json.encode(data))

@@ -63,7 +63,8 @@ class Shared:
         self.down_since: int | None = None
         #: Told of every request that the venue did not answer, and when it answers (again): reachable, fault, text.
         self.on_state: Callable[[bool, str, str], None] = lambda _reachable, _fault, _text: None
-        self._reachable: bool | None = None
+        #: Whether the venue answered its last request; None before the first.
+        self.reachable: bool | None = None
         #: The venue's time minus our monotonic clock's, as last measured; up to then by our wall clock.
         self.offset_ns = clock.wall_ns() - clock.monotonic_ns()
 
@@ -74,13 +75,13 @@ class Shared:
     def answered(self) -> None:
         """The venue is there."""
         self.down_since = None
-        if self._reachable is not True:
-            self._reachable = True
+        if self.reachable is not True:
+            self.reachable = True
             self.on_state(True, "", "")
 
     def silent(self, fault: str, text: str) -> None:
         """A request got no answer."""
-        self._reachable = False
+        self.reachable = False
         self.down_since = self.clock.monotonic_ns() if self.down_since is None else self.down_since
         self.on_state(False, fault, text)
 

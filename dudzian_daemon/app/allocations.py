@@ -9,7 +9,7 @@ import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.domain.errors import ConfigError
-from dudzian_daemon.sinks.telemetry import ScheduleRun, read_run
+from dudzian_daemon.sinks.telemetry.runs import ScheduleRun, read_run
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,7 +35,8 @@ from dudzian_daemon.sinks.reports import ReportSink
 from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import LeftBooks, Status, StatusSink, status_path, unit_lines
-from dudzian_daemon.sinks.telemetry import SchedulerSet, TelemetrySink, telemetry_path
+from dudzian_daemon.sinks.telemetry.runs import SchedulerSet, telemetry_path
+from dudzian_daemon.sinks.telemetry.sink import TelemetrySink
 from dudzian_daemon.trading.step import Core
 
 #: Queued cycles a sink may be behind before its queue drops (and counts) or reads back from the journal.
@@ -197,7 +198,9 @@ def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness
     """What the status says of parts that do not speak on the bus."""
     status.ready, status.not_ready = readiness.ready, tuple(readiness.reasons)
     status.units = unit_lines(units.snapshot())
-    status.dropped = {name: counts.dropped for name, counts in bus.statistics().items() if counts.dropped}
+    counts = bus.statistics()
+    status.dropped = {name: each.lost for name, each in counts.items() if each.lost}
+    status.merged = {name: each.merged for name, each in counts.items() if each.merged}
 
 
 def notes(prepared: Prepared) -> list[str]:

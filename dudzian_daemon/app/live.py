@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows, store_of
 from dudzian_daemon.adapters.derived_venue import candles_of
@@ -11,12 +14,16 @@ from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.replay_windows import warm_up_needs
 from dudzian_daemon.app.venues import Venues, adapter_settings, choose_venue
-from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.alerts import AlertCode
+from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Series
 from dudzian_daemon.domain.spans import Span
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
+from dudzian_daemon.services.live.watch import LeftAlert
+from dudzian_daemon.sinks.alerts.book import read_book
+from dudzian_daemon.sinks.alerts.watch import SECONDS, STORED
 from dudzian_daemon.sinks.feed_metrics import FeedMetrics, VenueFigures
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
@@ -26,13 +33,31 @@ def live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> Liv
     """The feed, not yet begun. Raises `ConfigError` for a venue that cannot be used, or a store of made-up candles. Blocks."""
     store = store_of(prepared.chosen, prepared.data_folder)
     store.require_room_for(prepared.chosen.exchange)
-    plan = _feed_plan(prepared, driver.core)
+    plan = msgspec.structs.replace(_feed_plan(prepared, driver.core), left=_left(prepared.data_folder, clock.wall_ns()))
     settings = adapter_settings(prepared.config, prepared.environment)
     for name in plan.venues:
         choose_venue(name, prepared.folders, settings)
     offline = candles_of(prepared.chosen, prepared.data_folder)
     venues = Venues(prepared.config, prepared.environment, prepared.folders, prepared.data_folder, offline, clock)
     return LiveFeed(plan, venues, driver, clock, bus, digest_rows, StoredLive(store))
+
+
+def _left(data_folder: Path, now_ns: int) -> list[LeftAlert]:
+    """What earlier runs have told of their feeds and not ended, as the alerts' book has it; who hosts the alerts tells of a damaged one."""
+    try:
+        book = read_book(data_folder)
+    except DudzianError:
+        return []
+    return [
+        LeftAlert(
+            each.alert.code,
+            each.alert.subject.removesuffix(STORED),
+            each.alert.subject.endswith(STORED),
+            now_ns - each.opened_at + round(float(each.alert.context[SECONDS])) * SECOND_NS,
+        )
+        for each in book.open()
+        if each.alert.code in (AlertCode.ADAPTER_OFFLINE, AlertCode.DATA_LAG) and SECONDS in each.alert.context
+    ]
 
 
 class StoredLive:

@@ -26,7 +26,7 @@ from dudzian_daemon.adapters.journal_reader import sessions
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.config.reporting import Retention
 from dudzian_daemon.config.schema import CoreConfig
-from dudzian_daemon.domain.errors import DudzianError
+from dudzian_daemon.domain.errors import DudzianError, StorageFull
 from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.kernel.clock import iso_utc
 
@@ -67,10 +67,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(config: CoreConfig, data_folder: Path, now_ns: int, *, dry_run: bool = False, delete_expired: bool = False) -> Iterator[Result]:
-    """Archive what is due, one item after the other; a fault of one is told in its result and does not stop the others."""
+    """Archive what is due, one item after the other; a fault of one is told in its result and does not stop the others.
+
+    A full disk does: each of the others would meet it too.
+    """
     retention = config.reporting.retention
     for item in due(config, data_folder, now_ns):
-        yield _archived(item, data_folder, retention, now_ns, dry_run=dry_run)
+        told = _told(item, retention, now_ns)
+        try:
+            yield told if dry_run else _archived(item, told, data_folder, retention, now_ns)
+        except StorageFull as fault:
+            yield msgspec.structs.replace(told, action="failed", reason=f"{fault}; what else is due waits for the next run")
+            break
+        except DudzianError as fault:
+            yield msgspec.structs.replace(told, action="failed", reason=str(fault))
     if delete_expired:
         yield from _expired(data_folder, retention, now_ns, dry_run=dry_run)
 
@@ -127,44 +137,40 @@ def _one(kind: Kind, path: Path, target: Path, before: int, now_ns: int) -> Iter
         yield Item(kind=kind, path=path, target=move.packed_target, moves=(move,), age_days=(now_ns - written) // DAY_NS)
 
 
-def _archived(item: Item, data_folder: Path, retention: Retention, now_ns: int, *, dry_run: bool) -> Result:
-    days = _kept_days(item.kind, retention)
-    until = iso_utc(now_ns + days * DAY_NS)[:10]
-    size = sum(move.source.stat().st_size for move in item.moves)
-    told = Result(
+def _told(item: Item, retention: Retention, now_ns: int) -> Result:
+    return Result(
         action="would_archive",
         kind=item.kind,
         path=str(item.path),
         target=str(item.target),
         age_days=item.age_days,
         files=len(item.moves),
-        bytes=size,
-        keep_until=until,
+        bytes=sum(move.source.stat().st_size for move in item.moves),
+        keep_until=iso_utc(now_ns + _kept_days(item.kind, retention) * DAY_NS)[:10],
     )
-    if dry_run:
-        return told
-    try:
-        moved = [copy_over(move) for move in item.moves]
-        records = [
-            {
-                "at": iso_utc(now_ns)[:10],
-                "kind": item.kind,
-                "from": str(move.source.relative_to(data_folder)),
-                "to": str(each.target.relative_to(data_folder)),
-                "sha256": each.sha256,
-                "bytes": each.bytes,
-                "keep_until": until,
-            }
-            for move, each in zip(item.moves, moved, strict=True)
-        ]
-        manifest = data_folder / retention.archive_path / _MANIFEST
-        LineFile(manifest).append(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
-        if item.path.is_dir():
-            remove_folder(item.path)
-        else:
-            remove_file(item.path)
-    except DudzianError as fault:
-        return msgspec.structs.replace(told, action="failed", reason=str(fault))
+
+
+def _archived(item: Item, told: Result, data_folder: Path, retention: Retention, now_ns: int) -> Result:
+    """Move the item. Raises what the disk says; what is in the archive by then stays there, and so does the original."""
+    moved = [copy_over(move) for move in item.moves]
+    records = [
+        {
+            "at": iso_utc(now_ns)[:10],
+            "kind": item.kind,
+            "from": str(move.source.relative_to(data_folder)),
+            "to": str(each.target.relative_to(data_folder)),
+            "sha256": each.sha256,
+            "bytes": each.bytes,
+            "keep_until": told.keep_until,
+        }
+        for move, each in zip(item.moves, moved, strict=True)
+    ]
+    manifest = data_folder / retention.archive_path / _MANIFEST
+    LineFile(manifest).append(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+    if item.path.is_dir():
+        remove_folder(item.path)
+    else:
+        remove_file(item.path)
     return msgspec.structs.replace(told, action="archived", packed_bytes=sum(each.packed_bytes for each in moved))
 
 

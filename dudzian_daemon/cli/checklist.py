@@ -14,18 +14,38 @@ import msgspec
 import typer
 
 from dudzian_daemon.cli.main import command_names
-from dudzian_daemon.cli.operator import operator_name
+from dudzian_daemon.cli.operator import Operator, operator_name
+from dudzian_daemon.cli.option_groups import Options
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.own_commands import Done, run_own
 from dudzian_daemon.domain.errors import ConfigError
 
 Status = Literal["ok", "warning", "failed", "question", "answered", "skipped"]
 
-Answers = Annotated[
-    list[str] | None,
-    typer.Option("--answer", metavar="ITEM=TEXT", help="Answer a question; repeat. TEXT that begins with `no` says that it is not so."),
-]
 _NO: Final = "no"
+
+
+class ChecklistOptions(Options, frozen=True):
+    """What every checklist is told."""
+
+    environment: Annotated[str, typer.Option("--environment", "-e", help="Environment, by name or alias.")] = "binance_paper"
+    answer: Annotated[
+        list[str] | None,
+        typer.Option("--answer", metavar="ITEM=TEXT", help="Answer a question; repeat. TEXT that begins with `no` says that it is not so."),
+    ] = None
+    operator: Operator = None
+    data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None
+    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object (schema dudzian.checklist/1).")] = False
+
+    def places(self) -> Places:
+        """Raises `ConfigError` for an environment that is not known."""
+        from dudzian_daemon.adapters.data_folder import resolve
+        from dudzian_daemon.config.load import load
+
+        load(self.config, env=os.environ).config.environment_id(self.environment)
+        folder = resolve(self.data_dir, os.environ)
+        return Places(environment=self.environment, data_folder=folder, config=self.config, operator=self.operator)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,10 +117,11 @@ def nothing_due(places: Places, otherwise: Status) -> Finding:
     return by_command(["retention", "run", "--dry-run", "--json", *places.flags(environment=False)], "dudzian retention run", judge)
 
 
-def run_checklist(name: str, items: Iterable[Item], answers: Sequence[str], places: Places, *, as_json: bool) -> int:
+def run_checklist(name: str, items: Callable[[Places], Iterable[Item]], asked: ChecklistOptions) -> int:
     """Go through the items in order, tell each as it is done, record the answers. Raises `ConfigError` for an answer to no question."""
-    listed = list(items)
-    given = _given(answers, {item.name for item in listed if item.look is None})
+    places, as_json = asked.places(), asked.as_json
+    listed = list(items(places))
+    given = _given(asked.answer or (), {item.name for item in listed if item.look is None})
     lines = []
     for line in _looked(listed, given):
         lines.append(line)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
+from dudzian_daemon.cli.option_groups import Command, Options, described, grouped, parameters
 from dudzian_daemon.cli.session_run import Said
 
-Own = Callable[..., None]
 Config = Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")]
 DataDir = Annotated[Path | None, typer.Option(help="Data folder: everything the daemon writes is below it.", envvar="DUDZIAN_DATA_DIR")]
 PluginsDir = Annotated[
@@ -21,6 +20,17 @@ BaseUrl = Annotated[
     str | None, typer.Option(help="Another address for the venues' REST data: loopback or a venue's own host; implies --live.")
 ]
 WsUrl = Annotated[str | None, typer.Option(help="The same for pushed data.")]
+
+
+class ControllerModules(Options, frozen=True):
+    """Modules that supply controllers."""
+
+    pipeline_module: Annotated[
+        list[str] | None, typer.Option("--pipeline-module", help="Importable module that supplies CONTROLLERS (signals only); repeat.")
+    ] = None
+    realtime_module: Annotated[
+        list[str] | None, typer.Option("--realtime-module", help="The same, asked after the pipeline modules; repeat.")
+    ] = None
 
 
 def shared(
@@ -59,27 +69,18 @@ def market(
     return {"live": live, "base_url": base_url, "ws_url": ws_url}
 
 
-def session_command(command: Own) -> Own:
-    """A command whose first argument `said` comes from the shared options, and whose other arguments are its own options."""
-    common, source = _parameters(shared), _parameters(market)
-    own = _parameters(command)[1:]
+def session_command(command: Command) -> Command:
+    """A command whose first argument `said` comes from the shared options; its others are its own options, or groups of them."""
+    common, source = parameters(shared), parameters(market)
+    inner = grouped(command)
+    own = parameters(inner)[1:]
 
     def run(**given: Any) -> None:
         said = shared(**_named(common, given)) | market(**_named(source, given))
-        command(said, **_named(own, given))
+        inner(said, **_named(own, given))
 
-    parameters = [*own, *common, *source]
-    run.__doc__, run.__name__, run.__module__ = command.__doc__, command.__name__, command.__module__
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads; functions take it, mypy has no such field
-    return run
+    return described(run, command, [*own, *common, *source])
 
 
-def _named(parameters: list[inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:
-    return {parameter.name: given[parameter.name] for parameter in parameters}
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    hints = get_type_hints(function, include_extras=True)
-    found = inspect.signature(function).parameters.values()
-    return [parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY) for parameter in found]
+def _named(wanted: list[inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:
+    return {parameter.name: given[parameter.name] for parameter in wanted}

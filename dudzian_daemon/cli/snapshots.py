@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from dudzian_daemon.cli.output import emit_json, emit_line, emit_text, note
+from dudzian_daemon.cli.watching import Seen, show
 from dudzian_daemon.domain.errors import ConfigError, Retryable
 
 if TYPE_CHECKING:
     from dudzian_daemon.sinks.status import Status
-
-_POLL_SECONDS: Final = 0.25
 
 
 def snapshot(folder: Path) -> tuple[Status, int | None]:
@@ -43,58 +36,19 @@ def show_snapshot(
     lines: Callable[[Status], Iterator[str]],
     *,
     watch: bool,
+    interval: float,
     as_json: bool,
 ) -> NoReturn:
     """Tell what the snapshot holds, with `watch` again after every cycle, in JSON a line each time; exit 0 while a daemon runs, else 1."""
     from dudzian_daemon.adapters.data_folder import resolve
 
     folder = resolve(data_dir, os.environ)
-    status, pid = snapshot(folder)
-    if watch:
-        _watch(folder, document, lines, as_json=as_json)
-    if as_json:
-        emit_json(_headed(status, pid) | document(status))
-    else:
-        emit_text("\n".join([_head(status, pid), *lines(status)]))
-    raise typer.Exit(0 if pid is not None else 1)
 
+    def look() -> Seen:
+        status, pid = snapshot(folder)
+        return Seen(pid is not None, [_headed(status, pid) | document(status)], "\n".join([_head(status, pid), *lines(status)]))
 
-def _watch(
-    folder: Path, document: Callable[[Status], dict[str, object]], lines: Callable[[Status], Iterator[str]], *, as_json: bool
-) -> NoReturn:
-    """Until Ctrl-C, or until nobody reads (0), or until the daemon has ended (1)."""
-    import anyio
-
-    from dudzian_daemon.kernel.clock import SystemClock
-
-    async def follow() -> None:
-        clock, told = SystemClock(), None
-        while True:
-            status, pid = await anyio.to_thread.run_sync(snapshot, folder)
-            if (status.log_id, status.sequence) != told:
-                told = (status.log_id, status.sequence)
-                if as_json:
-                    emit_line(_headed(status, pid) | document(status))
-                else:
-                    emit_text("\n".join([_head(status, pid), *lines(status), ""]))
-            sys.stdout.flush()
-            if pid is None:
-                return
-            await clock.sleep(_POLL_SECONDS)
-
-    signal.signal(signal.SIGINT, _end)
-    try:
-        anyio.run(follow)
-    except BrokenPipeError:  # `... --watch | head`: what the interpreter would flush at its end has no reader either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
-    note("the daemon has ended")
-    raise typer.Exit(1)
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Ctrl-C, however often: everything that was told is flushed already."""
-    os._exit(0)
+    show(look, watch=watch, interval=interval, as_json=as_json)
 
 
 def _headed(status: Status, pid: int | None) -> dict[str, object]:

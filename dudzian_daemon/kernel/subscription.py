@@ -32,7 +32,11 @@ class Policy(StrEnum):
 
 
 class SubscriberStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the subscription was made; a queue was offered exactly `delivered + dropped + depth` messages."""
+    """Counts since the subscription was made; a queue was offered exactly `delivered + dropped + depth` messages.
+
+    `merged` of those that were dropped had a newer message of the same key in their place, `late` ones came after the subscriber had
+    ended: no full queue has lost them.
+    """
 
     delivered: int
     faults: int
@@ -40,6 +44,13 @@ class SubscriberStatistics(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     policy: str
     quarantined: bool
+    merged: int = 0
+    late: int = 0
+
+    @property
+    def lost(self) -> int:
+        """How many messages a full queue has lost."""
+        return self.dropped - self.merged - self.late
 
 
 class Subscriber:
@@ -112,7 +123,7 @@ class QueuedSubscription(Subscriber):
     Every message it was offered is delivered, waits, or was dropped; so the drops need no counting when they happen.
     """
 
-    __slots__ = ("_ended", "_on_taken", "_waiting", "delivered", "policy", "put", "size", "wake")
+    __slots__ = ("_ended", "_on_taken", "_waiting", "delivered", "late", "merged", "policy", "put", "size", "wake")
 
     def __init__(
         self,
@@ -128,7 +139,7 @@ class QueuedSubscription(Subscriber):
         self.put: Callable[[Envelope], object] = self._refuse
         self.size = size
         self.policy = policy
-        self.delivered = 0
+        self.delivered = self.merged = self.late = 0
         self.wake: anyio.Event | None = None
         self._on_taken = on_taken
         self._ended = False
@@ -207,6 +218,8 @@ class QueuedSubscription(Subscriber):
             depth=self.depth,
             policy=self.policy,
             quarantined=self.quarantined,
+            merged=self.merged,
+            late=self.late,
         )
 
     def _empty(self) -> list[Envelope]:
@@ -214,6 +227,7 @@ class QueuedSubscription(Subscriber):
 
     def _refuse(self, _envelope: Envelope) -> None:
         """Keep nothing: accepted and neither delivered nor waiting, it counts as dropped."""
+        self.late += 1
 
     def _pass_by(self, _envelope: Envelope) -> None:
         self.accepted -= 1  # the publish in progress is about to count it
@@ -261,6 +275,7 @@ class KeyedSubscription(QueuedSubscription):
         key = envelope[0] if self._key is None else self._key(envelope[1])
         if key in items:
             items.move_to_end(key)
+            self.merged += 1
         elif len(items) == self.size:
             items.popitem(last=False)
         items[key] = envelope

@@ -137,7 +137,7 @@ class MetricsSink:
             self.families.data_lag.at(instrument, granularity).set(max(0, overdue) / SECOND_NS)
         self.families.last_input_age.set((self._clock.monotonic_ns() - self._came_ns) / SECOND_NS)
         for name, statistics in self._bus.statistics().items():
-            self._count_up_to(self.families.bus_dropped.at(name), statistics.dropped)
+            self._count_up_to(self.families.bus_dropped.at(name), statistics.lost)
             self._count_up_to(self.families.bus_faults.at(name), statistics.faults)
 
     def observe_commit(self, seconds: float) -> None:

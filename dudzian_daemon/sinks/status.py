@@ -62,7 +62,8 @@ class Status(msgspec.Struct, kw_only=True):
     """Schema `dudzian.status/1`. Instants in ns of event time, `written_at` in ns of wall time; amounts in the valuation asset.
 
     `prices` are the last ones of the instruments that are held, `orders` the open ones, oldest first within an
-    instrument. `token` says why what needs a scheduler token is refused; empty if nothing speaks against it.
+    instrument. `dropped` counts the messages that a full queue has lost, `merged` those that a newer one of the same kind has
+    replaced before they were looked at. `token` says why what needs a scheduler token is refused; empty if nothing speaks against it.
     """
 
     schema: str = "dudzian.status/1"
@@ -84,6 +85,7 @@ class Status(msgspec.Struct, kw_only=True):
     orders: list[OpenOrder] = []
     units: list[UnitLine] = []
     dropped: dict[str, int] = {}
+    merged: dict[str, int] = {}
     token: str = ""
     written_at: int = 0
 

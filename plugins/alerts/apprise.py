@@ -24,9 +24,13 @@ class AppriseChannel:
         host: str = ""
 
     def __init__(self, params: Params, tools: ChannelTools) -> None:
+        target = _empty_target(tools.name)
         url = tools.required_secret("an Apprise URL")
+        if not target.add(url):
+            msg = f"alert channel {tools.name}: expected an Apprise URL as its credential, found something else"
+            raise ConfigError(msg)
         self._tools = tools
-        self._target = _target(url, tools.name)
+        self._target = target
         self._host = params.host or _host(url)
 
     async def send(self, alert: Alert) -> str:
@@ -44,17 +48,13 @@ class AppriseChannel:
         return "not asked: Apprise has no check"
 
 
-def _target(url: str, name: str) -> Any:
+def _empty_target(name: str) -> Any:
     try:
         import apprise
     except ImportError:
         msg = f"alert channel {name} needs the extra `alerts`; run: pip install 'dudzian[alerts]'"
         raise ConfigError(msg) from None
-    target = apprise.Apprise()
-    if not target.add(url):
-        msg = f"alert channel {name}: expected an Apprise URL as its credential, found something else"
-        raise ConfigError(msg)
-    return target
+    return apprise.Apprise()
 
 
 def _host(url: str) -> str:

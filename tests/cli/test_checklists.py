@@ -70,7 +70,7 @@ def test_before_a_session(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     lines = checked(capsys, *command, *answers, code=1)  # this home has no candles of the daily trend
     order = ["code", "config", "scheduler", "daily_trend", "key_rotation", "decision_log", "coverage", "precheck", "environment", "token"]
     assert list(lines) == [*order, "alert_seen", "vpn", "space", "retention"]
-    wanted = {"config": "ok", "scheduler": "ok", "decision_log": "ok", "environment": "ok", "space": "ok", "retention": "ok"}
+    wanted = {"config": "ok", "scheduler": "warning", "decision_log": "ok", "environment": "ok", "space": "ok", "retention": "ok"}
     wanted |= {"daily_trend": "failed", "alert_seen": "answered", "vpn": "answered"}
     assert {name: lines[name]["status"] for name in wanted} == wanted
     assert "no replay window" in lines["daily_trend"]["evidence"]
@@ -83,6 +83,17 @@ def test_what_fails_is_told_with_evidence_and_remedy(tmp_path: Path, capsys: pyt
     assert lines["vpn"]["status"] == "question"
     assert ask("session-check", "--data-dir", tmp_path, "--answer", "stopped=yes") == 2
     assert "expected ITEM=TEXT with ITEM one of next_session" in capsys.readouterr().err
+
+
+def test_a_store_of_daily_candles_alone_is_a_warning_that_names_the_schedules_that_lack_theirs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("seed-paper-cache", "--days", 10, "--start-date", "2024-01-01", "--interval", "1d", "--data-dir", tmp_path) == 0
+    line = checked(capsys, "preflight", "--data-dir", tmp_path, code=1)["scheduler"]
+    assert line["status"] == "warning" and "seed-paper-cache" in line["remedy"]
+    assert line["evidence"] == (
+        "no stored candles for core_cross_exchange, core_mean_reversion; runs of the others: core_daily_trend 10, core_volatility_target 10"
+    )
 
 
 def test_init_writes_a_configuration_that_is_valid_and_a_log_that_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

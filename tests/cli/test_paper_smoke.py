@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from dudzian_daemon.adapters.zip_archive import zipped
 from dudzian_daemon.cli.main import main
+from dudzian_daemon.config.places import bundled
 
 WINDOW = ("--date-window", "2024-01-01:2024-02-15")
 
@@ -71,6 +73,90 @@ def test_a_smoke_run_leaves_its_report_its_archive_and_its_rows(seeded: Path, tm
     told = json.loads((tmp_path / "n.json").read_text())
     assert (told["status"], told["report"]["summary_sha256"], told["archive"]["sha256"]) == ("ok", digest, sha256(packed).hexdigest())
     assert told["json_log"]["record"] == record
+
+
+def alerts(data: Path) -> list[dict[str, Any]]:
+    """Lines of the alerts' audit that the last run has added; the file is taken away."""
+    path = data / "logs" / "alerts_audit.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.unlink()
+    return lines
+
+
+def test_both_alerts_of_a_smoke_run_reach_the_channel_and_the_audit(seeded: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(seeded, tmp_path / "data", ignore=shutil.ignore_patterns("logs"))
+    out = tmp_path / "out"
+    assert smoke(data, out, "--archive-smoke", "--paper-smoke-summary-json", tmp_path / "n.json") == 0
+    ended, entered = alerts(data)
+    report, record = the_report(out), json.loads((out / "log.jsonl").read_text())
+    digest = sha256((report / "summary.json").read_bytes()).hexdigest()
+    assert (ended["code"], ended["category"], ended["severity"]) == ("PAPER-SMOKE", "paper_smoke", "warning"), "too little warm-up"
+    assert (ended["channel"], ended["status"], "binance_paper" in ended["title"]) == ("file:local", "OK", True)
+    assert {name: ended["context"][name] for name in ("environment", "report_dir", "orders", "summary_sha256", "archive_path")} == {
+        "environment": "binance_paper",
+        "report_dir": str(report),
+        "orders": "0",
+        "summary_sha256": digest,
+        "archive_path": str(report.with_suffix(".zip")),
+    }
+    assert (ended["context"]["storage_status"], ended["context"]["paper_precheck_status"]) == ("ok", "skipped")
+    assert Path(ended["context"]["summary_text_path"]).is_file() and Path(ended["context"]["readme_path"]).is_file()
+    assert (entered["code"], entered["category"], entered["severity"]) == ("PAPER-SMOKE-COMPLIANCE", "paper_smoke_compliance", "info")
+    facts = {
+        "environment": "binance_paper",
+        "markdown_log_path": str(out / "log.md"),
+        "markdown_entry_id": "S-0001",
+        "json_log_path": str(out / "log.jsonl"),
+        "json_record_id": record["record_id"],
+        "json_log_copy": "none is configured",
+        "summary_sha256": digest,
+        "operator": "jan",
+        "paper_precheck_status": "skipped",
+    }
+    assert entered["context"] == facts
+    told = [json.loads(line) for line in (data / "logs" / "alerts.jsonl").read_text().splitlines()]
+    assert [each["code"] for each in told] == ["PAPER-SMOKE", "PAPER-SMOKE-COMPLIANCE"]
+    assert told[1]["runbook"].endswith("#paper-smoke-compliance")
+    assert [(each["code"], each["status"]) for each in json.loads((tmp_path / "n.json").read_text())["alerts"]] == [
+        ("PAPER-SMOKE", "OK"),
+        ("PAPER-SMOKE-COMPLIANCE", "OK"),
+    ]
+    assert json.loads((report / "summary.json").read_text())["alert_snapshot"]["status"] == "file:local ok"
+    assert "| file:local ok |" in rows(out)[0]
+
+
+def test_without_a_log_there_is_no_compliance_and_a_failed_publication_is_an_error(seeded: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(seeded, tmp_path / "data", ignore=shutil.ignore_patterns("logs"))
+    assert smoke(data, tmp_path / "a", "--paper-smoke-audit-log", "", "--paper-smoke-json-log", "") == 0
+    assert [line["code"] for line in alerts(data)] == ["PAPER-SMOKE"]
+    assert smoke(data, tmp_path / "b", "--paper-smoke-json-log", "") == 0
+    assert [(line["code"], line["context"].get("json_record_id")) for line in alerts(data)][1] == ("PAPER-SMOKE-COMPLIANCE", None)
+    assert smoke(data, tmp_path / "c", "--paper-smoke-auto-publish-required") == 6
+    ended, _ = alerts(data)
+    assert (ended["severity"], ended["context"]["publish_required"]) == ("error", "true")
+
+
+def test_a_channel_that_is_down_has_a_stand_in_and_costs_no_exit_code(
+    seeded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(seeded, tmp_path / "data", ignore=shutil.ignore_patterns("logs"))
+    config = shutil.copytree(bundled("config"), tmp_path / "config")
+    core = config / "core.yaml"
+    core.write_text(core.read_text().replace("alert_channels: [file:local]", "alert_channels: [telegram:primary, file:local]"))
+    routes = (config / "alerts.yaml").read_text().replace("info: [telegram:primary, file:local]", "info: [telegram:primary]")
+    (config / "alerts.yaml").write_text(routes)
+    assert smoke(data, tmp_path / "out", "--config", core) == 0
+    sent = [(line["code"], line["channel"], line["status"], line["fallback"]) for line in alerts(data)]
+    assert sent == [
+        ("PAPER-SMOKE", "telegram:primary", "ERROR", False),
+        ("PAPER-SMOKE", "file:local", "OK", False),
+        ("PAPER-SMOKE-COMPLIANCE", "telegram:primary", "ERROR", False),
+        ("PAPER-SMOKE-COMPLIANCE", "file:local", "OK", True),
+    ]
+    said = capsys.readouterr()
+    assert said.err.count("alert PAPER-SMOKE") == 2 and "telegram:primary: ERROR" in said.err
+    assert "alert             PAPER-SMOKE-COMPLIANCE to file:local: OK" in said.out
+    assert "telegram:primary error, file:local ok" in rows(tmp_path / "out")[0]
 
 
 def test_the_summary_becomes_markdown(seeded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ SNAPSHOT = {
     "positions": [{"strategy": "trend", "instrument": "binance:BTC/USDT", "quantity": "0.0250", "cost": "1000", "realised": "0"}],
     "units": [{"name": "session", "state": "running"}, {"name": "metrics", "state": "backing_off", "detail": "x", "restarts": 2}],
     "dropped": {"console": 3},
+    "merged": {"alerts.messages": 12},
 }
 
 
@@ -59,9 +60,10 @@ def test_the_last_snapshot_of_one_that_ended(tmp_path: Path, capsys: pytest.Capt
         "event time   2024-02-01 00:00:00 UTC, cycle 7",
         "account      equity 10001.25, cash 9000.50",
         "position     binance:BTC/USDT 0.025 of trend, cost 1000.00",
-        "unit         session: was running",
+        "units        1 were running",
         "unit         metrics: was backing_off (2 restarts) x",
-        "dropped      console: 3 messages",
+        "dropped      console: 3 messages lost",
+        "merged       alerts.messages: 12 messages, each replaced by a newer one of its kind; nothing is lost",
     ]
 
 
@@ -76,7 +78,7 @@ def test_one_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     text, _, document = capsys.readouterr().out.partition("{")
     assert text.splitlines()[0] == f"daemon       running (pid {os.getpid()}), data folder {tmp_path}"
     assert "token        suspend and resume are refused: there is none" in text.splitlines()
-    assert "unit         session: running" in text.splitlines()
+    assert "units        1 running" in text.splitlines()
     assert "metrics      http://127.0.0.1:9108/metrics" in text
     answer = json.loads("{" + document)
     assert (answer["running"], answer["schema"], answer["equity"]) == (True, "dudzian.status/1", "10001.25")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from dudzian_daemon.cli.main import main
-from dudzian_daemon.sinks.telemetry import RunMeter, SchedulerSet, ScheduleRun, encoded, telemetry_path
+from dudzian_daemon.sinks.telemetry.runs import RunMeter, SchedulerSet, ScheduleRun, encoded, telemetry_path
 from dudzian_daemon.testing.market import instrument, schedule
 from tests.unit.sinks.test_telemetry import cycle
 

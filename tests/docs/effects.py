@@ -5,13 +5,20 @@ The names are those of the earlier code base's runbook for a normal day. That a 
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+import pyrage  # type: ignore[import-untyped] # pyrage ships no annotations
+
 from dudzian_daemon.cli.exit_codes import ExitCode
+from dudzian_daemon.kernel.clock import SystemClock
 from tests.docs.operator_day import KEY, ROOT, SMOKE, WINDOW, Day
 
 Effect = Callable[[Day], None]
@@ -177,11 +184,23 @@ def fail_on_security_warnings(day: Day) -> None:
 # -- run-daily-trend --paper-smoke --------------------------------------------------------------------------------------
 
 
-@effect(f"{RUN} --paper-smoke", "summary.json", "summary.txt", "ledger.jsonl")
+@effect(f"{RUN} --paper-smoke", "daily_trend_smoke_*", "summary.json", "summary.txt", "ledger.jsonl", "README.txt")
 def paper_smoke(day: Day) -> None:
     """the window is played once, offline, and leaves `ledger.jsonl`, `summary.json`, `summary.txt`, `README.txt`"""
     (folder,) = (path for path in day.smoke.glob("daily_trend_smoke_*") if path.is_dir())
     assert sorted(path.name for path in folder.iterdir()) == ["README.txt", "ledger.jsonl", "summary.json", "summary.txt"]
+
+
+@effect("paper_smoke", "paper_smoke_compliance")
+def smoke_alerts(day: Day) -> None:
+    """alerts of these categories after a smoke run, the second once the audit log has its row or record"""
+    assert day.smoke.is_dir()
+    told = [json.loads(line) for line in (day.data / "logs/alerts_audit.jsonl").read_text().splitlines()]
+    assert {line["category"]: line["status"] for line in told} | {"test": "OK"} == {
+        "paper_smoke": "OK",
+        "paper_smoke_compliance": "OK",
+        "test": "OK",
+    }
 
 
 @effect(f"{RUN} --archive-smoke")
@@ -418,7 +437,11 @@ def store_layout(day: Day) -> None:
     assert list((day.data / "var/data/binance_paper").glob("binance/BTC_USDT/1d/year=2024/month=02/*.parquet"))
 
 
-@effect("run-multi-strategy-scheduler --environment", "run-multi-strategy-scheduler --dry-run")
+@effect(
+    "run-multi-strategy-scheduler --environment",
+    "run-multi-strategy-scheduler --dry-run",
+    "runtime.multi_strategy_schedulers.core_multi_pipeline",
+)
 def scheduler_dry_run(day: Day) -> None:
     """all schedules of that environment are named, and nothing is written"""
     empty = day.folder / "rehearsed"
@@ -468,6 +491,19 @@ def headless_storage(day: Day) -> None:
     assert (day.folder / "s.age").read_bytes().startswith(b"age-encryption.org/v1") and b"stand-in" not in (
         day.folder / "s.age"
     ).read_bytes()
+
+
+@effect(f"{RUN} --headless-storage", f"{RUN} --headless-passphrase", f"{RUN} --secret-namespace")
+def run_secrets(day: Day) -> None:
+    """the run takes its secrets from there: the scheduler's token is found"""
+    token = day.folder / "token"
+    token.write_text("stand-in-of-a-token")
+    place = ("--headless-storage", day.folder / "t.age", "--headless-passphrase", "a passphrase of a test", "--secret-namespace", "mine")
+    day.ask("secrets", "set", "scheduler-local", "--from-file", token, *place)
+    look = (RUN, *WINDOW, "--dry-run")
+    without = day.ask(*look)
+    found = day.ask(*look, *place)
+    assert found.code == 0 and "found none" in without.out and "found none" not in found.out
 
 
 @effect("secrets --secret-namespace")
@@ -580,7 +616,7 @@ def credentials(day: Day) -> None:
     assert done.code == ExitCode.WRONG_INPUT and "withdraw" in done.out
 
 
-@effect("risk.decision_log")
+@effect("risk.decision_log", "risk.decision_log.signing_key_id")
 def decision_log(day: Day) -> None:
     """the key id of the configuration stands in every signed line"""
     assert '"risk-ci"' in (day.session / "logs/decision_journal/paper_binance.jsonl").read_text().splitlines()[-1]
@@ -611,6 +647,55 @@ def daily_zip(day: Day) -> None:
     """`ledger.csv`, `decisions.jsonl` and `summary.json` of the day"""
     names = zipfile.ZipFile(day.reported / "paper_binance.zip").namelist()
     assert sorted(names) == ["decisions.jsonl", "ledger.csv", "summary.json"]
+
+
+@effect("paper_binance.zip.age", "recipients.txt")
+def encrypted_zip(day: Day) -> None:
+    """the package is encrypted to the keys in that file, and its SHA-256 is a row of the audit log"""
+    identity = pyrage.x25519.Identity.generate()
+    recipients = day.folder / "recipients.txt"
+    recipients.write_text(f"# the office\n{identity.to_public()}\n")
+    done = day.ask("archive-report", "paper_binance", "--recipients", recipients, "--json", data=day.session)
+    sealed = (day.reported / "paper_binance.zip.age").read_bytes()
+    assert done.code == 0 and pyrage.decrypt(sealed, [identity]) == (day.reported / "paper_binance.zip").read_bytes()
+    assert sha256(sealed).hexdigest() in (day.session / "docs/audit/paper_trading_log.md").read_text()
+
+
+@effect("data/reports/daily")
+def report_space(day: Day) -> None:
+    """`preflight` says how much room there is for it, and fails below 2 GB"""
+    shown = day.preflight["space"]
+    assert shown["status"] == "ok" and "GB are free at " in shown["evidence"]
+
+
+@effect("audit/decisions", "logs/decision_journal")
+def decisions_put_away(day: Day) -> None:
+    """what is older than thirty days is moved there, packed, and verifies there"""
+    old = shutil.copytree(day.session, day.folder / f"old-{len(list(day.folder.glob('old-*')))}", ignore=shutil.ignore_patterns("var"))
+    long_ago = SystemClock().wall_ns() / 1e9 - 40 * 86_400
+    for path in old.rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+    assert day.ask("retention", "run", data=old).code == 0
+    assert not (old / "logs/decision_journal/paper_binance.jsonl").exists()
+    assert day.ask("verify-decision-log", "--log", old / "audit/decisions", "--hmac-key-file", day.key).out.startswith("intact: ")
+
+
+@effect("data/ohlcv")
+def candle_folder(day: Day) -> None:
+    """the candle store lies there where the environment's `data_cache_path` says so"""
+    config = day.changed("data_cache_path: var/data/binance_paper", "data_cache_path: data/ohlcv")
+    elsewhere = day.folder / "ohlcv"
+    seed = ("seed-paper-cache", "--days", 2, "--start-date", "2024-01-01", "--interval", "1d")
+    assert day.ask(*seed, "--config", config, data=elsewhere).code == 0
+    assert (elsewhere / "data/ohlcv/ohlcv_manifest.sqlite").is_file()
+
+
+@effect("http://localhost:9108/metrics")
+def metrics_page(day: Day) -> None:
+    """orders, signals, latency of executions and the health of alert channels, for Prometheus; adapter errors once there is one"""
+    assert "port: 9108" in (day.config / "core.yaml").read_text()
+    for name in ("orders_total{", "signals_total{", "execution_latency_seconds_count", "alert_channel_up{", "adapter_errors_total"):
+        assert f"dudzian_{name}" in day.scrape, name
 
 
 @effect("docs/audit/paper_trading_log.md", "docs/audit/paper_trading_log.jsonl")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cached_property
@@ -147,6 +149,25 @@ class Day:
         done = self.ask("daily-report", "paper_binance", "--no-pdf", "--json", data=self.session)
         assert done.code == 0, done.err
         return Path(done.answer["package"]).parent
+
+    @cached_property
+    def preflight(self) -> dict[str, Any]:
+        """The lines of the checklist before that session, by item."""
+        return {line["item"]: line for line in self.ask("preflight", "--json").answer["items"]}
+
+    @cached_property
+    def scrape(self) -> str:
+        """What a daemon that trades says to Prometheus."""
+        data = self.folder / "scraped"
+        with Child(self.folder / "scraping", "run", "-e", "demo", "--speed", "2000000", "--metrics-port", 0, "--data-dir", data) as child:
+            child.wait_for_line(" fill ")
+            child.wait_for_line("equity")
+            port = self.ask("status", "--json", data=data).answer["metrics_port"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as page:
+                found = page.read().decode()
+            child.send(signal.SIGTERM)
+            assert child.end().code == 0
+        return str(found)
 
 
 @contextmanager

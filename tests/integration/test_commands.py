@@ -45,7 +45,7 @@ def test_status_and_cycles_beside_a_running_daemon(tmp_path: Path) -> None:
     assert lines[0] == f"daemon       running (pid {child.pid}), data folder {tmp_path / 'data'}"
     assert "ready        yes" in lines
     assert any(line.startswith("position     binance:BTC/USDT 0.0") for line in lines)
-    assert any(line.startswith("unit         session: running") for line in lines)
+    assert any(line.startswith("units        ") and line.endswith(" running") for line in lines)
     status = json.loads(document.out)
     assert (status["running"], status["ready"], status["state"], status["pid"]) == (True, True, "running", child.pid)
     known = {cycle["sequence"]: cycle for cycle in cycles(journal_lines(tmp_path / "data"))}

@@ -111,7 +111,7 @@ def _figures(summary: DailySummary, asset: str) -> list[list[dict[str, str]]]:
             _figure("traded", _money(summary.traded_notional), f"{summary.fills:,} fills of {summary.orders:,} orders"),
             _figure("costs", _money(summary.fees_paid), f"fees; slippage {_money(summary.slippage_paid)}"),
             _figure("round trips", f"{summary.round_trips:,}", f"{summary.winners:,} with a profit, realised {_signed(summary.realised)}"),
-            _figure("data", f"{quality.candles:,}", f"candles, {quality.gaps:,} gaps, {quality.data_refusals:,} orders without"),
+            _figure("data", f"{quality.candles:,}", f"candles, {quality.gaps:,} gaps, {quality.data_refusals:,} refused as stale"),
         ],
     ]
 

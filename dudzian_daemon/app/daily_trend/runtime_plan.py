@@ -25,7 +25,7 @@ from dudzian_daemon.config.runtime import Scheduler
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.domain.market import Series
 from dudzian_daemon.kernel.clock import iso_utc
-from dudzian_daemon.sinks.telemetry import telemetry_path
+from dudzian_daemon.sinks.telemetry.runs import telemetry_path
 
 SCHEMA: Final = "dudzian.runtime_plan/1"
 #: Where the alerts of a user interface would go; no such sink is built, and the plan says so.

@@ -5,17 +5,17 @@ It proves that configuration, plugins, candles, gate and simulator work together
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from shutil import disk_usage
+from shutil import disk_usage, rmtree
 from typing import Any, Final, Literal
 
 import msgspec
 
 from dudzian_daemon.adapters.derived_venue import DerivedVenueStore, candles_of
-from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, sync_folder, write_atomic
 from dudzian_daemon.adapters.zip_archive import write_zip
 from dudzian_daemon.app.backtest.run import simulate
 from dudzian_daemon.app.preparation import Prepared
@@ -150,8 +150,20 @@ def storage_of(base: Path, threshold_mb: float | None) -> Storage:
     return Storage(status="low" if low else "ok", free_mb=free, total_mb=round(found.total / _MEGABYTE, 1), threshold_mb=threshold_mb)
 
 
-def smoke(prepared: Prepared, base: Path, storage: Storage, precheck: Mapping[str, Any], now_ns: int, *, archive: bool) -> SmokeReport:
-    """Play the window and write the report into a new folder below `base`. Raises `SmokeRefused` before anything is written."""
+def smoke(
+    prepared: Prepared,
+    base: Path,
+    storage: Storage,
+    precheck: Mapping[str, Any],
+    ask_channels: Callable[[], dict[str, Any]],
+    now_ns: int,
+    *,
+    archive: bool,
+) -> SmokeReport:
+    """Play the window and write the report into a new folder below `base`. Raises `SmokeRefused` before anything is written.
+
+    `ask_channels` says how the alert channels are; it is asked once the window is played.
+    """
     with exact_money():
         core = Core(prepared.spec)
     store = candles_of(prepared.chosen, prepared.data_folder)
@@ -173,7 +185,7 @@ def smoke(prepared: Prepared, base: Path, storage: Storage, precheck: Mapping[st
         orders=collected.orders,
         ledger_entries=len(collected.ledger),
         metrics=collected.metrics(),
-        alert_snapshot={"channels": list(prepared.chosen.alert_channels), "sent": 0, "status": "offline: a smoke run asks no channel"},
+        alert_snapshot=ask_channels(),
         risk_state={name: core.gate.state(name) for name in core.gate.states},
         data_checks={"coverage": coverage, "paper_precheck": dict(precheck)},
         storage=storage,
@@ -197,14 +209,27 @@ def _written(base: Path, ledger: list[dict[str, Any]], summary: SmokeSummary, no
         "summary.txt": _text(summary, digest).encode(),
         "README.txt": _readme(digest).encode(),
     }
-    ensure_dir(folder)
-    for name, data in files.items():
-        write_atomic(folder / name, data)
+    _write_whole(folder, files)
     path = folder.with_suffix(".zip") if archive else None
     if path is not None:
         write_zip(path, files)
     packed = "" if path is None else sha256(path.read_bytes()).hexdigest()
     return SmokeReport(folder=folder, summary=summary, summary_sha256=digest, archive=path, archive_sha256=packed)
+
+
+def _write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The folder with all the files, or nothing: it gets its name once they are there."""
+    unfinished = folder.with_name(f".{folder.name}.tmp")
+    ensure_dir(unfinished)
+    try:
+        for name, data in files.items():
+            write_atomic(unfinished / name, data)
+        with os_errors(folder):
+            unfinished.replace(folder)
+            sync_folder(folder.parent)
+    except BaseException:
+        rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def _covered(windows: list[Window], store: DerivedVenueStore) -> dict[str, str]:

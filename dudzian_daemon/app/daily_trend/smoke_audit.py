@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,14 +51,15 @@ class NormalisedSummary(msgspec.Struct, frozen=True, kw_only=True):
     publish: dict[str, Any]
     orders: int
     warnings: list[str]
+    alerts: list[dict[str, str]] = []
 
 
 def enter(report: SmokeReport, operator: str, now_ns: int, *, markdown: Path | None, json_lines: Path | None, severity: str) -> Entered:
     """Add the row and the record; a path of None leaves that one out."""
     summary, now = report.summary, iso_utc(now_ns)[:19] + "Z"
     window = f"{summary.window['start']} to {summary.window['end']}"
-    notes = "; ".join(summary.warnings)
-    row = (now, operator, summary.environment, window, str(report.summary_path), report.summary_sha256, "offline", notes)
+    notes, alerts = "; ".join(summary.warnings), str(summary.alert_snapshot["status"])
+    row = (now, operator, summary.environment, window, str(report.summary_path), report.summary_sha256, alerts, notes)
     entry = "" if markdown is None else add_row(markdown, "smoke", row)
     if json_lines is None:
         return Entered(markdown_id=entry, markdown_path="" if markdown is None else str(markdown))
@@ -83,9 +84,9 @@ def enter(report: SmokeReport, operator: str, now_ns: int, *, markdown: Path | N
 
 
 def normalised(
-    report: SmokeReport, entered: Entered, publication: Publication, operator: str, now_ns: int, severity: str
+    report: SmokeReport, entered: Entered, publication: Publication, alerts: Sequence[Any], *, operator: str, now_ns: int, severity: str
 ) -> NormalisedSummary:
-    """All that a pipeline needs to judge the run."""
+    """All that a pipeline needs to judge the run; `alerts` is what became of each on its channels."""
     summary = report.summary
     failed = publication.required and publication.exit_code != 0
     return NormalisedSummary(
@@ -110,6 +111,7 @@ def normalised(
         },
         publish=msgspec.to_builtins(publication),
         orders=len(summary.orders),
+        alerts=msgspec.to_builtins(alerts),
         warnings=summary.warnings,
     )
 

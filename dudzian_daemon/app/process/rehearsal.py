@@ -21,7 +21,7 @@ from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import SECOND_NS, Clock
-from dudzian_daemon.sinks.telemetry import RunMeter, ScheduleRun, encoded, telemetry_path
+from dudzian_daemon.sinks.telemetry.runs import RunMeter, ScheduleRun, encoded, telemetry_path
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import read_window, window_ticks

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text, note
+from dudzian_daemon.cli.session_cycles import Newest, durable, require_lines, session_folder
+from dudzian_daemon.cli.watching import EVERY, Interval, Seen, Watch, follow
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ EXAMPLES = """Examples:
   dudzian cycles -n 100 --json        for programs
 
   dudzian cycles --eventful           only cycles in which something happened
+
+  dudzian cycles --eventful --watch   the same, and each further one as it comes
 
   dudzian cycles --since 2024-02-01 --until 2024-02-02T12:00:00Z
 
@@ -54,7 +59,11 @@ def command(
     reverse: Annotated[bool, typer.Option("--reverse", help="Newest first.")] = False,
     eventful: Annotated[bool, typer.Option("--eventful", help="Leave out quiet cycles.")] = False,
     summary: Annotated[bool, typer.Option("--summary", help="Statistics instead of a list.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON array of records, or one object with --summary.")] = False,
+    watch: Watch = False,
+    interval: Interval = EVERY,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON array of records, or one object with --summary; with --watch a record a line.")
+    ] = False,
 ) -> None:
     """Works while the daemon runs and after it has ended; shows only what is durable."""
     from dudzian_daemon.adapters.chain_check import ChainCheck
@@ -64,11 +73,15 @@ def command(
 
     whole = summary or since is not None or until is not None
     window = _window(since, until, DEFAULT_LIMIT if limit is None and not whole else limit, by)
-    loaded = load(config, env=os.environ)
+    artifact = load(config, env=os.environ).config.artifact_name(environment)
     root = resolve(data_dir, os.environ)
-    folder = _session_folder(root, loaded.config.artifact_name(environment), session)
-    _require_lines(folder)
-    chain, through = ChainCheck(), _durable(root, folder)
+    if watch:
+        _require_watchable({"--since": since, "--until": until, "--summary": summary, "--reverse": reverse})
+        find = partial(session_folder, root, artifact, session)
+        _watch(Newest(root, find, DEFAULT_LIMIT if limit is None else limit, eventful=eventful), interval, as_json=as_json)
+    folder = session_folder(root, artifact, session)
+    require_lines(folder)
+    chain, through = ChainCheck(), durable(root, folder)
     cycles = _stored(folder, window, chain.take, through, eventful=eventful)
     if summary:
         _show_summary({"log_id": folder.name, **summarize_cycles(map(_event, cycles), window)}, as_json=as_json)
@@ -89,41 +102,19 @@ def _window(since: str | None, until: str | None, limit: int | None, by: str) ->
     return wanted
 
 
-def _session_folder(data_folder: Path, artifact: str, wanted: str | None) -> Path:
-    from dudzian_daemon.adapters.journal_reader import sessions
+def _watch(newest: Newest, interval: float, *, as_json: bool) -> NoReturn:
+    def look() -> Seen:
+        running, found = newest.look()
+        return Seen(running, list(map(_document, found)), "\n".join(map(_line, found)))
 
-    found = sessions(data_folder, artifact)
-    chosen = [entry for entry in found if wanted is None or entry.log_id.startswith(wanted)]
-    if not chosen:
-        known = ", ".join(entry.log_id for entry in found[:5]) or "none"
-        msg = f"no session {f'{wanted} ' if wanted else ''}of {artifact} below {data_folder}; known: {known}; start one with: dudzian run"
+    follow(look, interval, as_json=as_json, adding=True)
+
+
+def _require_watchable(beside: dict[str, object]) -> None:
+    given = [name for name, value in beside.items() if value]
+    if given:
+        msg = f"--watch: expected none of {', '.join(beside)} beside it, found {', '.join(given)}"
         raise ConfigError(msg)
-    return chosen[0].folder
-
-
-def _durable(root: Path, folder: Path) -> int | None:
-    """The last cycle that the daemon has said is durable, while one writes this session: what lies behind it may not last."""
-    from dudzian_daemon.adapters.platform import running_pid
-    from dudzian_daemon.sinks.status import read_status
-
-    if running_pid(root) is None:
-        return None
-    status = read_status(root)
-    return status.sequence if status is not None and status.log_id == folder.name else None
-
-
-def _require_lines(folder: Path) -> None:
-    """Raises `ConfigError` when the session's folder is there and what it is for is not."""
-    from dudzian_daemon.adapters.journal_format import segments
-    from dudzian_daemon.adapters.journal_reader import entries
-
-    files = segments(folder)
-    if not files or next(entries(files[0]), None) is None:
-        found = f"no whole line in {files[0].name}" if files else "none"
-        msg = f"session {folder.name}: expected its journal as <date>-000001.jsonl in {folder}, found {found}; --session shows another one"
-        raise ConfigError(msg)
-    if (number := int(files[0].name[11:17])) > 1:
-        note(f"the first {number - 1} of the session's files are missing in {folder}; run: dudzian verify-decision-log {folder}")
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -204,9 +195,13 @@ def _cycles_of(path: Path, seen: Callable[[Entry], None] | None = None) -> Itera
 
 def _show_list(cycles: list[Cycle], *, as_json: bool) -> None:
     if as_json:
-        emit_json([{"log_id": cycle.log_id, "line": cycle.line, "wall": cycle.wall, "cycle": cycle.record} for cycle in cycles])
+        emit_json([_document(cycle) for cycle in cycles])
     elif cycles:
         emit_text("\n".join(_line(cycle) for cycle in cycles))
+
+
+def _document(cycle: Cycle) -> object:
+    return {"log_id": cycle.log_id, "line": cycle.line, "wall": cycle.wall, "cycle": cycle.record}
 
 
 def _line(cycle: Cycle) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dudzian_daemon.cli.snapshots import show_snapshot
+from dudzian_daemon.cli.watching import EVERY, Interval, Watch
 
 if TYPE_CHECKING:
     from dudzian_daemon.sinks.status import OpenOrder, Status
@@ -26,11 +27,12 @@ EXAMPLES = """Examples:
 
 def command(
     data_dir: Annotated[Path | None, typer.Option(help="Data folder of the daemon.", envvar="DUDZIAN_DATA_DIR")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Again after every durable cycle, until Ctrl-C.")] = False,
+    watch: Watch = False,
+    interval: Interval = EVERY,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; with --watch one a line.")] = False,
 ) -> None:
     """Exit 0 if a daemon runs there, 1 if not (the last snapshot is shown all the same), 2 if none ever ran."""
-    show_snapshot(data_dir, lambda status: {"orders": status.orders}, _lines, watch=watch, as_json=as_json)
+    show_snapshot(data_dir, lambda status: {"orders": status.orders}, _lines, watch=watch, interval=interval, as_json=as_json)
 
 
 def _lines(status: Status) -> Iterator[str]:

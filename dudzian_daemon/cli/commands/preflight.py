@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from shutil import disk_usage
-from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli.checklist import Answers, Finding, Item, Places, by_command, nothing_due, run_checklist
-from dudzian_daemon.cli.operator import Operator
+from dudzian_daemon.cli.checklist import ChecklistOptions, Finding, Item, Places, by_command, nothing_due, run_checklist
+from dudzian_daemon.cli.option_groups import grouped
+from dudzian_daemon.cli.own_commands import Done
 
 EXAMPLES = """Examples:
 
@@ -22,25 +22,15 @@ EXAMPLES = """Examples:
   dudzian preflight --operator jan --answer vpn="yes, 203.0.113.7" --answer alert_seen=yes
 """
 
+_CANDLES = "dudzian seed-paper-cache or dudzian backfill, then again"
 _GIGABYTE = 1_000_000_000
 _WANTED_BYTES = 2 * _GIGABYTE
 
 
-def command(
-    environment: Annotated[str, typer.Option("--environment", "-e", help="Environment, by name or alias.")] = "binance_paper",
-    answer: Answers = None,
-    operator: Operator = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
-    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object (schema dudzian.checklist/1).")] = False,
-) -> None:
+@grouped
+def command(asked: ChecklistOptions) -> None:
     """Exit 0 where a session may begin, 1 where something failed or a question is open, 2 for a wrong name or answer."""
-    from dudzian_daemon.adapters.data_folder import resolve
-    from dudzian_daemon.config.load import load
-
-    load(config, env=os.environ).config.environment_id(environment)
-    places = Places(environment=environment, data_folder=resolve(data_dir, os.environ), config=config, operator=operator)
-    raise typer.Exit(run_checklist("preflight", _items(places), answer or (), places, as_json=as_json))
+    raise typer.Exit(run_checklist("preflight", _items, asked))
 
 
 def _items(places: Places) -> list[Item]:
@@ -57,8 +47,9 @@ def _items(places: Places) -> list[Item]:
             "scheduler",
             "the schedules of all strategies play on stored candles, and their telemetry is written",
             lambda: by_command(
-                ["run-multi-strategy-scheduler", "--dry-run", "--emit-telemetry", "--run-once", *of_environment],
-                "dudzian seed-paper-cache or dudzian backfill, then again",
+                ["run-multi-strategy-scheduler", "--dry-run", "--emit-telemetry", "--run-once", "--json", *of_environment],
+                _CANDLES,
+                _rehearsed,
             ),
         ),
         Item(
@@ -89,6 +80,17 @@ def _items(places: Places) -> list[Item]:
         Item("space", "2 GB are free for the daily reports", lambda: _space(places)),
         Item("retention", "no log is older than its time", lambda: nothing_due(places, "warning")),
     ]
+
+
+def _rehearsed(done: Done) -> Finding | None:
+    """A schedule whose candles are not stored has played nothing, which fails no rehearsal, and shows nothing either."""
+    runs = done.answer.get("runs", {})
+    idle = [name for name, count in runs.items() if not count]
+    if done.code or not idle:
+        return None
+    played = ", ".join(f"{name} {count}" for name, count in runs.items() if count)
+    evidence = f"no stored candles for {', '.join(idle)}; runs of the others: {played}"
+    return Finding(status="warning", evidence=evidence, remedy=_CANDLES)
 
 
 def _code() -> Finding:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli.session_options import session_command
+from dudzian_daemon.cli.session_options import ControllerModules, session_command
 from dudzian_daemon.cli.session_run import AsJson, Said, run_session, show_plan
 
 EXAMPLES = """Examples:
@@ -31,14 +31,9 @@ EXAMPLES = """Examples:
 @session_command
 def command(
     said: Said,
+    modules: ControllerModules,
     environment: Annotated[
         str | None, typer.Option("--environment", "-e", help="Environment of the configuration; default: its default_environment.")
-    ] = None,
-    pipeline_module: Annotated[
-        list[str] | None, typer.Option("--pipeline-module", help="Importable module that supplies CONTROLLERS (signals only); repeat.")
-    ] = None,
-    realtime_module: Annotated[
-        list[str] | None, typer.Option("--realtime-module", help="The same, asked after the pipeline modules; repeat.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check configuration, plugins and candles, say what would run, write nothing.")
@@ -47,7 +42,7 @@ def command(
 ) -> None:
     """Run a paper session until its data ends or you press Ctrl-C (twice: at once)."""
     said["environment"] = environment
-    said["modules"] = (*(pipeline_module or ()), *(realtime_module or ()))
+    said["modules"] = (*(modules.pipeline_module or ()), *(modules.realtime_module or ()))
     if dry_run:
         show_plan(as_json=as_json, **said)
         return

@@ -6,13 +6,11 @@ Each line has result, evidence and remedy; what only a person knows is a questio
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from dudzian_daemon.cli.checklist import Answers, Finding, Item, Places, by_command, nothing_due, run_checklist
-from dudzian_daemon.cli.operator import Operator
+from dudzian_daemon.cli.checklist import ChecklistOptions, Finding, Item, Places, by_command, nothing_due, run_checklist
+from dudzian_daemon.cli.option_groups import grouped
 from dudzian_daemon.cli.own_commands import Done
 
 EXAMPLES = """Examples:
@@ -25,21 +23,10 @@ EXAMPLES = """Examples:
 _MOST_LATENCY_MS = 250.0
 
 
-def command(
-    environment: Annotated[str, typer.Option("--environment", "-e", help="Environment, by name or alias.")] = "binance_paper",
-    answer: Answers = None,
-    operator: Operator = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
-    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object (schema dudzian.checklist/1).")] = False,
-) -> None:
+@grouped
+def command(asked: ChecklistOptions) -> None:
     """Exit 0 where the session is put away, 1 where something failed or a question is open, 2 for a wrong name or answer."""
-    from dudzian_daemon.adapters.data_folder import resolve
-    from dudzian_daemon.config.load import load
-
-    load(config, env=os.environ).config.environment_id(environment)
-    places = Places(environment=environment, data_folder=resolve(data_dir, os.environ), config=config, operator=operator)
-    raise typer.Exit(run_checklist("session-check", _items(places), answer or (), places, as_json=as_json))
+    raise typer.Exit(run_checklist("session-check", _items, asked))
 
 
 def _items(places: Places) -> list[Item]:
@@ -114,7 +101,7 @@ def _telemetry(places: Places) -> Finding:
     import json
 
     from dudzian_daemon.adapters.line_file import LineFile
-    from dudzian_daemon.sinks.telemetry import telemetry_path
+    from dudzian_daemon.sinks.telemetry.runs import telemetry_path
 
     path = telemetry_path(places.data_folder)
     runs = [run for run in map(json.loads, LineFile(path).backwards()) if not run.get("dry_run")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.watching import EVERY, Interval, Seen, Watch, show
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ EXAMPLES = """Examples:
   dudzian show-risk-state
 
   dudzian show-risk-state --environment paper_binance --profile balanced --json
+
+  dudzian show-risk-state --watch                 again whenever it changes
 """
 
 
@@ -30,35 +32,48 @@ def command(
     config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data folder of the daemon.", envvar="DUDZIAN_DATA_DIR")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    watch: Watch = False,
+    interval: Interval = EVERY,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; with --watch one a line.")] = False,
 ) -> None:
     """Shows what is durable. Exit 0; 1 if none runs there and the last known state is shown; 2 if there is none, or a name is unknown."""
-    import msgspec
-
     from dudzian_daemon.adapters.data_folder import resolve
-    from dudzian_daemon.adapters.platform import running_pid
-    from dudzian_daemon.cli.asking import ask
     from dudzian_daemon.config.load import load
-    from dudzian_daemon.trading.risk_view import AccountView
 
     folder = resolve(data_dir, os.environ)
     name = None if environment is None else load(config, env=os.environ).config.environment_id(environment)
-    if running_pid(folder) is None:
-        last = _last_known(folder, name)
-        view = _only(profile, last.account)
-        if as_json:
-            profiles = [each for each in last.profiles if profile in (None, each.profile)]
-            at = {"environment": last.environment, "log_id": last.log_id, "instant": last.instant, "written_at": last.written_at}
-            emit_json({**msgspec.structs.asdict(view), "last_known": at | {"profiles": profiles}})
-        else:
-            emit_text("\n".join([*_when(last), *_lines(view)]))
-        raise typer.Exit(1)
-    _require_environment(name, folder)
-    view = _only(profile, msgspec.json.decode(ask("risk_state", {}, data_dir, timeout).detail, type=AccountView))
-    if as_json:
-        emit_json(view)
-    else:
-        emit_text("\n".join(_lines(view)))
+    show(lambda: _seen(folder, name, profile, timeout), watch=watch, interval=interval, as_json=as_json)
+
+
+def _seen(folder: Path, environment: str | None, profile: str | None, timeout: float) -> Seen:
+    """What the daemon answers, or what was last known where none runs, or the one that ran has just ended."""
+    from dudzian_daemon.adapters.platform import running_pid
+
+    if running_pid(folder) is not None:
+        try:
+            return _asked(folder, environment, profile, timeout)
+        except ConfigError:
+            if running_pid(folder) is not None:
+                raise
+    import msgspec
+
+    last = _last_known(folder, environment)
+    view = _only(profile, last.account)
+    profiles = [each for each in last.profiles if profile in (None, each.profile)]
+    at = {"environment": last.environment, "log_id": last.log_id, "instant": last.instant, "written_at": last.written_at}
+    document = {**msgspec.structs.asdict(view), "last_known": at | {"profiles": profiles}}
+    return Seen(False, [document], "\n".join([*_when(last), *_lines(view)]))
+
+
+def _asked(folder: Path, environment: str | None, profile: str | None, timeout: float) -> Seen:
+    import msgspec
+
+    from dudzian_daemon.cli.asking import ask
+    from dudzian_daemon.trading.risk_view import AccountView
+
+    _require_environment(environment, folder)
+    view = _only(profile, msgspec.json.decode(ask("risk_state", {}, folder, timeout).detail, type=AccountView))
+    return Seen(True, [view], "\n".join(_lines(view)))
 
 
 def _last_known(folder: Path, environment: str | None) -> RiskState:

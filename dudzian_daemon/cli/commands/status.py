@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.snapshots import snapshot
+from dudzian_daemon.cli.watching import EVERY, Interval, Seen, Watch, show
 
 if TYPE_CHECKING:
     from dudzian_daemon.sinks.status import Status
+
+#: States of a unit that need no line of its own.
+_USUAL: Final = ("running", "stopped")
 
 EXAMPLES = """Examples:
 
   dudzian status
 
   dudzian status --json --data-dir /srv/dudzian
+
+  dudzian status --watch --interval 2       again whenever it changes, looked at every two seconds
 """
 
 
 def command(
     data_dir: Annotated[Path | None, typer.Option(help="Data folder of the daemon.", envvar="DUDZIAN_DATA_DIR")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    watch: Watch = False,
+    interval: Interval = EVERY,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; with --watch one a line.")] = False,
 ) -> None:
     """Exit 0 if a daemon runs there, 1 if not (the last snapshot is shown all the same)."""
     from dudzian_daemon.adapters.data_folder import resolve
 
     folder = resolve(data_dir, os.environ)
-    status, pid = snapshot(folder)
-    if as_json:
-        emit_json({"running": pid is not None, **msgspec.to_builtins(status)})
-    else:
-        emit_text("\n".join(_lines(status, pid, folder)))
-    raise typer.Exit(0 if pid is not None else 1)
+
+    def look() -> Seen:
+        status, pid = snapshot(folder)
+        return Seen(pid is not None, [{"running": pid is not None, **msgspec.to_builtins(status)}], "\n".join(_lines(status, pid, folder)))
+
+    show(look, watch=watch, interval=interval, as_json=as_json)
 
 
 def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
@@ -55,9 +63,19 @@ def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
         yield f"metrics      http://127.0.0.1:{status.metrics_port}/metrics"
     if status.token and pid is not None:
         yield f"token        {status.token}"
-    was = "" if pid is not None else "was "
+    yield from _units(status, "" if pid is not None else "was ")
+    for name, count in status.dropped.items():
+        yield f"dropped      {name}: {count} messages lost"
+    for name, count in status.merged.items():
+        yield f"merged       {name}: {count} messages, each replaced by a newer one of its kind; nothing is lost"
+
+
+def _units(status: Status, was: str) -> Iterator[str]:
+    """Those that run, or came to their end with the daemon, by number; the others one by one."""
+    usual = Counter(unit.state for unit in status.units if unit.state in _USUAL and not (unit.restarts or unit.detail))
+    for state, count in usual.items():
+        yield f"units        {count} {was and 'were '}{state}"
     for unit in status.units:
-        restarts = f" ({unit.restarts} restarts)" if unit.restarts else ""
-        yield f"unit         {unit.name}: {was}{unit.state}{restarts} {unit.detail}".rstrip()
-    for name, dropped in status.dropped.items():
-        yield f"dropped      {name}: {dropped} messages"
+        if unit.state not in _USUAL or unit.restarts or unit.detail:
+            restarts = f" ({unit.restarts} restarts)" if unit.restarts else ""
+            yield f"unit         {unit.name}: {was}{unit.state}{restarts} {unit.detail}".rstrip()

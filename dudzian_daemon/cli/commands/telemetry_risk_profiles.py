@@ -51,7 +51,7 @@ def command(
     """Exit 0 if everything stayed within its limits, 1 if not, 2 if there is no telemetry to judge."""
     from dudzian_daemon.adapters.data_folder import resolve
     from dudzian_daemon.app.allocations import judge
-    from dudzian_daemon.sinks.telemetry import telemetry_path
+    from dudzian_daemon.sinks.telemetry.runs import telemetry_path
 
     path = telemetry or telemetry_path(resolve(data_dir, os.environ))
     answer = judge(path, summary, all_sessions=all_sessions, max_latency_ms=max_latency_ms)

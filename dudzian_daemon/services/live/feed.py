@@ -26,7 +26,7 @@ from dudzian_daemon.services.live.desk import Desk
 from dudzian_daemon.services.live.opening import Begun, begin, known_ends, opening_ticks
 from dudzian_daemon.services.live.storing import LiveStore, Storing
 from dudzian_daemon.services.live.venue_feed import VenueFeed, VenuePlan
-from dudzian_daemon.services.live.watch import FeedAlerts
+from dudzian_daemon.services.live.watch import FeedAlerts, LeftAlert
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.windows import Digest
 
@@ -56,7 +56,8 @@ class VenueOpener(Protocol):
 class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be fed: candles of warm-up by series, instruments to quote, the venue whose clock stamps, and how quotes come.
 
-    A venue that does not answer for `offline_ns`, and a daily candle that is late by `lag_ns`, are an alert.
+    A venue that does not answer for `offline_ns`, and a daily candle that is late by `lag_ns`, are an alert; `left` are those of
+    an earlier run.
     """
 
     needs: Mapping[Series, int]
@@ -67,6 +68,7 @@ class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
     pushed: bool
     offline_ns: int = 300 * SECOND_NS
     lag_ns: int = 12 * HOUR_NS
+    left: Sequence[LeftAlert] = ()
 
     @property
     def venues(self) -> list[str]:
@@ -98,7 +100,7 @@ class LiveFeed:
         self._digest = digest
         self.progress = Progress(clock)
         self._storing = Storing(store, clock, self.progress)
-        self.alerts = FeedAlerts(bus, clock.monotonic_ns, plan.offline_ns)
+        self.alerts = FeedAlerts(bus, clock.monotonic_ns, plan.offline_ns, plan.left)
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
         self._desk: Desk | None = None
@@ -275,7 +277,9 @@ class LiveFeed:
     async def _watch(self) -> None:
         while True:
             self.progress.expect("feed.watch", WATCH_S)
-            self.alerts.offline({name: shared.down_since for name, shared in self._venues.known().items()})
+            known = self._venues.known()
+            unasked = [name for name in self._plan.venues if name not in known or known[name].reachable is None]
+            self.alerts.offline({name: shared.down_since for name, shared in known.items()}, unasked)
             if self._desk is not None:
                 self.alerts.lag(self._desk.ages.lagging(self._desk.now(), self._plan.lag_ns))
             await self._clock.sleep(WATCH_S)

@@ -71,14 +71,27 @@ class StreamAges:
         return {f"{series.instrument} {series.granularity}": by for series, by in late.items() if by > limit_ns}
 
 
+class LeftAlert(msgspec.Struct, frozen=True):
+    """What an earlier run has told and, since it was killed, not ended; `age_ns` is how long ago it began."""
+
+    code: str
+    subject: str
+    in_store: bool
+    age_ns: int
+
+
 class FeedAlerts:
     """Publishes an alert when it begins and when it is over, never in between; a venue is offline after `offline_ns` without an answer."""
 
-    def __init__(self, bus: Bus, monotonic_ns: Callable[[], int], offline_ns: int) -> None:
+    def __init__(self, bus: Bus, monotonic_ns: Callable[[], int], offline_ns: int, left: Iterable[LeftAlert] = ()) -> None:
+        """What is `left` is not told again, and ended as if this run had told it."""
         self._bus = bus
         self._offline_ns = offline_ns
         self._monotonic_ns = monotonic_ns
         self._active: dict[_Cause, dict[str, int]] = {cause: {} for cause in (_OFFLINE, _LATE, _LACKING)}
+        for each in left:
+            cause = _OFFLINE if each.code == _OFFLINE.code else _LACKING if each.in_store else _LATE
+            self._active[cause][each.subject] = monotonic_ns() - each.age_ns
         self._log = logs.logger("feed")
 
     @property
@@ -86,10 +99,16 @@ class FeedAlerts:
         """Code and subject of what goes on."""
         return [(cause.code, subject) for cause, subjects in self._active.items() for subject in subjects]
 
-    def offline(self, venues: Mapping[str, int | None]) -> None:
-        """`venues`: the monotonic time since when each has not answered, None for one that answers."""
-        now = self._monotonic_ns()
-        down = {name: now - since for name, since in venues.items() if since is not None and now - since > self._offline_ns}
+    def offline(self, venues: Mapping[str, int | None], unasked: Iterable[str] = ()) -> None:
+        """`venues`: the monotonic time since when each has not answered, None for one that answers.
+
+        What an earlier run has told of a venue is not over before this one got an answer: not while it is `unasked`, nor from its
+        first failure on.
+        """
+        now, known = self._monotonic_ns(), self._active[_OFFLINE]
+        silent = {*unasked, *(name for name, since in venues.items() if since is not None)}
+        down = {name: now - began for name, began in known.items() if name in silent}
+        down |= {name: now - since for name, since in venues.items() if since is not None and now - since > self._offline_ns}
         self._judge(_OFFLINE, down, {subject: f"the venue has not answered for {_told(age)}" for subject, age in down.items()})
 
     def lag(self, late: Mapping[str, int]) -> None:

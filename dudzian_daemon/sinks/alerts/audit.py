@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dudzian_daemon.adapters.files import ensure_dir, write_atomic
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.line_file import LineFile
 from dudzian_daemon.domain.alerts import Alert
 from dudzian_daemon.kernel.clock import iso_utc
@@ -106,7 +106,7 @@ def write_incident(data_folder: Path, tracked: Tracked) -> None:
 
 def _put_aside(path: Path, today: str) -> None:
     """Rename a file whose last line is of an earlier day; where that name is taken, the file grows on."""
-    with suppress(FileNotFoundError):
+    with os_errors(path), suppress(FileNotFoundError):
         day = iso_utc(path.stat().st_mtime_ns)[:10]
         aside = path.with_name(f"{path.stem}-{day.replace('-', '')}{path.suffix}")
         if day < today and not aside.exists():

@@ -20,6 +20,9 @@ from dudzian_daemon.kernel.clock import iso_utc
 POLICY: Final = frozenset({RefusalCode.STOP_MISSING, RefusalCode.STOP_WRONG_SIDE, RefusalCode.STOP_TOO_TIGHT})
 #: Refusals that are no news: the signal had nothing to do, or only repeats what is under way.
 NO_NEWS: Final = frozenset({RefusalCode.NOTHING_TO_DO, RefusalCode.ALREADY_CLOSING, RefusalCode.NO_POSITION, RefusalCode.MAX_SIGNALS})
+#: End of the subject of an alert about the candle store, and what the feed's alerts have in their context: how long it had lasted.
+STORED: Final = " stored"
+SECONDS: Final = "seconds"
 _TRIPS: Final = {"max_daily_loss_pct": AlertCode.RISK_DAILY_LIMIT, "hard_drawdown_pct": AlertCode.RISK_DRAWDOWN_LIMIT}
 _NAMES: Final = {AlertCode.RISK_DAILY_LIMIT: "daily loss limit", AlertCode.RISK_DRAWDOWN_LIMIT: "drawdown limit"}
 
@@ -80,8 +83,9 @@ def of_message(message: object, *, before: str = "") -> Iterator[Alert]:
         body = f"after cycle {message.sequence}; {message.rerun_cycles} cycles run again, {message.torn_bytes} torn bytes cut off"
         yield alert(AlertCode.SESSION_RECOVERED, "a session goes on after a restart", body, subject=message.log_id)
     elif isinstance(message, FeedAlert):
-        subject = f"{message.subject} stored" if message.in_store else message.subject
-        yield alert(AlertCode(message.code), message.detail, subject=subject, resolved=not message.active)
+        subject = f"{message.subject}{STORED}" if message.in_store else message.subject
+        context = {SECONDS: f"{message.seconds:.0f}"}
+        yield alert(AlertCode(message.code), message.detail, subject=subject, context=context, resolved=not message.active)
     elif isinstance(message, UnitState) and message.state == "failed":
         code = AlertCode.JOURNAL_STOPPED if message.name == "session" else AlertCode.UNIT_FAILED
         yield alert(code, f"{message.name} failed", message.detail, subject=message.name)

@@ -232,7 +232,7 @@ class Model:
     def __init__(self, policy: Policy, size: int) -> None:
         self.policy, self.size = policy, size
         self.waiting: list[Envelope] = []
-        self.dropped = 0
+        self.dropped = self.merged = 0
 
     def publish(self, topic: str, message: int) -> bool:
         if self.policy is Policy.BLOCK and len(self.waiting) == self.size:
@@ -241,6 +241,7 @@ class Model:
             same = [each for each in self.waiting if self._key(each) == self._key((topic, message))]
             self.waiting = [each for each in self.waiting if each not in same]
             self.dropped += len(same)
+            self.merged += len(same)
         if len(self.waiting) == self.size:
             del self.waiting[0]
             self.dropped += 1
@@ -275,6 +276,7 @@ def test_every_queue_keeps_its_policy_and_counts_exactly(actions: list[str], siz
                 bus.publish(action, number)
         counts = queue.statistics()
         assert (counts.delivered, counts.dropped, counts.depth) == (delivered, model.dropped, len(model.waiting))
+        assert (counts.merged, counts.lost) == (model.merged, model.dropped - model.merged)
         assert counts.delivered + counts.dropped + counts.depth == offered == len(inline)
 
 
@@ -335,6 +337,7 @@ async def test_a_batch_is_all_that_is_there_and_close_ends_after_the_rest() -> N
         bus.publish("t", 4)
     assert batches == [[0, 1, 2], [3]]
     assert queue.dropped == 1
+    assert queue.statistics().lost == 0, "nobody was there any more"
     assert await queue.drain() == []
 
 
@@ -346,6 +349,7 @@ async def test_a_late_subscriber_of_a_closed_bus_ends_at_once() -> None:
     await bus.room(5)
     assert await queue.drain() == []
     assert queue.dropped == 1
+    assert queue.statistics().lost == 0, "nobody was there any more"
 
 
 @pytest.mark.parametrize("publish_first", [True, False])

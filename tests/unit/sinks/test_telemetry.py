@@ -27,7 +27,8 @@ from dudzian_daemon.domain.orders import Intent, Signal
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, StrategyChange, StrategyFault
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.subscription import Policy
-from dudzian_daemon.sinks.telemetry import FULL_DISK_RETRY_SECONDS, RunMeter, SchedulerSet, ScheduleRun, TelemetrySink, telemetry_path
+from dudzian_daemon.sinks.telemetry.runs import RunMeter, SchedulerSet, ScheduleRun, telemetry_path
+from dudzian_daemon.sinks.telemetry.sink import FULL_DISK_RETRY_SECONDS, TelemetrySink
 from dudzian_daemon.testing.clock import ManualClock
 from dudzian_daemon.testing.market import START_NS, instrument, schedule
 from tests.unit.adapters.journal_samples import KEY, quiet_cycle
