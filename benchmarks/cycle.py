@@ -19,19 +19,16 @@ import cProfile
 import gc
 import io
 import json
-import os
-import platform
 import pstats
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import measuring
 import msgspec
 import psutil
 
@@ -216,27 +213,16 @@ def main() -> None:
     if given.profile:
         print(profiled(SIZES[given.profile], given.bars))
         return
-    today = datetime.now(UTC).date().isoformat()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     document = {
-        "benchmark": "cycle",
-        "date": today,
-        "commit": commit,
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
+        **measuring.heading("cycle"),
         "load_average": round(psutil.getloadavg()[0], 2),
         "bars": given.bars,
         "runs": given.runs,
         **{name: summary(size, given.bars, given.runs) for name, size in SIZES.items()},
     }
-    text = json.dumps(document, indent=2)
-    print(text)
+    print(json.dumps(document, indent=2))
     if given.write:
-        folder = ROOT / "benchmarks" / "results"
-        folder.mkdir(exist_ok=True)
-        (folder / f"cycle-{today}.json").write_text(text + "\n", encoding="utf-8")
+        measuring.keep(document)
 
 
 if __name__ == "__main__":
