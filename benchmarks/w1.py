@@ -1,11 +1,12 @@
 """W1: one symbol, SMA 20/50 long or flat, 1 unit, 0.1 % fee, seeded synthetic bars, through the product's own backtest loop.
 
-    python benchmarks/w1.py [--bars 20000] [--runs 3] [--write] [--profile]
+    python benchmarks/w1.py [--bars 20000] [--runs 3] [--write] [--profile] [--once KIND]
 
 Prints one JSON document: median bars per CPU second of `app.backtest.simulate`, without a journal and with one (signed, in a
 temporary folder), and of backtesting.py on the same bars, in turn; fills and equity of all three equal a vectorised reference,
 else it fails. Reading and making candles is not timed. Goal at 100,000 bars: `ratio` >= 1.5 to backtesting.py.
-`--write` keeps the document as benchmarks/results/w1-<date>.json; `--profile` prints where the time goes instead.
+`--write` keeps the document as benchmarks/results/w1-<date>.json; `--profile` prints where the time goes instead,
+`--once` one line of JSON of one run of one kind.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import gc
 import io
 import json
 import pstats
+import resource
 import statistics
 import tempfile
 import time
@@ -225,6 +227,23 @@ KINDS: dict[str, Callable[[list[Candle]], tuple[float, dict[str, float]]]] = {
 }
 
 
+def once(bars: int, kind: str) -> dict[str, Any]:
+    """One run of one kind, and the most memory this process had."""
+    columns = prices(bars)
+    seconds, found = KINDS[kind](candles(columns, series_for(bars)))
+    expected = reference(columns, sold=kind != "backtesting_py")
+    assert found == expected, f"{kind}: expected {expected}, found {found}"
+    peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return {
+        "kind": kind,
+        "bars": bars,
+        "run_cpu_s": round(seconds, 3),
+        "bars_per_cpu_s": round(bars / seconds),
+        **found,
+        "peak_rss_mb": peak_mb,
+    }
+
+
 def measured(bars: int, runs: int) -> dict[str, Any]:
     """All kinds in turn, so that all meet the same neighbours."""
     columns = prices(bars)
@@ -256,9 +275,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--once", choices=KINDS)
     given = parser.parse_args()
     if given.profile:
         print(profiled(candles(prices(given.bars), series_for(given.bars))))
+        return
+    if given.once:
+        print(json.dumps(once(given.bars, given.once)))
         return
     document = measuring.heading("w1") | measured(given.bars, given.runs)
     print(json.dumps(document, indent=2))
