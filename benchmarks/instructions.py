@@ -5,7 +5,7 @@
 A thousand bars each of W1, of W1 with its lines sealed as the journal does, and of W2 (125 bars of 8 symbols, 4 strategies) run under
 valgrind's cachegrind with PYTHONHASHSEED=0; what the same process counts without playing them is taken off. Prints one JSON document,
 instructions a bar. `--check` compares with benchmarks/baselines/instructions-<Python>.json and ends with 1 where a figure is more than
-2 % above (the same code differs by less than 0.5 % from run to run), `--write` makes that file anew. Counts depend on how the interpreter
+2 % above (the same code differs by less than 0.01 % from run to run), `--write` makes that file anew. Counts depend on how the interpreter
 was built: the baseline names its build, and `--check` refuses another. Takes about 40 CPU seconds.
 Where valgrind is absent, or with `--clock`, a figure is CPU time of the bars over that of a fixed loop of the same kind of work run
 between them, median of 9; tolerance 15 %.
@@ -74,7 +74,11 @@ def cases() -> dict[str, Callable[[], object]]:
 def counted(case: str) -> int:
     """Instructions of a process that plays one case. Raises `RuntimeError` where valgrind did not run it."""
     valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={os.devnull}"]
-    environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }  # waiting threads count, too
     done = subprocess.run(
         [*valgrind, sys.executable, __file__, "--play", case], env=environment, capture_output=True, text=True, check=False
     )
