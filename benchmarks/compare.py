@@ -5,7 +5,7 @@
 Runs W1 to W8 and what grows (docs/performance.md says what each is), peers in turn with our side, one process at a time. `--peers` is a
 folder of the peers' scripts, `--envs` one of their environments (v-nautilus, v-bt, v-btpy, v-vbt); what is not there is left out and said
 so. Prints the table of goals; progress is on stderr. The result, with versions and machine, goes to
-benchmarks/results/compare-<date>.json; workloads of the same day that were not run this time stay in it, each with the commit it ran on.
+benchmarks/results/compare-<date>.json; workloads of the same day that were not run this time stay in it, each with its size and commit.
 Ratios are of CPU seconds, the median of the ratios of `--rounds` rounds (5; 1 where a round takes minutes). Sizes: `--quick` half a
 minute a workload at most, usual a few minutes, `--full` those that the goals are meant for, an hour with all peers.
 """
@@ -23,7 +23,7 @@ from typing import Any
 
 import measuring
 from goals import goals_of, table
-from workloads import SIZES, WORKLOADS, Peers, Size
+from workloads import SIZES, WORKLOADS, Peers
 
 
 def arguments() -> argparse.Namespace:
@@ -53,42 +53,42 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def measured(names: list[str], size: Size, peers: Peers) -> dict[str, Any]:
-    """The documents of some workloads, each with the commit, the time it took and how busy the machine was."""
+def measured(names: list[str], given: argparse.Namespace) -> dict[str, Any]:
+    """The documents of some workloads, each with its size and commit, the time it took and how busy the machine was."""
+    size = SIZES[given.size]
+    if given.rounds is not None:
+        size = size._replace(rounds=given.rounds, long_rounds=given.rounds)
+    peers = Peers(given.peers and given.peers.resolve(), given.envs and given.envs.absolute())
     found: dict[str, Any] = {}
     for name in names:
         measuring.say(f"{name}: {(WORKLOADS[name].__doc__ or '').partition(chr(10))[0]}")
         began, load = time.monotonic(), measuring.machine()["load"]
         done = WORKLOADS[name](size, peers)
-        run = {"commit": measuring.commit(), "at": datetime.now(UTC).isoformat(timespec="seconds"), "load_before": load}
+        run = {"size": given.size, "commit": measuring.commit(), "at": datetime.now(UTC).isoformat(timespec="seconds"), "load_before": load}
         found[name] = {**done, "run": run | {"wall_s": round(time.monotonic() - began)}}
     return found
 
 
-def earlier(document: Mapping[str, Any], size: str) -> dict[str, Any]:
-    """Workloads that ran earlier on the same day at the same size."""
+def earlier(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Workloads that ran earlier on the same day."""
     path = measuring.RESULTS / f"compare-{document['date']}.json"
     if not path.exists():
         return {}
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    workloads: dict[str, Any] = kept["workloads"] if kept["size"] == size else {}
+    workloads: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["workloads"]
     return workloads
 
 
 def main() -> int:
     """Measure, keep, print."""
     given = arguments()
-    size = SIZES[given.size]
-    if given.rounds is not None:
-        size = size._replace(rounds=given.rounds, long_rounds=given.rounds)
-    head = measuring.heading("compare") | {"machine": measuring.machine(), "size": given.size}
+    head = measuring.heading("compare") | {"machine": measuring.machine()}
     try:
-        found = measured(given.only, size, Peers(given.peers and given.peers.resolve(), given.envs and given.envs.absolute()))
+        found = measured(given.only, given)
     except RuntimeError as failed:
         measuring.say(f"compare: {failed}")
         return 1
     if not given.no_write:
-        kept = earlier(head, given.size) | found
+        kept = earlier(head) | found
         path = measuring.keep(head | {"workloads": {name: kept[name] for name in WORKLOADS if name in kept}})
         measuring.say(f"kept in {path.relative_to(measuring.ROOT)}")
     print(table([goal for goal in goals_of(found) if goal.workload in found]))

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-
 #: Cycles after which memory is not to grow any more.
 SETTLED = 100_000
 
