@@ -16,12 +16,9 @@ each cycle, beside that of a bare write to the same disk; goal: p99 at most 3 ms
 from __future__ import annotations
 
 import argparse
-import cProfile
 import gc
-import io
 import json
 import os
-import pstats
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -227,11 +224,8 @@ def percentiles(rounds: Sequence[list[float]]) -> dict[str, float]:
 
 
 def profiled(size: Size, bars: int) -> str:
-    """The functions that take most time themselves."""
-    profile, text = cProfile.Profile(), io.StringIO()
-    profile.runcall(lambda: list(cycles(size, bars)))
-    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(30)
-    return text.getvalue()
+    """Where the time of one session goes."""
+    return measuring.profiled(lambda: list(cycles(size, bars)), 30)
 
 
 def main() -> None:

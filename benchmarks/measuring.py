@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import cProfile
+import io
 import json
 import os
 import platform
+import pstats
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -75,6 +78,22 @@ def child(command: Sequence[str], *, folder: Path = ROOT, extra: Mapping[str, st
 def ours(script: str, *arguments: str) -> dict[str, Any]:
     """What one of these scripts says, run by this interpreter."""
     return child([sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), *arguments])
+
+
+def profiled(call: Callable[[], object], lines: int = 40) -> str:
+    """Where the time of a call goes: shares of the modules, by their own time, and the functions that take most themselves."""
+    profile, text = cProfile.Profile(), io.StringIO()
+    profile.runcall(call)
+    stats = pstats.Stats(profile, stream=text)
+    own: dict[str, float] = {}
+    for (path, _, _), (_, _, spent, _, _) in stats.stats.items():
+        module = Path(path).stem if path.endswith(".py") else "(built-in functions)"
+        own[module] = own.get(module, 0.0) + spent
+    whole = sum(own.values())
+    for module, spent in sorted(own.items(), key=lambda each: -each[1])[:20]:
+        text.write(f"{spent / whole:7.1%} {module}\n")
+    stats.strip_dirs().sort_stats("tottime").print_stats(lines)
+    return text.getvalue()
 
 
 def say(text: str) -> None:

@@ -12,11 +12,8 @@ else it fails. Reading and making candles is not timed. Goal at 100,000 bars: `r
 from __future__ import annotations
 
 import argparse
-import cProfile
 import gc
-import io
 import json
-import pstats
 import resource
 import statistics
 import tempfile
@@ -213,11 +210,8 @@ def peer(rows: list[Candle]) -> tuple[float, dict[str, float]]:
 
 def profiled(rows: list[Candle]) -> str:
     """Where the time goes, without a journal."""
-    (session, window, store), profile = arranged(rows), cProfile.Profile()
-    profile.runcall(simulate, session, [window], store)
-    text = io.StringIO()
-    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(40)
-    return text.getvalue()
+    session, window, store = arranged(rows)
+    return measuring.profiled(lambda: simulate(session, [window], store))
 
 
 KINDS: dict[str, Callable[[list[Candle]], tuple[float, dict[str, float]]]] = {

@@ -10,11 +10,8 @@ the figures that `dudzian sweep --fast` ranks by; peak memory, fills of each str
 from __future__ import annotations
 
 import argparse
-import cProfile
 import gc
-import io
 import json
-import pstats
 import resource
 import time
 from collections import Counter, defaultdict
@@ -22,6 +19,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import measuring
 import w1
 from w2_strategies import CASH, STRATEGIES
 
@@ -146,10 +144,8 @@ def checked(rows: Rows) -> dict[str, Any]:
 
 def profiled(rows: Rows) -> str:
     """Where the time goes, without a journal."""
-    (session, window, store), profile, text = arranged(rows), cProfile.Profile(), io.StringIO()
-    profile.runcall(simulate, session, [window], store)
-    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(40)
-    return text.getvalue()
+    session, window, store = arranged(rows)
+    return measuring.profiled(lambda: simulate(session, [window], store))
 
 
 def timed(rows: Rows, kind: str) -> dict[str, Any]:
