@@ -4,7 +4,7 @@
 
 Runs W1 to W8 and what grows (docs/performance.md says what each is), peers in turn with our side, one process at a time. `--peers` is a
 folder of the peers' scripts, `--envs` one of their environments (v-nautilus, v-bt, v-btpy, v-vbt); what is not there is left out and said
-so. Prints the table of goals; progress is on stderr. The result, with versions and machine, goes to
+so. Prints the goals and the rates; progress is on stderr. The result, with versions and machine, goes to
 benchmarks/results/compare-<date>.json; workloads of the same day that were not run this time stay in it, each with its size and commit.
 Ratios are of CPU seconds, the median of the ratios of `--rounds` rounds (5; 1 where a round takes minutes). Sizes: `--quick` half a
 minute a workload at most, usual a few minutes, `--full` those that the goals are meant for, an hour with all peers.
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import measuring
-from goals import goals_of, table
+from goals import goals_of, rate_table, table
 from workloads import SIZES, WORKLOADS, Peers
 
 
@@ -91,7 +91,7 @@ def main() -> int:
         kept = earlier(head) | found
         path = measuring.keep(head | {"workloads": {name: kept[name] for name in WORKLOADS if name in kept}})
         measuring.say(f"kept in {path.relative_to(measuring.ROOT)}")
-    print(table([goal for goal in goals_of(found) if goal.workload in found]))
+    print(table([goal for goal in goals_of(found) if goal.workload in found]), rate_table(found), sep="\n\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The goals of speed: each with what has to be passed, what is aimed at, and the figure that a result has for it.
+"""The goals of speed, each with what has to be passed, what is aimed at, and the figure that a result has for it; the rates behind them.
 
 A figure is the median over rounds of the ratio within a round, with the least and the most; `>=` goals are how many times as fast as the
 peer, `<=` goals shares or plain measures.
@@ -131,3 +131,33 @@ def table(goals: Sequence[Goal]) -> str:
         name = goal.workload.upper() if goal.workload != "growth" else "growth"
         lines.append(f"| {name} | {goal.what} | {sign} {goal.passes:g}{unit} | {goal.aim:g}{unit} | {found} | {goal.verdict} |")
     return "\n".join(lines)
+
+
+def rates(workloads: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, tuple[float, float, float, int]]]:
+    """Of each race the rates of each side per CPU second: median, least, most, and the number of rounds."""
+    races: dict[str, Mapping[str, Sequence[Mapping[str, Any]]]] = {}
+    for bars, found in workloads.get("w1", {}).items():
+        if bars != "run":
+            races[f"W1, {int(bars):,} bars: bars"] = found["sides"]
+    if "w2" in workloads:
+        races[f"W2, 8 x 4, {workloads['w2']['years']:g} years: bars"] = workloads["w2"]["sides"]
+    for case, found in workloads.get("w3", {}).items():
+        if case != "run":
+            kind, subscribers = case.split("_")
+            races[f"W3, {kind}, {subscribers} subscribers: events"] = found["sides"]
+    return {name: {side: _rate(answers) for side, answers in sides.items() if answers} for name, sides in races.items()}
+
+
+def rate_table(workloads: Mapping[str, Mapping[str, Any]]) -> str:
+    """The rates as Markdown."""
+    lines = ["| race, per CPU second | side | median (least-most) | rounds |", "|---|---|---|---|"]
+    for race, sides in rates(workloads).items():
+        for side, (middle, least, most, rounds) in sides.items():
+            lines.append(f"| {race} | {side} | {middle:,.0f} ({least:,.0f}-{most:,.0f}) | {rounds:.0f} |")
+    return "\n".join(lines)
+
+
+def _rate(answers: Sequence[Mapping[str, Any]]) -> tuple[float, float, float, int]:
+    key = next(name for name in ("bars_per_cpu_s", "events_per_cpu_s") if name in answers[0])
+    found = [each[key] for each in answers]
+    return median(found), min(found), max(found), len(found)

@@ -15,11 +15,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import measuring
-from goals import Goal, goals_of, table
+from goals import Goal, goals_of, rate_table, rates, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,27 +28,6 @@ PICTURE = measuring.ROOT / "docs" / "images" / "performance.svg"
 BEGIN, END = "<!-- made by benchmarks/plot.py -->", "<!-- until here -->"
 COLOURS = {"goal": "#1a7f37", "pass": "#0969da", "not reached": "#cf222e"}
 OURS, THEIRS = "#0969da", "#8c959f"
-
-
-def rates(workloads: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, tuple[float, ...]]]:
-    """Of each race the rates of each side per CPU second: median, least, most."""
-    races: dict[str, Mapping[str, Sequence[Mapping[str, Any]]]] = {}
-    for bars, found in workloads.get("w1", {}).items():
-        if bars != "run":
-            races[f"W1, {int(bars):,} bars: bars"] = found["sides"]
-    if "w2" in workloads:
-        races[f"W2, 8 x 4, {workloads['w2']['years']:g} years: bars"] = workloads["w2"]["sides"]
-    for case, found in workloads.get("w3", {}).items():
-        if case != "run":
-            kind, subscribers = case.split("_")
-            races[f"W3, {kind}, {subscribers} subscribers: events"] = found["sides"]
-    return {name: {side: _rate(answers) for side, answers in sides.items() if answers} for name, sides in races.items()}
-
-
-def _rate(answers: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
-    key = next(name for name in ("bars_per_cpu_s", "events_per_cpu_s") if name in answers[0])
-    found = [each[key] for each in answers]
-    return median(found), min(found), max(found)
 
 
 def text(document: Mapping[str, Any]) -> str:
@@ -63,27 +41,13 @@ def text(document: Mapping[str, Any]) -> str:
         "",
         table(goals_of(workloads)),
         "",
-        "| race, per CPU second | side | median (least-most) | rounds |",
-        "|---|---|---|---|",
+        rate_table(workloads),
     ]
-    for race, sides in rates(workloads).items():
-        lines += [
-            f"| {race} | {side} | {middle:,.0f} ({least:,.0f}-{most:,.0f}) | {rounds_of(workloads, race)} |"
-            for side, (middle, least, most) in sides.items()
-        ]
     lines += ["", "| workload | size | commit | load before (1, 5, 15 min) | took, s |", "|---|---|---|---|---|"]
     for name, found in workloads.items():
         run = found["run"]
         lines.append(f"| {name} | {run['size']} | {run['commit']} | {', '.join(map(str, run['load_before']))} | {run['wall_s']} |")
     return "\n".join(lines)
-
-
-def rounds_of(workloads: Mapping[str, Mapping[str, Any]], race: str) -> int:
-    """How often each side of a race ran."""
-    workload = race[:2].lower()
-    found = workloads[workload]
-    sides = found["sides"] if "sides" in found else next(each["sides"] for name, each in found.items() if name != "run")
-    return len(next(iter(sides.values())))
 
 
 def draw(document: Mapping[str, Any], picture: Path) -> None:
@@ -103,10 +67,10 @@ def draw(document: Mapping[str, Any], picture: Path) -> None:
         figure.savefig(picture, metadata={"Date": None} if picture.suffix == ".svg" else None, dpi=110)
 
 
-def _draw_rates(axes: Axes, races: Mapping[str, Mapping[str, tuple[float, ...]]]) -> None:
+def _draw_rates(axes: Axes, races: Mapping[str, Mapping[str, tuple[float, float, float, int]]]) -> None:
     place, places, names = 0, [], []
     for race, sides in races.items():
-        for side, (middle, least, most) in sorted(sides.items(), key=lambda each: -each[1][0]):
+        for side, (middle, least, most, _) in sorted(sides.items(), key=lambda each: -each[1][0]):
             colour = OURS if side.startswith("ours") else THEIRS
             axes.barh(place, middle, xerr=[[middle - least], [most - middle]], color=colour, ecolor="#57606a", height=0.75)
             axes.text(most * 1.06, place, f"{middle:,.0f}", va="center", fontsize=8)
