@@ -72,17 +72,17 @@ def _draw_rates(axes: Axes, races: Mapping[str, Mapping[str, tuple[float, float,
     for race, sides in races.items():
         for side, (middle, least, most, _) in sorted(sides.items(), key=lambda each: -each[1][0]):
             colour = OURS if side.startswith("ours") else THEIRS
-            axes.barh(place, middle, xerr=[[middle - least], [most - middle]], color=colour, ecolor="#57606a", height=0.75)
-            axes.text(most * 1.06, place, f"{middle:,.0f}", va="center", fontsize=8)
+            axes.plot([least, most], [place, place], color=colour, linewidth=2)
+            axes.plot(middle, place, "o", color=colour)
+            axes.text(most * 1.1, place, f"{middle:,.0f}", va="center", fontsize=8)
             places.append(place)
             names.append(f"{race.partition(':')[0]}  {side}")
             place += 1
         place += 1
     axes.set_yticks(places, names)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.margins(x=0.12)
-    axes.set_title("Bars per CPU second (median of rounds, line: least to most; logarithmic)", loc="left", fontsize=10)
+    axes.set_ylim(place - 1.4, -0.6)
+    axes.margins(x=0.2)
+    _logarithmic(axes, "bars per CPU second: median of the rounds, line from least to most (blue: ours)")
 
 
 def _draw_goals(axes: Axes, goals: Sequence[Goal]) -> None:
@@ -98,10 +98,21 @@ def _draw_goals(axes: Axes, goals: Sequence[Goal]) -> None:
         axes.plot(beyond(goal, goal.aim), place, "|", color="#24292f", markersize=11)
     axes.axvline(1.0, color="#24292f", linewidth=1, linestyle=":")
     axes.set_yticks(range(len(goals)), [f"{goal.workload.upper()}  {goal.what}" for goal in goals])
-    axes.invert_yaxis()
+    axes.set_ylim(len(goals) - 0.4, -0.6)
+    _logarithmic(axes, "times better than what has to be passed (dotted line); | goal; red: not reached")
+
+
+def _logarithmic(axes: Axes, label: str) -> None:
+    """Plain numbers, a grid at 1, 2, 5, 10, ..."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="x", which="major", color="#d0d7de")
-    axes.set_title("Times better than what has to be passed (dotted); | is the goal; red: not reached", loc="left", fontsize=10)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(label)
 
 
 def main() -> int:
