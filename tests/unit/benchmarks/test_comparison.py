@@ -60,6 +60,17 @@ def test_step_and_twins_of_w2_take_every_decision_alike(script: Any) -> None:
     assert min(found["fills"].values()) > 5
 
 
+def test_a_peer_with_other_fills_has_not_done_the_same_work(script: Any) -> None:
+    made = script("workloads")
+    made["_same_fills"]("peer", {"trend": 1571}, {"trend": 1579})
+    with pytest.raises(RuntimeError, match="not the same work"):
+        made["_same_fills"]("peer", {"trend": 1571}, {"trend": 1590})
+    answer = {"fills": 455, "equity": 999_953.0, "ref": {"fills": 455, "equity": 999_953.0}}
+    made["_same_work"]("peer", answer)
+    with pytest.raises(RuntimeError, match="not the same work"):
+        made["_same_work"]("peer", answer | {"equity": 999_950.0})
+
+
 def test_a_bar_that_became_dearer_is_a_complaint_and_another_build_is_no_baseline(script: Any) -> None:
     made = script("instructions")
     baseline = {"build": made["build"](), "instructions": {"w1": 1000, "w2": 1000}}
