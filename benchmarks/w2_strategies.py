@@ -33,7 +33,9 @@ from dudzian_daemon.api.strategy import (
 CASH = 1_000_000
 HALF_A_LOT = 0.05
 FAST, SLOW, WINDOW, SHORT = 20, 50, 48, 24
-DEVIATIONS, VOLATILITY, STEP = 2.0, 0.005, 0.2 - 1e-9
+DEVIATIONS, VOLATILITY, STEP, LEAST = 2.0, 0.005, 0.2 - 1e-9, 1e-9
+#: Of the integers that `RollingDeviation` sums.
+SCALE_BITS = 80
 
 
 class NoParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,15 +198,17 @@ class Volatility(Units):
         return _sized(state.sample.value, held)
 
     def all_wanted(self, candles: CandleColumns) -> Any:
-        """The same of all candles, one by one: what is held depends on what was."""
+        """The same of all candles; what is held depends on what was, candle by candle."""
         import numpy as np
 
-        sample, held, units, closes = RollingDeviation(WINDOW), 0.0, [0.0], candles.close.tolist()
-        for before, close in pairwise(closes):
-            sample.push(math.log(close / before))
-            held = _sized(sample.value, held)
+        deviations = _deviations([math.log(close / before) for before, close in pairwise(candles.close.tolist())], WINDOW)
+        targets = np.floor(np.minimum(1.0, VOLATILITY / np.maximum(deviations, LEAST)) * 10.0 + 0.5) / 10.0
+        held, units = 0.0, [0.0] * WINDOW
+        for wanted in targets.tolist():
+            if abs(wanted - held) >= STEP:
+                held = wanted
             units.append(held)
-        return np.array(units)
+        return np.array(units[: len(candles.close)])
 
 
 class Breakout(Units):
@@ -252,7 +256,7 @@ def _sized(deviation: float | None, held: float) -> float:
     """Units for a deviation of returns, or those held if they are near enough."""
     if deviation is None:
         return held
-    wanted = math.floor(min(1.0, VOLATILITY / max(deviation, 1e-9)) * 10.0 + 0.5) / 10.0
+    wanted = math.floor(min(1.0, VOLATILITY / max(deviation, LEAST)) * 10.0 + 0.5) / 10.0
     return wanted if abs(wanted - held) >= STEP else held
 
 
@@ -262,3 +266,14 @@ def _latched(enter: Any, leave: Any) -> Any:
 
     last = np.where(enter | leave, np.arange(len(enter)), 0)
     return enter[np.maximum.accumulate(last)].astype(float)
+
+
+def _deviations(values: list[float], window: int) -> Any:
+    """Of each full window what `RollingDeviation` says, from the same exact sums."""
+    import numpy as np
+
+    scaled = np.array([int(value * 2.0**SCALE_BITS) for value in values], dtype=object)
+    sums, squares = (np.concatenate(([0], np.cumsum(each))) for each in (scaled, scaled * scaled))
+    totals, totals_of_squares = (each[window:] - each[:-window] for each in (sums, squares))
+    spread = window * totals_of_squares - totals * totals
+    return np.sqrt((spread / (window**2 << 2 * SCALE_BITS)).astype(float))
