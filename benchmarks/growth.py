@@ -4,7 +4,7 @@
 
 Prints one JSON document. `cpu`: microseconds a bar of W1 (no journal) at each number of bars, each run in a process of its own and in
 turn; `growth` is the median at the most bars over that at the fewest, less one. Goal: at most 0.1 from 100,000 to 10,000,000 bars, which
-take 4 GB and about 20 minutes with three runs: `--bars 100000 10000000`. `memory`: one process steps W1's session through `--cycles`
+take 4 GB and half an hour of CPU with three runs: `--bars 100000 10000000`. `memory`: one process steps W1's session through `--cycles`
 cycles, journal on, nothing kept of them; resident MB at every tenth of a million, and `slope` from the first of these to the last, per
 million cycles. Goal: under 0.01. `--write` keeps the document as benchmarks/results/growth-<date>.json.
 """
