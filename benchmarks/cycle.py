@@ -34,7 +34,7 @@ import psutil
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.app.plugins.loader import load_plugin
-from dudzian_daemon.domain.market import Candle, Instrument, Series, Tick
+from dudzian_daemon.domain.market import HOUR_NS, Candle, Instrument, Series, Tick
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Strategy
 from dudzian_daemon.domain.risk import OrderControls
@@ -159,7 +159,7 @@ def cycles(size: Size, bars: int, *, sync: bool = False) -> Iterator[Timed]:
         for tick in ticks:
             timed = one(driver, journal, tick)
             if timed is not None and tick.instant > warm_at:
-                yield timed._replace(sync=committed(journal), bare=bare_sync(Path(folder))) if sync else timed
+                yield with_sync(timed, journal, Path(folder), bare_first=bool(tick.instant // HOUR_NS % 2)) if sync else timed
         gc.unfreeze()
         journal.abandon()
 
@@ -174,6 +174,14 @@ def one(driver: Driver, journal: SessionJournal, tick: Tick) -> Timed | None:
     appended = time.perf_counter_ns()
     cpu = time.thread_time_ns() - cpu
     return Timed((stepped - before) / 1e6, (appended - stepped) / 1e6, cpu / 1e6) if records else None
+
+
+def with_sync(timed: Timed, journal: SessionJournal, folder: Path, *, bare_first: bool) -> Timed:
+    """The cycle with its sync and a bare one, which of them comes first in turns: the second finds a disk that the first has settled."""
+    if bare_first:
+        bare = bare_sync(folder)
+        return timed._replace(sync=committed(journal), bare=bare)
+    return timed._replace(sync=committed(journal), bare=bare_sync(folder))
 
 
 def committed(journal: SessionJournal) -> float:
@@ -197,7 +205,7 @@ def bare_sync(folder: Path) -> float:
 
 
 def synced(size: Size, bars: int, runs: int) -> dict[str, Any]:
-    """Percentiles of a cycle with its sync beside those of a bare sync right after it, so that both meet the same disk."""
+    """Percentiles of a cycle with its sync beside those of a bare sync, so that both meet the same disk."""
     rounds = [list(cycles(size, bars, sync=True)) for _ in range(runs)]
     whole = percentiles([[timed.step + timed.append + timed.sync for timed in found] for found in rounds])
     bare = percentiles([[timed.bare for timed in found] for found in rounds])
