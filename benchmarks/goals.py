@@ -26,6 +26,11 @@ class Goal(NamedTuple):
     measured: tuple[float, float, float] | None
 
     @property
+    def name(self) -> str:
+        """Of the workload, as it is written."""
+        return self.workload.upper() if self.workload.startswith("w") else self.workload
+
+    @property
     def verdict(self) -> str:
         """`goal`, `pass`, `not reached` or `not run`."""
         if self.measured is None:
@@ -59,7 +64,7 @@ def _w2(found: Mapping[str, Any]) -> Iterator[Goal]:
     years = found.get("years", 8)
     for peer, name in (("nautilus", "NautilusTrader"), ("backtrader", "backtrader")):
         ratio = ratios(sides, "ours", peer, "bars_per_cpu_s")
-        yield Goal("w2", f"8 x 4, {years:g} years, against {name}", "x", 8, 15, at_least=True, measured=ratio)
+        yield Goal("w2", f"8 x 4, {counted(years, 'year')}, against {name}", "x", 8, 15, at_least=True, measured=ratio)
     memory = ratios(sides, "ours", "nautilus", "peak_rss_mb")
     yield Goal("w2", "peak memory, share of NautilusTrader's", "x", 0.4, 0.3, at_least=False, measured=memory)
     twins = ratios(sides, "ours_twins", "nautilus", "bars_per_cpu_s") if differing == 0 else None
@@ -71,7 +76,9 @@ def _w3(found: Mapping[str, Any]) -> Iterator[Goal]:
         kind, subscribers = case.split("_")
         peer, name = ("nautilus", "NautilusTrader's") if kind == "inline" else ("asyncio", "asyncio.Queue")
         ratio = ratios(found.get(case, {}).get("sides", {}), "ours", peer, "events_per_cpu_s")
-        yield Goal("w3", f"bus, {kind}, {subscribers} subscribers, against {name}", "x", passes, aim, at_least=True, measured=ratio)
+        yield Goal(
+            "w3", f"bus, {kind}, {counted(int(subscribers), 'subscriber')}, against {name}", "x", passes, aim, at_least=True, measured=ratio
+        )
 
 
 def _rest(workloads: Mapping[str, Mapping[str, Any]]) -> Iterator[Goal]:
@@ -118,6 +125,11 @@ def ratios(sides: Mapping[str, Sequence[Mapping[str, Any]]], ours: str, peer: st
     return round(median(found), 3), round(min(found), 3), round(max(found), 3)
 
 
+def counted(number: float, noun: str) -> str:
+    """`1 year`, `8 years`."""
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
 def table(goals: Sequence[Goal]) -> str:
     """The goals as Markdown."""
     lines = ["| workload | what | pass | goal | measured (least-most) | verdict |", "|---|---|---|---|---|---|"]
@@ -128,8 +140,7 @@ def table(goals: Sequence[Goal]) -> str:
         if goal.measured is not None:
             middle, least, most = goal.measured
             found = f"{middle:.3g}{unit}" + (f" ({least:.3g}-{most:.3g})" if least != most else "")
-        name = goal.workload.upper() if goal.workload != "growth" else "growth"
-        lines.append(f"| {name} | {goal.what} | {sign} {goal.passes:g}{unit} | {goal.aim:g}{unit} | {found} | {goal.verdict} |")
+        lines.append(f"| {goal.name} | {goal.what} | {sign} {goal.passes:g}{unit} | {goal.aim:g}{unit} | {found} | {goal.verdict} |")
     return "\n".join(lines)
 
 
@@ -140,11 +151,11 @@ def rates(workloads: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, tup
         if bars != "run":
             races[f"W1, {int(bars):,} bars: bars"] = found["sides"]
     if "w2" in workloads:
-        races[f"W2, 8 x 4, {workloads['w2']['years']:g} years: bars"] = workloads["w2"]["sides"]
+        races[f"W2, 8 x 4, {counted(workloads['w2']['years'], 'year')}: bars"] = workloads["w2"]["sides"]
     for case, found in workloads.get("w3", {}).items():
         if case != "run":
             kind, subscribers = case.split("_")
-            races[f"W3, {kind}, {subscribers} subscribers: events"] = found["sides"]
+            races[f"W3, {kind}, {counted(int(subscribers), 'subscriber')}: events"] = found["sides"]
     return {name: {side: _rate(answers) for side, answers in sides.items() if answers} for name, sides in races.items()}
 
 

@@ -5,7 +5,7 @@
 A thousand bars each of W1, of W1 with its lines sealed as the journal does, and of W2 (125 bars of 8 symbols, 4 strategies) run under
 valgrind's cachegrind with PYTHONHASHSEED=0; what the same process counts without playing them is taken off. Prints one JSON document,
 instructions a bar. `--check` compares with benchmarks/baselines/instructions-<Python>.json and ends with 1 where a figure is more than
-2 % above (the same code differs by less than 0.01 % from run to run), `--write` makes that file anew. Counts depend on how the interpreter
+2 % above (the same code differs by less than 0.3 % from run to run), `--write` makes that file anew. Counts depend on how the interpreter
 was built: the baseline names its build, and `--check` refuses another. Takes about 40 CPU seconds.
 Where valgrind is absent, or with `--clock`, a figure is CPU time of the bars over that of a fixed loop of the same kind of work run
 between them, median of 9; tolerance 15 %.

@@ -82,7 +82,7 @@ def _draw_rates(axes: Axes, races: Mapping[str, Mapping[str, tuple[float, float,
     axes.set_yticks(places, names)
     axes.set_ylim(place - 1.4, -0.6)
     axes.margins(x=0.2)
-    _logarithmic(axes, "bars per CPU second: median of the rounds, line from least to most (blue: ours)")
+    _logarithmic(axes, "bars per CPU second (line: least to most; blue: ours)")
 
 
 def _draw_goals(axes: Axes, goals: Sequence[Goal]) -> None:
@@ -97,9 +97,9 @@ def _draw_goals(axes: Axes, goals: Sequence[Goal]) -> None:
         axes.plot(middle, place, "o", color=COLOURS[goal.verdict])
         axes.plot(beyond(goal, goal.aim), place, "|", color="#24292f", markersize=11)
     axes.axvline(1.0, color="#24292f", linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(goals)), [f"{goal.workload.upper()}  {goal.what}" for goal in goals])
+    axes.set_yticks(range(len(goals)), [f"{goal.name}  {goal.what}" for goal in goals])
     axes.set_ylim(len(goals) - 0.4, -0.6)
-    _logarithmic(axes, "times better than what has to be passed (dotted line); | goal; red: not reached")
+    _logarithmic(axes, "times better than the pass mark (| goal; red: not reached)")
 
 
 def _logarithmic(axes: Axes, label: str) -> None:
