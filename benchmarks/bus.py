@@ -1,4 +1,5 @@
-"""Events per CPU second through the bus, for 1, 4 and 16 subscribers, inline and queued: `python benchmarks/bus.py [repeats]`.
+"""Events per CPU second through the bus, for 1, 4 and 16 subscribers, inline and queued: `python benchmarks/bus.py [repeats]`,
+and as one line of JSON, of one run: `python benchmarks/bus.py --once inline|queued SUBSCRIBERS`.
 
 An event is a dict of eight fields, a handler adds one of them to a counter; queued subscribers hold 1,024 messages and
 the publisher lets them run every 256 events, so that nothing is dropped. Best of `repeats` (default 5).
@@ -7,6 +8,7 @@ the publisher lets them run every 256 events, so that nothing is dropped. Best o
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from time import process_time
 from typing import Any
@@ -95,5 +97,14 @@ def _report(kind: str, subscribers: int, rate: float) -> None:
     sys.stdout.write(f"{kind:7} {subscribers:3} subscribers {rate:12,.0f} events per CPU s\n")
 
 
+def once(kind: str, subscribers: int) -> None:
+    """One run."""
+    rate = inline(subscribers) if kind == "inline" else anyio.run(queued, subscribers)
+    print(json.dumps({"kind": kind, "subscribers": subscribers, "events_per_cpu_s": round(rate)}))
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    if sys.argv[1:2] == ["--once"]:
+        once(sys.argv[2], int(sys.argv[3]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)

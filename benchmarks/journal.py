@@ -19,18 +19,17 @@ import hmac
 import io
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import anyio
+import measuring
 import msgspec
 
 from dudzian_daemon.adapters.chained_log import ChainedLog
@@ -255,12 +254,10 @@ def main() -> None:
     given = options.parse_args()
     load = os.getloadavg() if hasattr(os, "getloadavg") else ()
     report = measured(given.entries, given.runs, given.syncs)
-    today = datetime.now(UTC).date().isoformat()
-    heading = {"benchmark": "journal", "date": today, "python": platform.python_version(), "cpus": os.cpu_count(), "load_before": load}
-    text = json.dumps(heading | report, indent=2)
-    print(text)
+    document = measuring.heading("journal") | {"load_before": load} | report
+    print(json.dumps(document, indent=2))
     if given.write:
-        (Path(__file__).parent / "results" / f"journal-{today}.json").write_text(text + "\n", encoding="utf-8")
+        measuring.keep(document)
 
 
 def measured(count: int, runs: int, syncs: int) -> dict[str, Any]:

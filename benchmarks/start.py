@@ -1,4 +1,4 @@
-"""CPU seconds and memory of a start: `python benchmarks/start.py [repeats]`.
+"""CPU seconds and memory of a start: `python benchmarks/start.py [repeats] [--json]`.
 
 Goals: 0.4 CPU seconds, 60 MB before the candle store is opened.
 
@@ -8,6 +8,8 @@ then and `started` was said. Byte code is kept, and written by a first round tha
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import signal
 import subprocess
@@ -68,22 +70,39 @@ def _environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 
 
-def main() -> None:
-    """Print the table."""
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    rows = {
-        "dudzian --help": command("--help"),
-        "dudzian validate-config": command("validate-config"),
-        "dudzian run --dry-run": command("run", "--dry-run"),
-        "dudzian run, up to the candles": start,
-    }
-    print(f"{'median of ' + str(repeats):32} {'CPU s':>7} {'RSS MB':>7}")
-    for name, measure in rows.items():
+ROWS = {
+    "dudzian --help": command("--help"),
+    "dudzian validate-config": command("validate-config"),
+    "dudzian run --dry-run": command("run", "--dry-run"),
+    "dudzian run, up to the candles": start,
+}
+
+
+def measured(repeats: int) -> dict[str, Cost]:
+    """Medians, after a round that does not count."""
+    medians = {}
+    for name, measure in ROWS.items():
         costs = []
         for _ in range(repeats + 1):
             with tempfile.TemporaryDirectory() as folder:
                 costs.append(measure(Path(folder)))
-        print(f"{name:32} {median(cost.cpu_s for cost in costs[1:]):7.3f} {median(cost.rss_mb for cost in costs[1:]):7.1f}")
+        medians[name] = Cost(*(median(column) for column in zip(*costs[1:], strict=True)))
+    return medians
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("repeats", type=int, nargs="?", default=7)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    found = measured(given.repeats)
+    if given.json:
+        print(json.dumps({name: {"cpu_s": round(cost.cpu_s, 3), "rss_mb": round(cost.rss_mb, 1)} for name, cost in found.items()}))
+        return
+    print(f"{'median of ' + str(given.repeats):32} {'CPU s':>7} {'RSS MB':>7}")
+    for name, cost in found.items():
+        print(f"{name:32} {cost.cpu_s:7.3f} {cost.rss_mb:7.1f}")
 
 
 if __name__ == "__main__":

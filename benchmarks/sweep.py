@@ -14,17 +14,15 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
-import platform
 import statistics
 import subprocess
 import time
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import measuring
 import numpy as np
 import w1
 from sma_cross import CASH, CrossParams, SmaCross
@@ -40,7 +38,6 @@ from dudzian_daemon.testing.market import limits, preset, schedule, spec
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
 
-ROOT = Path(__file__).parents[1]
 GOAL_RATIO = 0.5
 COSTS = Costs(fee=float(w1.FEE), slippage=0.0, allocation=1.0, position_size=0.1, opening=float(CASH))
 PEER = """
@@ -114,7 +111,7 @@ def step(rows: list[Candle], pair: tuple[int, int]) -> tuple[float, list[Decisio
     kept = Kept()
     gc.collect()
     before = time.process_time()
-    simulate(core, [Window(w1.START, rows[-1].end, {w1.SERIES: pair[1]})], w1.Memory(rows), recorder=kept)
+    simulate(core, [Window(w1.START, rows[-1].end, {w1.SERIES: pair[1]})], w1.Memory({w1.SERIES: rows}), recorder=kept)
     return time.process_time() - before, kept.decisions
 
 
@@ -196,17 +193,10 @@ def main() -> None:
     parser.add_argument("--peer", metavar="PYTHON")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    today = datetime.now(UTC).date().isoformat()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    heading = {"benchmark": "sweep", "date": today, "commit": commit, "python": platform.python_version(), "cpus": os.cpu_count()}
-    text = json.dumps(heading | measured(given.bars, given.pairs, given.runs, given.peer), indent=2)
-    print(text)
+    document = measuring.heading("sweep") | measured(given.bars, given.pairs, given.runs, given.peer)
+    print(json.dumps(document, indent=2))
     if given.write:
-        folder = ROOT / "benchmarks" / "results"
-        folder.mkdir(exist_ok=True)
-        (folder / f"sweep-{today}.json").write_text(text + "\n", encoding="utf-8")
+        measuring.keep(document)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,31 @@
 """W1: one symbol, SMA 20/50 long or flat, 1 unit, 0.1 % fee, seeded synthetic bars, through the product's own backtest loop.
 
-    python benchmarks/w1.py [--bars 20000] [--runs 3] [--write] [--profile]
+    python benchmarks/w1.py [--bars 20000] [--runs 3] [--write] [--profile] [--once KIND]
 
 Prints one JSON document: median bars per CPU second of `app.backtest.simulate`, without a journal and with one (signed, in a
 temporary folder), and of backtesting.py on the same bars, in turn; fills and equity of all three equal a vectorised reference,
 else it fails. Reading and making candles is not timed. Goal at 100,000 bars: `ratio` >= 1.5 to backtesting.py.
-`--write` keeps the document as benchmarks/results/w1-<date>.json; `--profile` prints where the time goes instead.
+`--write` keeps the document as benchmarks/results/w1-<date>.json; `--profile` prints where the time goes instead,
+`--once` one line of JSON of one run of one kind.
 """
 
 from __future__ import annotations
 
 import argparse
-import cProfile
 import gc
-import io
 import json
-import os
-import platform
-import pstats
+import resource
 import statistics
-import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import backtesting
+import measuring
 import numpy as np
-import pandas as pd
 from anyio.from_thread import start_blocking_portal
 from sma_cross import CASH, CrossParams, SmaCross
 
@@ -41,38 +35,38 @@ from dudzian_daemon.api.strategy import Candle, Series
 from dudzian_daemon.app.backtest.journal import JournalRecorder
 from dudzian_daemon.app.backtest.performance import Performance
 from dudzian_daemon.app.backtest.run import simulate
-from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS
+from dudzian_daemon.domain.market import SECOND_NS
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.testing.market import instrument, limits, preset, schedule, spec
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
 
-ROOT = Path(__file__).parents[1]
 GOAL_RATIO = 1.5
 FEE, FAST, SLOW = Decimal("0.001"), 20, 50
 BTC = instrument("BTC", lot_size=Decimal(1), min_quantity=Decimal(1))
 VOLUME = 1000.0  # a unit is far less than the share of a bar that one order may have
 SERIES = Series(BTC.key, "1h")
 START = 1_262_304_000 * SECOND_NS
+MOST_HOURS = 200_000
 KEY = SigningKey(id="benchmark", secret=b"k" * 32, source="benchmark")
 
 
 class Memory:
-    """A candle store that is a list."""
+    """A candle store that is lists."""
 
-    def __init__(self, candles: list[Candle]) -> None:
-        self._candles = candles
+    def __init__(self, rows: Mapping[Series, list[Candle]]) -> None:
+        self._rows = rows
 
     def read(self, series: Series, start: int, end: int) -> Sequence[Candle]:
         """The bars inside; there is none before the first."""
         first, after = max(0, (start - START) // series.step_ns), max(0, (end - START) // series.step_ns)
-        return self._candles[first:after]
+        return self._rows[series][first:after]
 
 
-def prices(bars: int) -> dict[str, Any]:
+def prices(bars: int, seed: int = 7) -> dict[str, Any]:
     """Seeded bars: a mean-reverting log price around 100, small gaps at the open, two decimals."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     level, levels = 0.0, []
     for shock in random.normal(0.0, 0.008, bars).tolist():
         level = level * 0.9995 + shock
@@ -85,12 +79,17 @@ def prices(bars: int) -> dict[str, Any]:
     return {"open": opened, "high": high, "low": low, "close": close}
 
 
-def candles(columns: dict[str, Any]) -> list[Candle]:
+def series_for(bars: int) -> Series:
+    """Hours, or minutes where that many hours would outlast the calendar of the peers."""
+    return SERIES if bars <= MOST_HOURS else Series(BTC.key, "1m")
+
+
+def candles(columns: dict[str, Any], series: Series = SERIES) -> list[Candle]:
     """The bars as the store would give them."""
     rows = zip(*(columns[name].tolist() for name in ("open", "high", "low", "close")), strict=True)
-    ends = [START + (number + 1) * HOUR_NS for number in range(len(columns["close"]))]
+    ends = [START + (number + 1) * series.step_ns for number in range(len(columns["close"]))]
     return [
-        Candle(end, BTC.key, "1h", end, opened, high, low, close, 1000.0)
+        Candle(end, series.instrument, series.granularity, end, opened, high, low, close, VOLUME)
         for end, (opened, high, low, close) in zip(ends, rows, strict=True)
     ]
 
@@ -112,7 +111,7 @@ def reference(columns: dict[str, Any], *, sold: bool = True) -> dict[str, float]
     return {"fills": int(paid.size), "equity": round(CASH + value - float((sides * paid).sum()) - float(FEE) * float(paid.sum()), 2)}
 
 
-def core() -> Core:
+def core(granularity: str = SERIES.granularity) -> Core:
     """A session of one strategy, one instrument, no limits."""
     free = limits(
         max_daily_loss_pct=Decimal(1),
@@ -123,7 +122,7 @@ def core() -> Core:
     )
     session = spec(
         {"cross": SmaCross(CrossParams(fast=FAST, slow=SLOW))},
-        [schedule("cross", [BTC])],
+        [schedule("cross", [BTC], granularity=granularity)],
         [BTC],
         profiles={"balanced": free},
         preset=preset(taker_fee=FEE, slippage_bps=Decimal(0)),
@@ -135,24 +134,40 @@ def core() -> Core:
 
 def bare(rows: list[Candle]) -> tuple[float, dict[str, float]]:
     """CPU seconds and outcome without a journal."""
-    session, window = core(), window_of(rows)
-    gc.collect()
-    before = time.process_time()
-    done = simulate(session, [window], Memory(rows))
-    return time.process_time() - before, outcome(done)
+    seconds, done = played(*arranged(rows))
+    return seconds, outcome(done)
 
 
 def recorded(rows: list[Candle]) -> tuple[float, dict[str, float]]:
     """The same with a signed journal."""
-    session, window = core(), window_of(rows)
+    seconds, done = journalled(*arranged(rows))
+    return seconds, outcome(done)
+
+
+def arranged(rows: list[Candle]) -> tuple[Core, Window, Memory]:
+    """A session, the window of all bars without history, and the store they are in."""
+    series = Series(rows[0].instrument, rows[0].granularity)
+    return core(series.granularity), Window(START, rows[-1].end, {series: SLOW}), Memory({series: rows})
+
+
+def played(session: Core, window: Window, store: Memory) -> tuple[float, Performance]:
+    """CPU seconds of the backtest's own loop, and what it found."""
+    gc.collect()
+    before = time.process_time()
+    done = simulate(session, [window], store)
+    return time.process_time() - before, done
+
+
+def journalled(session: Core, window: Window, store: Memory) -> tuple[float, Performance]:
+    """The same with every cycle signed, chained, and synced by groups to a file in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder, start_blocking_portal() as portal:
-        journal = SessionJournal.create(Path(folder), "w1", KEY, clock=SystemClock())
+        journal = SessionJournal.create(Path(folder), "benchmark", KEY, clock=SystemClock())
         recorder = JournalRecorder(journal, portal, SystemClock())
         gc.collect()
         before = time.process_time()
-        done = simulate(session, [window], Memory(rows), recorder=recorder)
+        done = simulate(session, [window], store, recorder=recorder)
         recorder.close("closed", "end_of_data")
-        return time.process_time() - before, outcome(done)
+        return time.process_time() - before, done
 
 
 def outcome(done: Performance) -> dict[str, float]:
@@ -160,30 +175,32 @@ def outcome(done: Performance) -> dict[str, float]:
     return {"fills": done.counts.fills, "equity": round(float(done.total.daily[-1]), 2)}
 
 
-class PeerCross(backtesting.Strategy):
-    """The same in the words of backtesting.py."""
-
-    def init(self) -> None:
-        """Columns first."""
-        self.fast, self.slow = (
-            self.I(lambda close, window=window: pd.Series(close).rolling(window).mean(), self.data.Close) for window in (FAST, SLOW)
-        )
-
-    def next(self) -> None:
-        """Bar by bar."""
-        if self.fast[-1] > self.slow[-1] + 1e-9:
-            if not self.position:
-                self.buy(size=1)
-        elif self.position:
-            self.position.close()
-
-
 def peer(rows: list[Candle]) -> tuple[float, dict[str, float]]:
     """backtesting.py, which values at the last close what it still holds."""
+    import backtesting
+    import pandas as pd
+
+    class Cross(backtesting.Strategy):
+        """The same in the words of backtesting.py."""
+
+        def init(self) -> None:
+            """Columns first."""
+            self.fast, self.slow = (
+                self.I(lambda close, window=window: pd.Series(close).rolling(window).mean(), self.data.Close) for window in (FAST, SLOW)
+            )
+
+        def next(self) -> None:
+            """Bar by bar."""
+            if self.fast[-1] > self.slow[-1] + 1e-9:
+                if not self.position:
+                    self.buy(size=1)
+            elif self.position:
+                self.position.close()
+
     frame = pd.DataFrame({name.title(): [getattr(row, name) for row in rows] for name in ("open", "high", "low", "close", "volume")})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        engine = backtesting.Backtest(frame, PeerCross, cash=CASH, commission=float(FEE))
+        engine = backtesting.Backtest(frame, Cross, cash=CASH, commission=float(FEE))
         gc.collect()
         before = time.process_time()
         done = engine.run()
@@ -191,18 +208,10 @@ def peer(rows: list[Candle]) -> tuple[float, dict[str, float]]:
     return time.process_time() - before, {"fills": fills, "equity": round(float(done["Equity Final [$]"]), 2)}
 
 
-def window_of(rows: list[Candle]) -> Window:
-    """All of it, without history."""
-    return Window(START, rows[-1].end, {SERIES: SLOW})
-
-
 def profiled(rows: list[Candle]) -> str:
     """Where the time goes, without a journal."""
-    session, profile = core(), cProfile.Profile()
-    profile.runcall(simulate, session, [window_of(rows)], Memory(rows))
-    text = io.StringIO()
-    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(40)
-    return text.getvalue()
+    session, window, store = arranged(rows)
+    return measuring.profiled(lambda: simulate(session, [window], store))
 
 
 KINDS: dict[str, Callable[[list[Candle]], tuple[float, dict[str, float]]]] = {
@@ -212,10 +221,27 @@ KINDS: dict[str, Callable[[list[Candle]], tuple[float, dict[str, float]]]] = {
 }
 
 
+def once(bars: int, kind: str) -> dict[str, Any]:
+    """One run of one kind, and the most memory this process had."""
+    columns = prices(bars)
+    seconds, found = KINDS[kind](candles(columns, series_for(bars)))
+    expected = reference(columns, sold=kind != "backtesting_py")
+    assert found == expected, f"{kind}: expected {expected}, found {found}"
+    peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return {
+        "kind": kind,
+        "bars": bars,
+        "run_cpu_s": round(seconds, 3),
+        "bars_per_cpu_s": round(bars / seconds),
+        **found,
+        "peak_rss_mb": peak_mb,
+    }
+
+
 def measured(bars: int, runs: int) -> dict[str, Any]:
     """All kinds in turn, so that all meet the same neighbours."""
     columns = prices(bars)
-    rows = candles(columns)
+    rows = candles(columns, series_for(bars))
     expected = {name: reference(columns, sold=name != "backtesting_py") for name in KINDS}
     speeds: dict[str, list[float]] = {name: [] for name in KINDS}
     for _ in range(runs):
@@ -229,7 +255,7 @@ def measured(bars: int, runs: int) -> dict[str, Any]:
         "bars": bars,
         "runs": runs,
         "result": expected["no_journal"],
-        "bars_per_cpu_s": {name: rate(each) for name, each in speeds.items()},
+        "bars_per_cpu_s": {name: measuring.spread(each, 0) for name, each in speeds.items()},
         "ratio": round(ratio, 3),
         "goal_ratio": GOAL_RATIO,
         "reached": ratio >= GOAL_RATIO,
@@ -243,26 +269,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--once", choices=KINDS)
     given = parser.parse_args()
     if given.profile:
-        print(profiled(candles(prices(given.bars))))
+        print(profiled(candles(prices(given.bars), series_for(given.bars))))
         return
-    today = datetime.now(UTC).date().isoformat()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    heading = {"benchmark": "w1", "date": today, "commit": commit, "python": platform.python_version(), "cpus": os.cpu_count()}
-    text = json.dumps(heading | measured(given.bars, given.runs), indent=2)
-    print(text)
+    if given.once:
+        print(json.dumps(once(given.bars, given.once)))
+        return
+    document = measuring.heading("w1") | measured(given.bars, given.runs)
+    print(json.dumps(document, indent=2))
     if given.write:
-        folder = ROOT / "benchmarks" / "results"
-        folder.mkdir(exist_ok=True)
-        (folder / f"w1-{today}.json").write_text(text + "\n", encoding="utf-8")
-
-
-def rate(speeds: list[float]) -> dict[str, int]:
-    """Median and range."""
-    return {"median": round(statistics.median(speeds)), "least": round(min(speeds)), "most": round(max(speeds))}
+        measuring.keep(document)
 
 
 if __name__ == "__main__":
