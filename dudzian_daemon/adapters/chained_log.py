@@ -259,11 +259,15 @@ class ChainedLog:
             raise self._failed(f"expected {self._length} bytes, found {held.st_size}: another program wrote to it")
 
     def _taken_back(self, error: OSError) -> StorageError:
-        """Cut what a failed write left, so that no half line stays; a full disk may be tried again, all else may not."""
+        """Cut what a failed write left, so that no half line stays; a full or read-only disk may be tried again, all else may not."""
         try:
-            os.truncate(self._descriptor, self._length)
+            if os.fstat(self._descriptor).st_size != self._length:  # a disk that is read-only would not even cut nothing
+                os.truncate(self._descriptor, self._length)
         except OSError as second:
             return self._failed(f"write failed ({error.strerror}), and so did cutting what it left ({second.strerror})")
+        if error.errno == errno.EROFS:
+            how = "make it writable again, the lines are kept in memory"
+            return StorageFull(f"the disk of {self.path} takes no lines ({error.strerror}): {how}")
         if error.errno in _FULL:
             return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space, the lines are kept in memory")
         return self._failed(f"write failed ({error.strerror})")

@@ -85,7 +85,7 @@ def test_a_full_disk_holds_the_session_until_there_is_space_again(tmp_path: Path
         filler = fill(tmp_path / "data")
         child.err.wait_for('"state":"frozen"')
         filler.unlink()
-        child.err.wait_for("the disk has space again")
+        child.err.wait_for("the disk takes lines again")
         ended = child.end()
         assert (ended.code, ended.last_line, "\nTraceback" in ended.err) == (0, LAST_LINE, False), ended
         assert_whole(tmp_path, content)
