@@ -17,7 +17,14 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder, write_atomic
+from dudzian_daemon.adapters.files import (
+    PRIVATE_FILE,
+    os_errors,
+    require_regular_or_absent,
+    require_sole_name_or_absent,
+    sync_folder,
+    write_atomic,
+)
 from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, encode, key_change, split
 from dudzian_daemon.adapters.journal_reader import read_tail
 from dudzian_daemon.adapters.key_change import keys_at_end
@@ -81,7 +88,7 @@ class ChainedLog:
         A torn tail, what a crash left of a write, is cut off; a change of key comes before what is appended first. Raises `IntegrityError`
         when the last line is not ours, `ConfigError` when its key is missing.
         """
-        require_regular_or_absent(path)
+        require_sole_name_or_absent(path)
         tail = read_tail(path)
         sealer = _sealer_after(path, tail.line, key)
         with os_errors(path):

@@ -103,6 +103,18 @@ def require_regular_or_absent(path: Path) -> None:
         raise ConfigError(msg)
 
 
+def require_sole_name_or_absent(path: Path) -> None:
+    """As `require_regular_or_absent`, for a file that is written where it lies: under a second name another file would change with it."""
+    require_regular_or_absent(path)
+    with os_errors(path):
+        names = path.lstat().st_nlink if path.exists() else 1
+    if names > 1:
+        msg = (
+            f"expected a file with one name at {path}, found a hard link: what is written there would change another file; put a copy there"
+        )
+        raise ConfigError(msg)
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable. Windows has no such call: there the rename itself is journalled by NTFS."""
     if sys.platform != "win32":

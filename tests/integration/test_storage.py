@@ -185,6 +185,18 @@ def test_what_is_no_file_of_ours_is_refused_and_left_alone(tmp_path: Path, kind:
     assert (victim.read_text(), path.is_symlink() or stat.S_ISFIFO(path.stat().st_mode)) == ("precious", True)
 
 
+@pytest.mark.parametrize("place", ["run/daemon.lock", "logs/decision_journal/demo.jsonl", "logs/runtime/demo.log"])
+def test_a_second_name_of_a_file_that_is_not_ours_is_not_written_through(tmp_path: Path, place: str) -> None:
+    path, victim = tmp_path / "data" / place, tmp_path / "victim"
+    path.parent.mkdir(parents=True)
+    victim.write_text("precious\n")
+    path.hardlink_to(victim)
+    short_config(tmp_path)
+    ended = again(tmp_path)
+    assert (ended.code, victim.read_text()) == (2, "precious\n"), ended
+    assert f"expected a file with one name at {path}, found a hard link" in one_line(ended)
+
+
 def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     config = short_config(tmp_path)
     before = os.umask(0)
