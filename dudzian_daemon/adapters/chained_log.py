@@ -77,8 +77,12 @@ class ChainedLog:
         require_regular_or_absent(path)
         with os_errors(path):
             descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-            path.chmod(PRIVATE_FILE)
-            sync_folder(path.parent)
+            try:
+                path.chmod(PRIVATE_FILE)
+                sync_folder(path.parent)
+            except OSError:
+                os.close(descriptor)
+                raise
         return cls(path, LineSealer(log_id, key), descriptor, length=0, faults=faults, sync=sync)
 
     @classmethod

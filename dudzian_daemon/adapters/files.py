@@ -24,6 +24,8 @@ FILE: Final = 0o640
 FOLDER: Final = 0o750
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: No file can be opened, by this process or on this machine, until one is closed.
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
 #: Why a folder cannot be made: no such thing is said where its parents are there but make none, as in /proc.
 _UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
@@ -138,6 +140,8 @@ def _explained(path: Path, error: OSError) -> DudzianError:
     reason = error.strerror or type(error).__name__
     if error.errno in _FULL:
         return StorageFull(f"no space left for {path} ({reason}): free some space and run again")
+    if error.errno in _EXHAUSTED:
+        return StorageFull(f"no file can be opened for {path} ({reason}): raise the limit (ulimit -n), or see what holds so many open")
     if error.errno == errno.ENOENT:
         return ConfigError(f"expected {path}, found nothing there: check the data folder")
     if error.errno in _REFUSED:

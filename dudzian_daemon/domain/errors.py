@@ -50,7 +50,7 @@ class StorageError(DudzianError):
 
 
 class StorageFull(StorageError):
-    """There is no space for the next lines, or the disk is read-only: they are kept, and the same write may be tried again."""
+    """There is no space for the next lines, no file to be opened, or the disk is read-only: the same write may be tried again."""
 
 
 class BudgetExceeded(DudzianError):
