@@ -227,7 +227,8 @@ class ChainedLog:
             write_atomic(path, data, mode=PRIVATE_FILE, faults=f"{self._faults}.segment")
             descriptor = os.open(path, _FLAGS)
         except StorageFull:
-            path.unlink(missing_ok=True)  # it may have got its name just before: the next try begins anew
+            if path.exists():  # it got its name just before: the next try begins anew
+                path.unlink()
             raise
         except DudzianError as error:
             raise self._failed(f"it cannot go on in a new file: {error}") from error

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from dudzian_daemon.domain.errors import ConfigError, DudzianError, StorageError, StorageFull
+from dudzian_daemon.domain.errors import ConfigError, DudzianError, ReadOnlyDisk, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
 
 PRIVATE_FILE: Final = 0o600
@@ -140,6 +140,8 @@ def _explained(path: Path, error: OSError) -> DudzianError:
     reason = error.strerror or type(error).__name__
     if error.errno in _FULL:
         return StorageFull(f"no space left for {path} ({reason}): free some space and run again")
+    if error.errno == errno.EROFS:
+        return ReadOnlyDisk(f"cannot use {path} ({reason}): make its disk writable, or choose another data folder")
     if error.errno in _EXHAUSTED:
         return StorageFull(f"no file can be opened for {path} ({reason}): raise the limit (ulimit -n), or see what holds so many open")
     if error.errno == errno.ENOENT:
