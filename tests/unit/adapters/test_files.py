@@ -21,7 +21,7 @@ from dudzian_daemon.adapters.files import (
     sha256_file,
     write_atomic,
 )
-from dudzian_daemon.domain.errors import ConfigError, StorageError
+from dudzian_daemon.domain.errors import ConfigError, ReadOnlyDisk, StorageError, StorageFull
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and special files")
 
