@@ -25,6 +25,8 @@ from tests.integration.daemon_process import Child, Ended, report, short_config,
 #: How a process may end that meets a disk fault or is ended: in order, with a line on what is wrong, or at once.
 ENDINGS = frozenset({0, 1, 2, 137})
 MOST_STARTS = 4
+#: Points that mark where a start or a stop is, and no call of the disk: a process may end there, and meets no error.
+PHASES = ("run.", "stop.", "feed.")
 
 
 def run(home: Path, faults: str) -> tuple[Ended, Counter[str]]:
@@ -51,7 +53,8 @@ def problems(home: Path, fault: str, content: str) -> Iterator[str]:
         if number == MOST_STARTS:
             yield f"not through after {number} starts: {ended.err[-300:]}"
             return
-    found = verdicts(home)
+    # A folder whose first line was never written is no session yet: `verify-decision-log` passes it over.
+    found = [each for each in verdicts(home) if each.entries or each.integrity is not Integrity.UNREADABLE]
     yield from (f"{each.log}: {each.integrity} {each.reason}" for each in found if each.integrity is not Integrity.INTACT)
     closed = [each.content for each in found if each.completeness is Completeness.CLOSED]
     if set(closed) != {content}:
@@ -77,6 +80,7 @@ def main() -> int:
             for action in said.actions.split(",")
             for point, visits in points.items()
             for visit in range(1, min(visits, said.visits) + 1)
+            if action == "exit" or not point.startswith(PHASES)
         ]
         for number, case in enumerate(cases):
             if found := list(problems(folder / f"case-{number}", case, content)):
