@@ -5,9 +5,10 @@
 Prints one JSON document. Append and verify are medians of CPU seconds, in entries per CPU second, on W4's entry (13 fields,
 about 345 bytes with its signature) and on cycles of a session; ratios are against `json.dumps` + `hmac.new` per entry with
 one chain, written and verified. In W4 the chain is one of the 13 fields; ours stands in the seal, so `append_ratio_same_entry`
-is against the same with our 13 fields and its chain. `hashing_us` is what the three hashes of a line take by themselves, the
-floor of `append_us`. `wall` is entries per wall second with their syncs. Goals: `append_ratio` >= 2.5, `verify_per_cpu_s`
->= 250,000, `quiet_cycle_us` <= 6, `group_ratio` >= 10. `--write` keeps the document as benchmarks/results/journal-<date>.json.
+is against the same with our 13 fields and its chain. `hashing_us` is what the three hashes of a line take by themselves, `encoding_us`
+the spelling of its `d`: together the floor of `append_us` (decision 0015). `wall` is entries per wall second with their syncs.
+Goals: `append_ratio` >= 2.5, `verify_per_cpu_s` >= 250,000, `quiet_cycle_us` <= 6, `group_ratio` >= 10. `--write` keeps the
+document as benchmarks/results/journal-<date>.json.
 """
 
 from __future__ import annotations
@@ -169,6 +170,12 @@ def hashes_alone(made: list[tuple[bytes, bytes]]) -> None:
     assert previous
 
 
+def spelling_alone(made: list[Entry]) -> None:
+    """What `our_append` spells as `d`, and nothing else."""
+    for entry in made:
+        encode(entry)
+
+
 def projection(made: list[Entry]) -> bytes:
     """The same entries as a projection that can be verified."""
     sealer = LineSealer("0" * 32, KEY)
@@ -266,8 +273,13 @@ def measured(count: int, runs: int, syncs: int) -> dict[str, Any]:
     same = [msgspec.structs.asdict(entry) for entry in made]
     dicts = [{name: value for name, value in entry.items() if name != "note"} for entry in same]
     hashed = [(encode(entry), line.rstrip()) for entry, line in zip(made, our_append(made), strict=True)]
-    theirs, theirs_same, ours, hashing = cpu_s(
-        runs, (lambda: dicts, stdlib_append), (lambda: same, stdlib_append), (lambda: made, our_append), (lambda: hashed, hashes_alone)
+    theirs, theirs_same, ours, hashing, encoding = cpu_s(
+        runs,
+        (lambda: dicts, stdlib_append),
+        (lambda: same, stdlib_append),
+        (lambda: made, our_append),
+        (lambda: hashed, hashes_alone),
+        (lambda: made, spelling_alone),
     )
     lines, log = stdlib_append(dicts), projection(made)
     theirs_verify, ours_verify = cpu_s(
@@ -287,6 +299,7 @@ def measured(count: int, runs: int, syncs: int) -> dict[str, Any]:
         "append_ratio_same_entry": round(theirs_same / ours, 2),
         "append_us": round(ours / count * 1e6, 2),
         "hashing_us": round(hashing / count * 1e6, 2),
+        "encoding_us": round(encoding / count * 1e6, 2),
         "stdlib_verify_per_cpu_s": round(count / theirs_verify),
         "verify_per_cpu_s": round(count / ours_verify),
         "verify_mb_per_cpu_s": round(len(log) / ours_verify / 1e6, 1),

@@ -17,7 +17,14 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sync_folder, write_atomic
+from dudzian_daemon.adapters.files import (
+    PRIVATE_FILE,
+    os_errors,
+    require_regular_or_absent,
+    require_sole_name_or_absent,
+    sync_folder,
+    write_atomic,
+)
 from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, encode, key_change, split
 from dudzian_daemon.adapters.journal_reader import read_tail
 from dudzian_daemon.adapters.key_change import keys_at_end
@@ -70,8 +77,12 @@ class ChainedLog:
         require_regular_or_absent(path)
         with os_errors(path):
             descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-            path.chmod(PRIVATE_FILE)
-            sync_folder(path.parent)
+            try:
+                path.chmod(PRIVATE_FILE)
+                sync_folder(path.parent)
+            except OSError:
+                os.close(descriptor)
+                raise
         return cls(path, LineSealer(log_id, key), descriptor, length=0, faults=faults, sync=sync)
 
     @classmethod
@@ -81,7 +92,7 @@ class ChainedLog:
         A torn tail, what a crash left of a write, is cut off; a change of key comes before what is appended first. Raises `IntegrityError`
         when the last line is not ours, `ConfigError` when its key is missing.
         """
-        require_regular_or_absent(path)
+        require_sole_name_or_absent(path)
         tail = read_tail(path)
         sealer = _sealer_after(path, tail.line, key)
         with os_errors(path):
@@ -216,7 +227,8 @@ class ChainedLog:
             write_atomic(path, data, mode=PRIVATE_FILE, faults=f"{self._faults}.segment")
             descriptor = os.open(path, _FLAGS)
         except StorageFull:
-            path.unlink(missing_ok=True)  # it may have got its name just before: the next try begins anew
+            if path.exists():  # it got its name just before: the next try begins anew
+                path.unlink()
             raise
         except DudzianError as error:
             raise self._failed(f"it cannot go on in a new file: {error}") from error
@@ -259,11 +271,15 @@ class ChainedLog:
             raise self._failed(f"expected {self._length} bytes, found {held.st_size}: another program wrote to it")
 
     def _taken_back(self, error: OSError) -> StorageError:
-        """Cut what a failed write left, so that no half line stays; a full disk may be tried again, all else may not."""
+        """Cut what a failed write left, so that no half line stays; a full or read-only disk may be tried again, all else may not."""
         try:
-            os.truncate(self._descriptor, self._length)
+            if os.fstat(self._descriptor).st_size != self._length:  # a disk that is read-only would not even cut nothing
+                os.truncate(self._descriptor, self._length)
         except OSError as second:
             return self._failed(f"write failed ({error.strerror}), and so did cutting what it left ({second.strerror})")
+        if error.errno == errno.EROFS:
+            how = "make it writable again, the lines are kept in memory"
+            return StorageFull(f"the disk of {self.path} takes no lines ({error.strerror}): {how}")
         if error.errno in _FULL:
             return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space, the lines are kept in memory")
         return self._failed(f"write failed ({error.strerror})")

@@ -56,7 +56,7 @@ class EntryChecks:
         return self._content.hex()
 
     def take(self, kind: str, entry: Entry | Cycles, text: bytes, content: str) -> None:
-        """The next entry, with the canonical JSON of what it covers and the content link that its seal claims.
+        """The next entry, with its text and the content link that its seal claims.
 
         Raises `Mismatch`, or `DudzianError` for a format that is not ours.
         """
@@ -99,7 +99,7 @@ class EntryChecks:
     def _quiet(self, entry: Entry, text: bytes) -> None:
         cycles = entry.d.get("cycles")
         found = [cycle_of(each) for each in cycles] if isinstance(cycles, list) else []
-        raws = [bytes(raw) for raw in _decode_quiet(text).d.cycles] if found else []
+        raws = [bytes(raw) for raw in _decode_quiet(text + b"}").d.cycles] if found else []
         self._cycles(Cycles("quiet", found, raws, entry.w))
 
     def _cycles(self, entry: Cycles) -> None:

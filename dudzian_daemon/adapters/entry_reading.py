@@ -1,12 +1,14 @@
 """Takes the text of entries apart and tells, by spelling them anew, whether each is canonical JSON.
 
+A text is what stands before a line's seal, `{"d":...,"w":...`: the brace that closes it is put behind it where it is read, many at once.
+
 A cycle is read as a record of the members that cycles have, and spelled once: the bytes serve its content link too. What is no cycle
 of these members, or is none at all, is read as whatever it holds.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -17,6 +19,14 @@ _D_NAME: Final = b'{"d":'
 _W_NAME: Final = b',"w":'
 _CYCLE: Final = _D_NAME + b'{"kind":"cycle",'
 _QUIET: Final = _D_NAME + b'{"kind":"quiet","cycles":['
+#: Closes a text and ends its line.
+_CLOSE: Final = b"}\n"
+
+
+#: Tuples, since an empty one, as most are, takes no memory.
+Row: TypeAlias = tuple[Any, ...]
+Rows: TypeAlias = tuple[Row, ...]
+_ARRAYS: Final = (tuple, list)
 
 
 class Cycle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -26,17 +36,17 @@ class Cycle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sequence: Any
     instant: Any
     phase: Any
-    due: Any
-    inputs: Any
-    signals: Any
-    verdicts: Any
-    results: Any
-    fills: Any
-    positions: Any
-    risk: Any
-    strategies: Any
-    faults: Any
-    entries: Any
+    due: Row
+    inputs: Rows
+    signals: Row
+    verdicts: Row
+    results: Row
+    fills: Row
+    positions: Row
+    risk: Row
+    strategies: Row
+    faults: Row
+    entries: Row
     cash: Any
     equity: Any
     books: Any
@@ -44,8 +54,10 @@ class Cycle(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     @property
     def names_frame(self) -> bool:
         """Whether its inputs stand on the tape."""
-        inputs = self.inputs
-        return type(inputs) is list and len(inputs) == 1 and type(inputs[0]) is list and inputs[0][:1] == ["frame"]
+        inputs: Any = self.inputs  # lists, or anything, where it was read as a dictionary
+        if not isinstance(inputs, _ARRAYS) or len(inputs) != 1:
+            return False
+        return isinstance(inputs[0], _ARRAYS) and list(inputs[0][:1]) == ["frame"]
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -92,8 +104,13 @@ spelled: Final = msgspec.json.Encoder().encode_lines
 
 
 def d_bytes(text: bytes, w: Any) -> bytes:
-    """Canonical bytes of `d` in the canonical JSON of `d` and `w`."""
-    return text[len(_D_NAME) : -(len(encode(w)) + len(_W_NAME) + 1)]
+    """Canonical bytes of `d` in the text of `d` and `w`."""
+    return text[len(_D_NAME) : -(len(encode(w)) + len(_W_NAME))]
+
+
+def closed(texts: list[bytes]) -> bytes:
+    """The texts as lines of JSON, in one piece."""
+    return _CLOSE.join([*texts, b""])
 
 
 def cycle_of(value: Any) -> Cycle:
@@ -107,7 +124,7 @@ def read_entries(texts: list[bytes]) -> list[Entry]:
 
     Spelled anew the values have no newline in them, so equal bytes mean that each text is the spelling of its own value.
     """
-    joined = b"\n".join([*texts, b""])
+    joined = closed(texts)
     try:
         entries = _of_lines(joined)
         if spelled(entries) == joined:
@@ -139,14 +156,14 @@ def _cycles(text: bytes) -> Cycles | None:
     """The cycles of an entry; None if it is none of cycles as they are written, or is not spelled canonically."""
     try:
         if text.startswith(_CYCLE):
-            one = _of_cycle(text)
+            one = _of_cycle(text + b"}")
             raw = encode(one.d)
-            if text == b"".join((_D_NAME, raw, _W_NAME, encode(one.w), b"}")):
+            if text == b"".join((_D_NAME, raw, _W_NAME, encode(one.w))):
                 return Cycles("cycle", [one.d], [raw], one.w)
         elif text.startswith(_QUIET):
-            group = _of_group(text)
+            group = _of_group(text + b"}")
             raws = [encode(cycle) for cycle in group.d.cycles]
-            if text == b"".join((_QUIET, b",".join(raws), b"]}", _W_NAME, encode(group.w), b"}")):
+            if text == b"".join((_QUIET, b",".join(raws), b"]}", _W_NAME, encode(group.w))):
                 return Cycles("quiet", group.d.cycles, raws, group.w)
     except (ValueError, RecursionError):
         pass

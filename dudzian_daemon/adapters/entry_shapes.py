@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import defstruct
 from msgspec.json import Decoder
 
-from dudzian_daemon.adapters.entry_reading import Entry, read_entries, spelled
+from dudzian_daemon.adapters.entry_reading import Entry, closed, read_entries, spelled
 
 _MOST_KINDS: Final = 32
 
@@ -32,7 +32,7 @@ class Shapes:
     def read(self, texts: list[bytes]) -> list[Any]:
         """What the texts hold, up to the first that holds something else or is not spelled canonically: all records, or each an `Entry`."""
         if self._read is not None:
-            joined = b"\n".join([*texts, b""])
+            joined = closed(texts)
             try:
                 records = self._read(joined)
                 if spelled(records) == joined:

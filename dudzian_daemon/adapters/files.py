@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from dudzian_daemon.domain.errors import ConfigError, DudzianError, StorageError, StorageFull
+from dudzian_daemon.domain.errors import ConfigError, DudzianError, ReadOnlyDisk, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
 
 PRIVATE_FILE: Final = 0o600
@@ -24,6 +24,8 @@ FILE: Final = 0o640
 FOLDER: Final = 0o750
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: No file can be opened, by this process or on this machine, until one is closed.
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
 #: Why a folder cannot be made: no such thing is said where its parents are there but make none, as in /proc.
 _UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
@@ -103,6 +105,18 @@ def require_regular_or_absent(path: Path) -> None:
         raise ConfigError(msg)
 
 
+def require_sole_name_or_absent(path: Path) -> None:
+    """As `require_regular_or_absent`, for a file that is written where it lies: under a second name another file would change with it."""
+    require_regular_or_absent(path)
+    with os_errors(path):
+        names = path.lstat().st_nlink if path.exists() else 1
+    if names > 1:
+        msg = (
+            f"expected a file with one name at {path}, found a hard link: what is written there would change another file; put a copy there"
+        )
+        raise ConfigError(msg)
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable. Windows has no such call: there the rename itself is journalled by NTFS."""
     if sys.platform != "win32":
@@ -126,6 +140,10 @@ def _explained(path: Path, error: OSError) -> DudzianError:
     reason = error.strerror or type(error).__name__
     if error.errno in _FULL:
         return StorageFull(f"no space left for {path} ({reason}): free some space and run again")
+    if error.errno == errno.EROFS:
+        return ReadOnlyDisk(f"cannot use {path} ({reason}): make its disk writable, or choose another data folder")
+    if error.errno in _EXHAUSTED:
+        return StorageFull(f"no file can be opened for {path} ({reason}): raise the limit (ulimit -n), or see what holds so many open")
     if error.errno == errno.ENOENT:
         return ConfigError(f"expected {path}, found nothing there: check the data folder")
     if error.errno in _REFUSED:

@@ -36,7 +36,7 @@ def git_facts(folder: Path) -> GitFacts:
     program = which("git")
     if program is None:
         return GitFacts(available=False, reason="git is not installed")
-    commit = _said(program, folder, "rev-parse", "HEAD")
+    commit = commit_of(folder)
     if not commit:
         return GitFacts(available=False, reason="git gives no commit of it")
     entries = [line for line in _said(program, folder, "status", "--porcelain").splitlines() if not line[3:].startswith(OWN_LOGS)]
@@ -49,6 +49,12 @@ def git_facts(folder: Path) -> GitFacts:
         dirty_count=len(entries),
         dirty_entries=tuple(entries[:_MOST_ENTRIES]),
     )
+
+
+def commit_of(folder: Path) -> str:
+    """The commit that the checkout at `folder` stands on; empty if it is none, or git is not there to say so."""
+    program = which("git") if (folder / ".git").exists() else None
+    return "" if program is None else _said(program, folder, "rev-parse", "HEAD")
 
 
 def _said(program: str, folder: Path, *arguments: str) -> str:

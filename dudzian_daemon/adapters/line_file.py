@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from dudzian_daemon.adapters.files import FILE, ensure_dir, os_errors, require_regular_or_absent
+from dudzian_daemon.adapters.files import FILE, ensure_dir, os_errors, require_regular_or_absent, require_sole_name_or_absent
 from dudzian_daemon.adapters.journal_reader import lines_backwards, read_tail
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -29,7 +29,7 @@ class LineFile:
 
         With `sync` they are durable when it returns.
         """
-        require_regular_or_absent(self.path)
+        require_sole_name_or_absent(self.path)
         ensure_dir(self.path.parent)
         with os_errors(self.path):
             descriptor = os.open(self.path, _FLAGS, self._mode)

@@ -55,7 +55,8 @@ E = TypeVar("E")
 class Proven(msgspec.Struct, Generic[E], frozen=True, gc=False):
     """Lines in a row that are what was written; item n of each list is of line n of them.
 
-    `texts` are the canonical JSON of `d` and `w`, `contents` the links that the seals claim, `hashes` the raw hashes.
+    `texts` are what stands before the seals: `d` and `w` as canonical JSON, but for the brace that would close it. `contents` are the
+    links that the seals claim, `hashes` the raw hashes.
     """
 
     entries: list[E]
@@ -102,16 +103,14 @@ class LineProof:
 
     def _fitting(self, lines: list[bytes], link: str) -> tuple[list[bytes], list[str], list[str]]:
         """Texts, links and hashes of lines whose seals and MACs fit, spelled canonically or not. Every microsecond here counts."""
-        number, previous, head, seal_end = self.line, self.previous, self._seal_head, self._seal_end
-        mac = self._mac
+        previous, head, seal_end, mac = self.previous, self._seal_head, self._seal_end, self._mac
         end_bytes = _MAC_BYTES if self._signed else len(_UNSIGNED_END)
         link_end = end_bytes + len(seal_end) - (len(_MAC_NAME) if self._signed else 0)
         link_begin = link_end + _LINK_BYTES
         texts: list[bytes] = []
         contents: list[str] = []
         hashes: list[str] = []
-        for line in lines:
-            number += 1
+        for number, line in enumerate(lines, self.line + 1):
             content = link or line[-link_begin:-link_end].decode("latin-1")
             if mac is None:
                 end = self._claimed_end(line)
@@ -119,12 +118,12 @@ class LineProof:
                 inner, outer = mac.inner.copy(), mac.outer.copy()
                 inner.update(line[:-end_bytes])
                 outer.update(inner.digest())
-                end = f'{outer.hexdigest()}"}}}}'
-            seal = f'{head}{number},"prev":"{previous}","content":"{content}{seal_end}{end}'.encode("latin-1")
-            if not line.endswith(seal):
+                end = outer.hexdigest() + '"}}'
+            text = line.removesuffix(f'{head}{number},"prev":"{previous}","content":"{content}{seal_end}{end}'.encode("latin-1"))
+            if len(text) == len(line):
                 break
             previous = sha256(line).hexdigest()
-            texts.append(line[: -len(seal)] + b"}")
+            texts.append(text)
             contents.append(content)
             hashes.append(previous)
         return texts, contents, hashes

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_sole_name_or_absent
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.clock import SystemClock
 
@@ -28,7 +28,7 @@ class InstanceLock:
         """Take the lock of `data_folder`. Raises `ConfigError` naming the pid that holds it; changes nothing then."""
         path = lock_path(data_folder)
         ensure_dir(path.parent)
-        require_regular_or_absent(path)
+        require_sole_name_or_absent(path)
         with os_errors(path):
             descriptor = os.open(path, _OPEN, 0o640)
         if not _take(descriptor):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from itertools import chain
 from typing import Any, BinaryIO, Final
 
@@ -135,14 +136,14 @@ class _Judge:
         pause = None if self._source.stream is not None else self._terms.pause
         rest, tries = b"", 0
         while True:
-            block = stream.read(_BLOCK)
+            block = stream.read(max(_BLOCK, len(rest)))  # of a long line ever more: it is copied a few times, not once a block
             if not block:
                 if not rest or pause is None or tries == _PAUSES:
                     break
                 pause()
                 tries += 1
                 continue
-            *lines, rest = (rest + block).split(b"\n")
+            lines, rest = _lines_and_rest(rest + block)
             if len(rest) >= MAX_LINE_BYTES:
                 self._number += len(lines) + 1
                 raise Mismatch(f"a line of at most {MAX_LINE_BYTES} bytes", "a longer one")
@@ -310,6 +311,13 @@ class _Judge:
         if self._keyless and report.entries > self._heads.public_line:
             self._heads.end(self._file)
             raise _NotJudged(Integrity.KEY_MISSING, shown(self._keyless))
+
+
+def _lines_and_rest(data: bytes) -> tuple[list[bytes], bytes]:
+    """As `split`, which looks at each byte by itself and takes twice the time."""
+    lines = BytesIO(data).readlines()
+    rest = b"" if data.endswith(b"\n") else lines.pop()
+    return [line[:-1] for line in lines], rest
 
 
 def _going_on(rest: bytes, stream: BinaryIO) -> Iterator[bytes]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.files import ensure_dir, require_regular_or_absent
+from dudzian_daemon.adapters.git_facts import commit_of
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.journal_reader import is_begun
@@ -57,7 +59,8 @@ def facts_of(prepared: Prepared) -> dict[str, Any]:
 
 
 def _append_run(journal: SessionJournal, prepared: Prepared, facts: dict[str, Any], clock: Clock) -> None:
-    written = {"plan_sha256": prepared.plan_sha256} if prepared.plan_sha256 else {}
+    written = {"plan_sha256": prepared.plan_sha256, "commit": commit_of(Path(__file__).resolve().parents[2])}
+    written = {name: text for name, text in written.items() if text}
     journal.append_entry("run", facts, {"at": clock.wall_ns(), "host": platform.node(), "pid": os.getpid(), **written})
     journal.identity = identity_of(encode(facts))
 

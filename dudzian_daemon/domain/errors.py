@@ -50,7 +50,11 @@ class StorageError(DudzianError):
 
 
 class StorageFull(StorageError):
-    """There is no space for the next lines: they are kept, and the same write may be tried again."""
+    """There is no space for the next lines, no file to be opened, or the disk is read-only: the same write may be tried again."""
+
+
+class ReadOnlyDisk(ConfigError, StorageFull):
+    """The disk is read-only: at a start the data folder is the wrong one, in a run it may become writable again."""
 
 
 class BudgetExceeded(DudzianError):

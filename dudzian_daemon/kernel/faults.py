@@ -1,7 +1,7 @@
 """Named fault points for crash and disk-fault tests of real child processes; without the environment variables they do nothing.
 
 `DUDZIAN_FAULTS="name=action[@n][;...]"` acts at every visit of the point, or only at the n-th: `pause`, `exit` (137), `kill`,
-`eio`, `enospc`, `trace`. `DUDZIAN_FAULTS_TRACE` names a file that gets a line per visited point.
+`eio`, `enospc`, `erofs`, `trace`. `DUDZIAN_FAULTS_TRACE` names a file that gets a line per visited point.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STEP_SECONDS: Final = 0.01
 _MOST_STEPS: Final = 6000  # a minute: a test that broke leaves no process behind for ever
 _KILLED: Final = 137
 _SIGKILL: Final = 9  # by number: Windows has no name for it, and ends the process all the same
-_ERRNO: Final = {"eio": errno.EIO, "enospc": errno.ENOSPC}
+_ERRNO: Final = {"eio": errno.EIO, "enospc": errno.ENOSPC, "erofs": errno.EROFS}
 
 
 class Fault(NamedTuple):
@@ -129,6 +129,7 @@ _ACTIONS: Final[Mapping[str, Callable[[str], None]]] = {
     "kill": _kill,
     "eio": _raise_disk_error,
     "enospc": _raise_disk_error,
+    "erofs": _raise_disk_error,
     "trace": _only_trace,
 }
 _visits: Final[Counter[str]] = Counter()

@@ -327,7 +327,7 @@ class Session:
             await self.keep_head(False)
 
     async def _commit(self) -> Sequence[Released]:
-        """Commit, however often a full disk has to be asked; the core is frozen meanwhile."""
+        """Commit, however often a full or read-only disk has to be asked; the core is frozen meanwhile."""
         state, began = self._state, self._clock.monotonic_ns()
         while True:
             try:
@@ -340,7 +340,7 @@ class Session:
             else:
                 if self._frozen:
                     self._frozen = False
-                    self._publish_state(state, "the disk has space again")
+                    self._publish_state(state, "the disk takes lines again")
                 if released:
                     self._observe_commit((self._clock.monotonic_ns() - began) / SECOND_NS)
                 return released

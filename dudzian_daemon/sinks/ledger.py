@@ -86,11 +86,15 @@ class LedgerSink:
         before = None if self._log is None else (self._log.path.name, self._log.line_hash)
         if self._log is not None:
             self._log.release()
-        try:
-            self._log = await anyio.to_thread.run_sync(self._open, path, before, self._clock.wall_ns())
-        except DudzianError as error:
-            raise _behind(error) from error
-        return self._log
+        while True:
+            try:
+                self._log = await anyio.to_thread.run_sync(self._open, path, before, self._clock.wall_ns())
+            except StorageFull:
+                await self._clock.sleep(FULL_DISK_RETRY_SECONDS)
+            except DudzianError as error:
+                raise _behind(error) from error
+            else:
+                return self._log
 
     def _open(self, path: Path, before: tuple[str, str] | None, now_ns: int) -> ChainedLog:
         ensure_dir(path.parent)
@@ -139,7 +143,9 @@ class LedgerSink:
 def prune(folder: Path, retention_days: int, now_ns: int) -> list[Path]:
     """Delete ledger files last written more than `retention_days` before `now_ns`; returns them."""
     gone = []
-    for path in sorted(folder.glob("ledger-*.jsonl")):
+    with os_errors(folder):
+        found = sorted(folder.glob("ledger-*.jsonl"))
+    for path in found:
         with os_errors(path):
             if path.stat().st_mtime_ns < now_ns - retention_days * DAY_NS:
                 path.unlink()

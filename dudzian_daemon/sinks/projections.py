@@ -15,7 +15,7 @@ from dudzian_daemon.adapters.chained_log import ChainedLog
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, Mark
 from dudzian_daemon.domain.errors import Permanent, StorageError, StorageFull
 from dudzian_daemon.domain.events import CycleDurable
-from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Outcome, Signal, Verdict
+from dudzian_daemon.domain.orders import Fill, OrderResult, OrderStatus, Outcome, Signal, Verdict
 from dudzian_daemon.kernel.clock import Clock, iso_utc
 
 #: How long the log waits before it asks a full disk again.
@@ -55,8 +55,9 @@ class DecisionLog:
         try:
             async for batch in self._follower.cycles():
                 for cycle in batch:
+                    wall = msgspec.json.encode({"latency_ms": round(cycle.duration_s * 1_000, 3)})
                     for event in islice(decision_events(cycle, self._environment), self._told(cycle), None):
-                        self._log.append(msgspec.json.encode(event), b"{}")
+                        self._log.append(msgspec.json.encode(event), wall)
                 await self._commit()
             # Of this log's writer: whether the session is closed or may be resumed says its journal alone.
             end = {"kind": "stopped", "session": self._follower.log_id, "sequence": self._follower.sequence}
@@ -104,9 +105,10 @@ def decision_events(cycle: CycleDurable, environment: str) -> Iterator[dict[str,
         fields = _verdict_fields(verdict, signals.get(verdict.signal_id), orders.get(verdict.group_id))
         yield {"kind": _VERDICT_EVENTS[verdict.outcome], **common, **fields}
     fills = {fill.order_id: fill for fill in record.fills}
-    refused = {verdict.group_id for verdict in record.verdicts if verdict.outcome is Outcome.REFUSED}
+    judged = {verdict.group_id: verdict for verdict in record.verdicts}
     for result in record.results:
-        if result.status is OrderStatus.REJECTED and result.order_id.rpartition(".")[0] in refused:
+        group = judged.get(result.order_id.rpartition(".")[0])
+        if result.status is OrderStatus.REJECTED and group is not None and group.outcome is Outcome.REFUSED:
             continue  # said already, as risk_rejected
         fill = fills.get(result.order_id)
         detail = (
@@ -114,7 +116,8 @@ def decision_events(cycle: CycleDurable, environment: str) -> Iterator[dict[str,
             if fill is None
             else {"reference_price": fill.reference_price, "slippage": fill.slippage, "fee": fill.fee, "fill_id": fill.id}
         )
-        yield {"kind": _ORDER_EVENTS[result.status], **common, **_order_fields(result), **detail}
+        decided = _decision_fields(group, signals.get(result.signal_id), fill)
+        yield {"kind": _ORDER_EVENTS[result.status], **common, **decided, **_order_fields(result), **detail}
 
 
 def _signal_fields(signal: Signal) -> dict[str, Any]:
@@ -141,6 +144,8 @@ def _verdict_fields(verdict: Verdict, signal: Signal | None, order: OrderResult 
         "symbol": None if said is None else said.instrument,
         "strategy": None if said is None else said.strategy,
         "side": None if order is None else order.side,
+        "price": None if order is None or order.terms is None else order.terms.limit_price,
+        "confidence": None if signal is None else signal.confidence,
         "reason": None if signal is None else signal.reason,
         "allowed": verdict.outcome is not Outcome.REFUSED,
         "code": verdict.code,
@@ -150,6 +155,16 @@ def _verdict_fields(verdict: Verdict, signal: Signal | None, order: OrderResult 
         "headroom": verdict.headroom,
         "requested": verdict.requested,
         "quantity": verdict.approved,
+    }
+
+
+def _decision_fields(verdict: Verdict | None, signal: Signal | None, fill: Fill | None) -> dict[str, Any]:
+    """What led to an order, as far as its own cycle tells it: `signal_id` leads from a later one to the lines that told it."""
+    said = signal or fill
+    return {
+        "risk_profile": None if verdict is None else verdict.profile,
+        "schedule": None if said is None else said.schedule,
+        "confidence": None if signal is None else signal.confidence,
     }
 
 

@@ -147,7 +147,9 @@ def test_a_run_names_its_plan_in_the_journal_and_ends_after_one_decision(tmp_pat
     (session,) = sessions(tmp_path / "data", "demo")
     found = list(entries(session.segments[0]))
     run = next(entry for entry in found if entry.kind == "run")
-    assert json.loads(run.w)["plan_sha256"] == sha256(path.read_bytes().removesuffix(b"\n")).hexdigest()
+    wall, commit = json.loads(run.w), json.loads(path.read_bytes())["git"]["commit"]
+    assert wall["plan_sha256"] == sha256(path.read_bytes().removesuffix(b"\n")).hexdigest()
+    assert wall.get("commit", "") == commit
     cycles = [cycle.record for entry in found for cycle in entry.cycles()]
     assert [record.due for record in cycles if record.due] == [("btc_trend_d1",)]
 

@@ -112,6 +112,16 @@ def test_a_key_file_that_others_may_read(tmp_path: Path) -> None:
     assert said == f"dudzian: key file {path}: expected mode 0600, found 0644; run: chmod 600 {path}"
 
 
+def test_where_no_key_can_be_had_nothing_runs_unsigned(tmp_path: Path) -> None:
+    """No option makes a daemon run without a signature: it takes a key, makes one, or does not start."""
+    place = tmp_path / "file"
+    place.write_text("mine")
+    said = refused(tmp_path, env={"XDG_CONFIG_HOME": str(place)})
+    assert said.startswith(f"dudzian: signing key cannot be stored in {place}/dudzian/keys/risk-ci.key: ")
+    assert said.endswith("; give one by DUDZIAN_KEY_FILE or DECISION_LOG_HMAC_KEY")
+    assert list(tmp_path.glob("data/logs/decision_journal/*")) == []
+
+
 def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

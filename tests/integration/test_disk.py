@@ -30,10 +30,23 @@ def test_a_full_disk_freezes_the_session_until_there_is_space(tmp_path: Path, un
     assert (ended.code, ended.last_line) == (0, LAST_LINE), ended.err
     states = [line for line in ended.out.splitlines() if line.startswith("session ")]
     assert states[2].startswith("session frozen: no space left for ")
-    assert states[3] == "session running: the disk has space again"
+    assert states[3] == "session running: the disk takes lines again"
     session, decisions = verdicts(home)
     assert (session.integrity, session.completeness, session.content) == ("intact", "closed", undisturbed)
     assert decisions.integrity == "intact"
+
+
+def test_a_disk_that_turns_read_only_freezes_the_session_until_it_is_writable(tmp_path: Path, undisturbed: str) -> None:
+    """What a kernel does to a file system that it found damaged, and what an operator puts right without a restart."""
+    points = ("journal.write=erofs@3", "journal.write=erofs@4", "decision_log.write=erofs@2", "status.write=erofs@2")
+    home = tmp_path / "read_only"
+    ended = run_short(home, faults=";".join(points))
+    assert (ended.code, ended.last_line) == (0, LAST_LINE), ended.err
+    frozen, running = [line for line in ended.out.splitlines() if line.startswith("session ")][2:4]
+    assert frozen.startswith("session frozen: the disk of ") and "(Read-only file system" in frozen
+    assert running == "session running: the disk takes lines again"
+    session, decisions = verdicts(home)
+    assert (session.integrity, session.completeness, session.content, decisions.integrity) == ("intact", "closed", undisturbed, "intact")
 
 
 def test_a_full_disk_under_the_decision_log_holds_nothing_back(tmp_path: Path, undisturbed: str) -> None:

@@ -120,7 +120,7 @@ def test_a_session_of_many_segments_that_was_killed_thrice_replays_equal(tmp_pat
 
 
 def test_a_full_disk_where_a_segment_begins_is_waited_for(tmp_path: Path, content: str) -> None:
-    ended = run(tmp_path, faults="journal.segment.write=enospc@2;journal.segment.renamed=enospc@2")
+    ended = run(tmp_path, faults="journal.segment.write=enospc@2;journal.segment.renamed=enospc@2;journal.segment.fsync=erofs@3")
     assert (ended.code, ended.last_line) == (0, LAST_LINE), ended
     assert '"state":"frozen"' in ended.err
     assert_whole(tmp_path, content)

@@ -85,7 +85,7 @@ def test_a_full_disk_holds_the_session_until_there_is_space_again(tmp_path: Path
         filler = fill(tmp_path / "data")
         child.err.wait_for('"state":"frozen"')
         filler.unlink()
-        child.err.wait_for("the disk has space again")
+        child.err.wait_for("the disk takes lines again")
         ended = child.end()
         assert (ended.code, ended.last_line, "\nTraceback" in ended.err) == (0, LAST_LINE, False), ended
         assert_whole(tmp_path, content)
@@ -117,6 +117,7 @@ def test_no_descriptors_are_left_for_a_while(tmp_path: Path, content: str) -> No
         ended = child.end()
     assert (ended.code, ended.last_line) == (0, LAST_LINE), ended
     assert told < 40, ended.err
+    assert '"event":"service_failed"' not in ended.err, "ledger and telemetry wait until a file can be opened again"
     assert_whole(tmp_path, content)
 
 
@@ -183,6 +184,18 @@ def test_what_is_no_file_of_ours_is_refused_and_left_alone(tmp_path: Path, kind:
     assert ended.code == 2, ended
     assert f"at {path}, found" in one_line(ended)
     assert (victim.read_text(), path.is_symlink() or stat.S_ISFIFO(path.stat().st_mode)) == ("precious", True)
+
+
+@pytest.mark.parametrize("place", ["run/daemon.lock", "logs/decision_journal/demo.jsonl", "logs/runtime/demo.log"])
+def test_a_second_name_of_a_file_that_is_not_ours_is_not_written_through(tmp_path: Path, place: str) -> None:
+    path, victim = tmp_path / "data" / place, tmp_path / "victim"
+    path.parent.mkdir(parents=True)
+    victim.write_text("precious\n")
+    path.hardlink_to(victim)
+    short_config(tmp_path)
+    ended = again(tmp_path)
+    assert (ended.code, victim.read_text()) == (2, "precious\n"), ended
+    assert f"expected a file with one name at {path}, found a hard link" in one_line(ended)
 
 
 def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:

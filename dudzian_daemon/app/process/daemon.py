@@ -16,7 +16,7 @@ import anyio
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent, write_atomic
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_sole_name_or_absent, write_atomic
 from dudzian_daemon.adapters.heads import read_signer
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.metric_families import new_registry
@@ -398,7 +398,7 @@ def _configure_logs(prepared: Prepared, options: RunOptions) -> None:
     settings = prepared.config.logging
     path = prepared.data_folder / "logs" / "runtime" / f"{prepared.artifact}.log"
     ensure_dir(path.parent)
-    require_regular_or_absent(path)
+    require_sole_name_or_absent(path)
     with os_errors(path):
         file = logs.LogFile(path, json=settings.file_format == "json", size=settings.file_mb * MIB, kept=settings.files_kept)
         logs.configure(settings.level, json=settings.format == "json", file=file, background=True, quiet=options.show_view)

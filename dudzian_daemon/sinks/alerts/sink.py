@@ -101,6 +101,7 @@ class AlertSink:
         self._wanted = anyio.Event()
         self._dirty = False
         self._lines: list[audit.AuditLine] = []
+        self._problems: list[str] = []
         self._incidents: dict[str, Tracked] = {}
 
     async def run(self) -> None:
@@ -292,8 +293,11 @@ class AlertSink:
         work = [partial(write_book, settings.data_folder, msgspec.json.encode(self.book))]
         work += [partial(audit.append_audit, settings.audit_path, lines, now)] if lines else []
         work += [partial(audit.write_incident, settings.data_folder, msgspec.structs.replace(each)) for each in incidents]
-        for problem in await anyio.to_thread.run_sync(_done, work):
-            log.error("not_kept", action="go_on", detail=problem, at=iso_utc(now))
+        problems = await anyio.to_thread.run_sync(_done, work)
+        for problem in problems:
+            if problem not in self._problems:  # one that lasts is told once
+                log.error("not_kept", action="go_on", detail=problem, at=iso_utc(now))
+        self._problems = problems
         self._outbox.release(posted)
 
     async def _drain(self) -> None:

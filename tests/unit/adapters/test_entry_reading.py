@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -30,16 +29,16 @@ ENTRY = st.builds(
 
 
 def text(d: object, w: object = {}) -> bytes:
-    return encode({"d": d, "w": w})
+    return encode({"d": d, "w": w})[:-1]
 
 
 def texts_of_a_session(folder: Path) -> list[bytes]:
     parts = [split(line) for line in write_session(folder, small_session(), KEY).read_bytes().splitlines()]
-    return [b'{"d":' + bytes(part.d) + b',"w":' + bytes(part.w) + b"}" for part in parts]
+    return [b'{"d":' + bytes(part.d) + b',"w":' + bytes(part.w) for part in parts]
 
 
 def spelled(entries: list[Any]) -> list[bytes]:
-    return [encode({"d": entry.d, "w": entry.w}) for entry in entries]
+    return [text(entry.d, entry.w) for entry in entries]
 
 
 def test_cycles_are_read_with_the_members_that_they_have() -> None:
@@ -74,9 +73,10 @@ def usual_depth() -> Iterator[None]:
         lambda whole: whole.replace(b'"phase":', b'"phase": ', 1),
         lambda whole: whole.replace(b'"due":', b'"d\\u0075e":', 1),
         lambda whole: whole.replace(b'"kind":"cycle"', b'"kind":"cycl\\u0065"', 1),
-        lambda whole: whole[:-1] + b',"cycles":[]}',
-        lambda whole: whole[:-1] + b',"raws":[]}',
+        lambda whole: whole + b',"cycles":[]',
+        lambda whole: whole + b',"raws":[]',
         lambda whole: whole[:-1],
+        lambda whole: whole + b"}",
         lambda whole: whole.replace(b'"signals":[', b'"signals":[' + b"[" * 5_000 + b"]" * 5_000, 1),
     ],
 )
@@ -136,7 +136,7 @@ def test_names_that_no_record_can_have_are_left_to_dictionaries(d: dict[str, obj
             lambda whole: whole.replace(b'"x":1', b'"x":1,"x":1'),
             lambda whole: whole.replace(b'"x":1', b'"\\u0078":1'),
             lambda whole: whole.replace(b'"x":1', b'"x":1e0'),
-            lambda whole: whole[:-1] + b',"kind":"a"}',
+            lambda whole: whole + b',"kind":"a"',
             lambda whole: whole.replace(b'"kind":"a"', b'"kind":"\\u0061"'),
             lambda whole: whole.replace(b'"w":{}', b'"w":{},"w":{}'),
         ]
@@ -155,9 +155,6 @@ def test_what_is_not_canonical_ends_a_known_shape_too(spoil: Callable[[bytes], b
 def test_numbers_beyond_64_bits_and_deep_nesting_are_no_entries_to_a_shape() -> None:
     shapes = Shapes(never=frozenset())
     shapes.read([text({"kind": "a", "x": 1})])
-    deep = b'{"d":{"kind":"a","x":' + b"[" * 100_000 + b"]" * 100_000 + b'},"w":{}}'
+    deep = b'{"d":{"kind":"a","x":' + b"[" * 100_000 + b"]" * 100_000 + b'},"w":{}'
     assert shapes.read([deep]) == []
-    assert (
-        msgspec.json.decode(text({"kind": "a", "x": 2**64 - 1}))["d"]["x"]
-        == shapes.read([text({"kind": "a", "x": 2**64 - 1})])[0].d.member_0
-    )
+    assert shapes.read([text({"kind": "a", "x": 2**64 - 1})])[0].d.member_0 == 2**64 - 1

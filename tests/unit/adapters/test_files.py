@@ -21,7 +21,7 @@ from dudzian_daemon.adapters.files import (
     sha256_file,
     write_atomic,
 )
-from dudzian_daemon.domain.errors import ConfigError, StorageError
+from dudzian_daemon.domain.errors import ConfigError, ReadOnlyDisk, StorageError, StorageFull
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and special files")
 
@@ -149,7 +149,8 @@ def test_a_failing_disk_leaves_the_old_file_whole(tmp_path: Path) -> None:
         (errno.EFBIG, StorageError, "no space left"),
         (errno.EIO, StorageError, "check the disk"),
         (errno.EACCES, ConfigError, "owner and permissions"),
-        (errno.EROFS, ConfigError, "owner and permissions"),
+        (errno.EROFS, ReadOnlyDisk, "make its disk writable"),
+        (errno.EMFILE, StorageFull, "raise the limit"),
         (errno.ENOENT, ConfigError, "found nothing there"),
     ],
 )

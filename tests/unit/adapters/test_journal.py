@@ -163,11 +163,12 @@ async def test_a_disk_that_refuses_a_frame_refuses_its_line(journal: SessionJour
             raise OSError(number, os.strerror(number))
 
     journal.append(crowded_cycle(1), wall={})
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "fault_point", refuse)
-        with pytest.raises(StorageFull):
-            await journal.commit()
-    assert journal.pending == 1
+    for number in (errno.ENOSPC, errno.EROFS, errno.EMFILE):
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "fault_point", partial(refuse, number=number))
+            with pytest.raises(StorageFull):
+                await journal.commit()
+        assert journal.pending == 1
     assert [each.record.sequence for each in await journal.commit()] == [1]
     journal.append(crowded_cycle(2), wall={})
     monkeypatch.setattr(files, "fault_point", partial(refuse, number=errno.EIO))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from decimal import Decimal
 from hashlib import sha256
@@ -180,6 +181,28 @@ def test_a_file_of_another_key_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Permanent, match="stay behind"):
         write(two_days(), files(tmp_path))
     assert (tmp_path / "ledger-20240101.jsonl").read_bytes() == before
+
+
+def test_a_day_that_cannot_begin_yet_waits_and_no_line_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, or no descriptor for the new file: what was wrong with it the first times is gone at the third."""
+    refusals = [errno.EMFILE, errno.ENOSPC]
+    opened = os.open
+
+    def refuse(path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
+        if refusals and str(path).endswith("ledger-20240102.jsonl") and flags & os.O_CREAT:
+            raise OSError(refusals.pop(), "refused")
+        return opened(path, flags, mode, **more)
+
+    class Patient(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            waited.append(seconds)
+
+    waited: list[float] = []
+    monkeypatch.setattr(os, "open", refuse)
+    write(two_days(), files(tmp_path), Patient())
+    assert waited == [1.0, 1.0]
+    kinds = [[line["kind"] for line in lines(tmp_path / f"ledger-2024010{day}.jsonl")] for day in (1, 2)]
+    assert (kinds[0][-1], kinds[1][:3]) == ("stopped", ["genesis", "follows", "fill"])
 
 
 def test_a_full_disk_is_asked_again_and_no_line_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
