@@ -85,6 +85,11 @@ class LineProof:
         algorithm = f'{ALGORITHM}"{_MAC_NAME}' if self._signed else f'{UNSIGNED}"'
         self._seal_end = f'","key":{encode(key_id).decode()},"alg":"{algorithm}'
 
+    def go_back(self, lines: int, previous: str) -> None:
+        """The last `lines` that were proven are not taken; `previous` is the raw hash of the line before them."""
+        self.line -= lines
+        self.previous = previous
+
     def prove(self, lines: list[bytes], read: Callable[[list[bytes]], list[E]], link: str = "") -> Proven[E]:
         """The next lines, given without newlines, up to the first that is not what is due. Raises `Mismatch` if that is the first.
 

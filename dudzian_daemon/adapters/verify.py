@@ -189,11 +189,17 @@ class _Judge:
         return len(kinds)
 
     def _take_each(self, proven: Proven[Any]) -> int:
+        """How many lines these are; those behind a change of key are not among them, since it is the new key that has to prove them."""
+        taken, due = 0, len(proven.texts)
         for entry, text, content, line_hash in zip(proven.entries, proven.texts, proven.contents, proven.hashes, strict=True):
             self._take(entry, text, content, line_hash)
             self._number += 1
+            taken += 1
+            if self._last_kind == KEY_CHANGE and self._proof is not None:
+                self._proof.go_back(due - taken, line_hash)
+                break
         self._number -= 1
-        return len(proven.texts)
+        return taken
 
     def _take(self, entry: Entry | Cycles, text: bytes, content: str, line_hash: str) -> None:
         kind, first = entry.kind, not self._entries

@@ -296,6 +296,12 @@ def _by_other_known_key(random: Random, lines: Lines, _other: Lines) -> Lines:
     return _sealed_anew(lines, lambda each: wrong[each["s"]["key"]] if each["s"]["line"] > at else _own_key(each))
 
 
+def _by_the_key_that_was_left(_random: Random, evidence: Evidence) -> None:
+    """By somebody who has the old key alone: it goes on sealing behind the entry that hands over to the new one."""
+    for files, _, _ in evidence.logs:
+        write(files, _sealed_anew(lines_of(files), lambda _each: OLD))
+
+
 def _with_the_stolen_key(random: Random, lines: Lines, _other: Lines) -> Lines:
     """A wall field more, and all seals from there on as they would have been."""
     at = random.choice([at for at, line in enumerate(lines) if b',"w":{' in line])
@@ -558,6 +564,7 @@ def _fork(_random: Random, evidence: Evidence) -> None:
 _ALL: Final = ("journal", "decision log", "ledger")
 #: Of files and heads, with the kinds of evidence that have them.
 FILES: Final[dict[str, tuple[tuple[str, ...], Callable[[Random, Evidence], None]]]] = {
+    "old key behind a change of key": (("journal", "decision log"), _by_the_key_that_was_left),
     "put back to an earlier time": (_ALL, _earlier),
     "first file removed": (("journal", "ledger"), _first_removed),
     "last file removed": (("journal", "ledger"), _last_removed),
