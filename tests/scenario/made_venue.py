@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import stamina
 
 from dudzian_daemon.adapters.candle_rows import Judged
@@ -221,9 +220,6 @@ async def live(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(feed.run)
             tasks.start_soon(run.consume)
-            await clock.settle()
-            while not feed._begun.is_set():  # a worker thread is no task: the clock does not wait for it
-                await anyio.lowlevel.checkpoint()
             await clock.settle()
             try:
                 yield run
