@@ -28,7 +28,7 @@ from dudzian_daemon.adapters.venue_hosts import HostRules
 from dudzian_daemon.domain.errors import AdapterError, Permanent
 from dudzian_daemon.domain.market import GRANULARITIES
 from dudzian_daemon.domain.ports import VenueMarket
-from dudzian_daemon.domain.venues import CcxtClient, TopOfBook
+from dudzian_daemon.domain.venues import CcxtClient, Depth, TopOfBook
 
 #: Seconds of pause after a rate limit that comes in a body, which names no time.
 _BODY_LIMIT_PAUSE_S: Final = 5.0
@@ -61,6 +61,7 @@ class CcxtSource:
         self._loading = anyio.Lock()
         self._loaded = False
         self._pushed: dict[str, Any] = {}
+        self._depths: dict[str, tuple[Any, Any]] = {}
 
     async def candle_rows(self, symbol: str, granularity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Any]:
         """Rows from `since_ms` on, no more than the span has room for: venues understand an end differently."""
@@ -110,10 +111,31 @@ class CcxtSource:
         changed = {name: ticker for name, ticker in self._pushed.items() if ticker is not known.get(name)}
         return [top for symbol in symbols if (top := _top(symbol, changed.get(self._name(symbol))))]
 
+    async def next_depths(self, symbols: Sequence[str], levels: int) -> Sequence[Depth]:
+        """The books that have changed since the last call, at least one update: one wake-up may stand for a burst of them."""
+        await self._ready()
+        depth = next((each for each in self._plugin.stream_depths if each >= levels), levels)
+        with self._errors.read("book stream"):
+            await self.__client.watch_order_book_for_symbols([self._name(symbol) for symbol in symbols], depth)
+            return [book for symbol in symbols if (book := self._changed_book(symbol, levels)) is not None]
+
+    def _changed_book(self, symbol: str, levels: int) -> Depth | None:
+        """The book as it is pushed by now, None where it is the one we know or has not begun."""
+        book = self.__client.orderbooks.get(self._name(symbol))
+        if book is None or not (book["bids"] or book["asks"]):
+            return None
+        state = book["nonce"], book["timestamp"]
+        if self._depths.get(symbol) == state:
+            return None
+        self._depths[symbol] = state
+        return Depth(symbol, book["bids"][:levels], book["asks"][:levels], int(book["nonce"] or 0))
+
     async def drop(self) -> None:
-        """Cut the websockets."""
-        with self._errors.read("quote stream"):
+        """Cut the websockets; what they built up is old then."""
+        with self._errors.read("stream"):
             await self.__client.close_ws_clients()
+        self._depths.clear()
+        self.__client.orderbooks.clear()
 
     async def close(self) -> None:
         """End all connections; what is under way fails."""

@@ -12,7 +12,8 @@ import pytest
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown
 from dudzian_daemon.adapters.venue_data import ATTEMPTS
 from dudzian_daemon.domain.errors import ConfigError, Permanent, Retryable
-from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS
+from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS, Book
+from dudzian_daemon.testing import exchange_books
 from dudzian_daemon.testing.clock import START_NS, ManualClock
 from dudzian_daemon.testing.exchange import FaultKind
 from tests.scenario.venues import opened
@@ -205,6 +206,60 @@ async def test_pushed_quotes_arrive_and_come_back_after_a_cut(tmp_path, venue) -
         assert await data.next_quotes(["BTC/USDT"])
 
 
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+async def test_pushed_books_are_the_venues_own_and_come_back_after_a_cut(tmp_path, venue) -> None:
+    symbols = ("BTC/USDT", "ETH/USDT") if venue == "binance" else ("BTC/USDT",)
+    async with opened(tmp_path, venue, symbols=symbols, streams=True) as (exchange, data, shared):
+        exchange.push_seconds = 0.01
+        shift = exchange.shift if venue == "kraken" else 0.0
+
+        async def until_all(moment_ms: int) -> dict[str, Book]:
+            """The books once they are those of the moment; every one on the way is sound."""
+            wanted = {f"{venue}:{m.base}/USDT": m.at(moment_ms, shift) for m in exchange.markets[: len(symbols)]}
+            found: dict[str, Book] = {}
+            while any(name not in found or abs(found[name].best.bid + 0.01 - price) > 0.001 for name, price in wanted.items()):
+                for book in await data.next_books(symbols, 8):
+                    assert len(book.bids) == len(book.asks) == 8
+                    assert all(round(book.asks[n][0] - book.asks[n - 1][0], 2) == 0.01 for n in range(1, 8))  # no level is left of before
+                    found[book.instrument] = book
+            return found
+
+        with anyio.fail_after(10):
+            await until_all(exchange.now_ms)
+            for _ in range(5):
+                exchange.skew_ms += 60_000  # the market moves by more than the book is deep
+                await until_all(exchange.now_ms)
+            await exchange.cut()
+            with pytest.raises(Retryable):
+                for _ in range(50):
+                    await data.next_books(symbols, 8)
+            await data.drop_streams()
+            exchange.skew_ms += 60_000
+            await until_all(exchange.now_ms)
+        assert not shared.refused_rows["book"]
+
+
+async def test_a_pushed_book_costs_its_first_state_and_a_polled_one_its_share_of_the_budget(tmp_path) -> None:
+    async with opened(tmp_path, symbols=("BTC/USDT", "ETH/USDT"), streams=True) as (exchange, data, shared):
+        await data.server_time_ns()
+        before = shared.budget.taken
+        for _ in range(5):
+            await data.next_books(["BTC/USDT", "ETH/USDT"], 10)
+        assert shared.budget.taken - before == 2 * 50
+        assert {request.query["limit"] for request in exchange.asked("depth")} == {"1000"}
+        assert data.book_spacing_s == pytest.approx(5 * 60 / (6000 * 0.7 / 2))
+
+
+async def test_a_crossed_book_is_left_out_and_counted(tmp_path, monkeypatch) -> None:
+    async with opened(tmp_path, "kraken", streams=True) as (_, data, shared):
+        monkeypatch.setattr(exchange_books, "TICK", -0.01)  # bids above asks
+        with anyio.fail_after(10):
+            while not shared.refused_rows["book"]:
+                assert await data.next_books(["BTC/USDT"], 10) == []
+        with pytest.raises(BadAnswer, match="expected the best bid below the best ask"):
+            await data.book("BTC/USDT", 5)
+
+
 async def test_a_host_that_is_not_the_venues_refuses_before_anything_is_sent(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"adapter_settings\.base_url: expected loopback or one of the venue's data hosts"):
         async with opened(tmp_path, base_url="https://example.org"):
@@ -212,7 +267,7 @@ async def test_a_host_that_is_not_the_venues_refuses_before_anything_is_sent(tmp
 
 
 async def test_an_unknown_setting_is_named(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="known keys: base_url, ws_url, poll_seconds, quote_seconds, streams"):
+    with pytest.raises(ConfigError, match="known keys: base_url, ws_url, poll_seconds, quote_seconds, streams, book_levels"):
         async with opened(tmp_path, bas_url="x"):
             pass
 
