@@ -6,8 +6,10 @@ By hand: python -m dudzian_daemon.testing.exchange 9200, then dudzian run -e bin
 
 from __future__ import annotations
 
+import gzip
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cache
 from itertools import count
 from typing import Any, Final, Literal
 
@@ -24,12 +26,13 @@ _MS_NS: Final = 1_000_000
 _STEPS_MS: Final = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}
 _WEIGHTS: Final = {"klines": 2, "exchangeInfo": 20, "bookTicker": 4, "depth": 5}
 _KRAKEN_ROWS: Final = 720
+_BOMB_BYTES: Final = 40 * 1024 * 1024
 #: How far Kraken's prices are from Binance's, as a share; a test may move it.
 _VENUE_SHIFT: Final = 0.0004
 
 FaultKind = Literal[
     "status", "limit", "ban", "hang", "reset", "truncated", "html", "empty", "nan", "zero", "gap", "duplicate", "contradiction",
-    "disorder", "future", "interval", "redirect",
+    "disorder", "future", "interval", "redirect", "bomb",
 ]  # fmt: skip
 
 
@@ -383,10 +386,17 @@ class LoopbackExchange:
         return changes.get(fault.kind, rows)
 
 
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(b"[" + b" " * _BOMB_BYTES, 1)
+
+
 def _spoiled(answer: web.Response, kind: str) -> web.Response:
     body = answer.body if isinstance(answer.body, bytes) else b""
     if kind == "truncated":
         return web.Response(body=body[: len(body) // 2], content_type="application/json", headers=_kept(answer))
+    if kind == "bomb":  # unpacks to more than any client of ours should read
+        return web.Response(body=_bomb(), content_type="application/json", headers={**_kept(answer), "Content-Encoding": "gzip"})
     if kind == "html":
         return web.Response(text="<html><body>We will be right back</body></html>", content_type="text/html", headers=_kept(answer))
     return answer

@@ -9,13 +9,16 @@ import anyio
 import orjson
 import pytest
 
+from dudzian_daemon.adapters.public_http import VenueHttp
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown
 from dudzian_daemon.adapters.venue_data import ATTEMPTS
+from dudzian_daemon.adapters.venue_hosts import host_rules
 from dudzian_daemon.domain.errors import ConfigError, Permanent, Retryable
 from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS, Book
 from dudzian_daemon.testing import exchange_books
 from dudzian_daemon.testing.clock import START_NS, ManualClock
 from dudzian_daemon.testing.exchange import FaultKind
+from tests.scenario.made_venue import PROFILE as BINANCE
 from tests.scenario.venues import opened
 
 PAYLOADS = Path(__file__).parents[1] / "data" / "payloads"
@@ -118,6 +121,28 @@ async def test_bad_rows_are_refused_counted_and_kept(tmp_path, kind: FaultKind, 
         kept = [orjson.loads(line) for line in quarantine.read_bytes().splitlines()] if quarantine.exists() else []
         assert [line["fault"] for line in kept] == list(refused)
         assert all(line["instrument"] == "binance:BTC/USDT" for line in kept)
+
+
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+async def test_an_answer_that_unpacks_without_end_is_read_up_to_the_bound_and_refused(tmp_path, venue) -> None:
+    async with opened(tmp_path, venue) as (exchange, data, shared):
+        await data.markets()
+        exchange.fail("bomb", PATHS[venue], times=ATTEMPTS)
+        with pytest.raises(BadAnswer, match="expected an answer of at most 33554432 bytes, found a longer one"):
+            await candles(data)
+        assert shared.failures == {"BadAnswer": ATTEMPTS}
+        assert shared.down_since is None  # it is there, whatever it says
+        assert len(await candles(data)) == 20
+
+
+async def test_our_own_client_reads_no_endless_answer_either(tmp_path) -> None:
+    async with opened(tmp_path) as (exchange, _data, _shared):
+        exchange.fail("bomb", "time")
+        http = VenueHttp(host_rules(BINANCE, exchange.url), "", lambda _headers: None, exchange.clock.wall_ns)
+        with pytest.raises(BadAnswer, match="found a longer one"):
+            await http.get_json("/api/v3/time", {})
+        assert await http.get_json("/api/v3/time", {}) == {"serverTime": exchange.now_ms}
+        await http.close()
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("limit", 7), ("ban", 120)])
