@@ -266,6 +266,7 @@ def _client(venue: type[Any], plugin: CcxtClient, options: ClientOptions) -> Any
         sections["ws"] = {name: _at(streams[name], host) for name, host in plugin.stream_sections.items()}
     client.urls = {"api": _moved(sections, options.rules)}
     options.rules.require_all(client.urls["api"])
+    client.options["ws"] = {**client.options.get("ws", {}), "compress": 0}  # short messages; each packed socket holds 0.3 MB of buffers
     client.own_session, client.timeout_on_exit = False, 0
     client.ssl_context = tls_context()  # it would make one of its own, on the loop
     client.has["fetchCurrencies"] = False

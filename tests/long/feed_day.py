@@ -37,6 +37,7 @@ from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import SystemClock
+from dudzian_daemon.services.collector import Collector
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
 from dudzian_daemon.testing.clock import ManualClock
 from dudzian_daemon.testing.exchange import Fault, FaultKind, LoopbackExchange
@@ -134,8 +135,10 @@ async def day(folder: Path, hours: float, seed: int) -> dict[str, Any]:
         venues = await anyio.to_thread.run_sync(opener, folder, exchange.url, store, clock)
         plan = FeedPlan(needs=NEEDS, instruments=list(INSTRUMENTS), clock_venue="binance", quote_seconds=STEP_S, pushed=True)
         feed = LiveFeed(plan, venues, driver, clock, bus, digest_rows, StoredLive(store))
-        taken = Taken(feed, driver)
+        taken, collector = Taken(feed, driver), Collector(clock)
+        feed.on_loaded = collector.set_aside
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(collector.run)
             tasks.start_soon(feed.run)
             tasks.start_soon(taken.run)
             await begun(feed)

@@ -47,6 +47,7 @@ from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervisor
 from dudzian_daemon.services.clock_watch import ClockWatch
+from dudzian_daemon.services.collector import Collector
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.services.service_manager import ServiceManager
 
@@ -197,7 +198,10 @@ class Daemon:
         """Start everything."""
         end.host(assembly)
         if assembly.live is not None:
+            collector = Collector(self._clock)
+            assembly.live.on_loaded = collector.set_aside
             supervisor.add(assembly.live, stage="feed", restart=_FEED_RESTART)
+            supervisor.add(collector, stage="adapters")
         for sink in (*assembly.sinks, assembly.report):
             supervisor.add(sink, stage="sinks")
         self._host_quarantine(supervisor, assembly)

@@ -101,6 +101,8 @@ class LiveFeed:
         self.progress = Progress(clock)
         self._storing = Storing(store, clock, self.progress)
         self.alerts = FeedAlerts(bus, clock.monotonic_ns, plan.offline_ns)
+        #: Called once everything that the market takes is loaded, before the first input is let go.
+        self.on_loaded: Callable[[], object] = lambda: None
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
         self._desk: Desk | None = None
@@ -232,6 +234,7 @@ class LiveFeed:
         desk = self._desk = Desk(first, made, quoted, settle, clock.now_ns, lambda: self._driver.last, prices)
         desk.on_candle = self._storing.add
         self._storing.add_history(row for each in begun for row in (*each.history, *each.unstored, *each.missed))
+        self.on_loaded()
         self._begun.set()
         self._log.info("live", action="feed", series=len(first), quoted=len(quoted), left_out=self._left_out)
         return desk
