@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
+import anyio.to_thread
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
@@ -134,7 +135,10 @@ class Daemon:
         self._signals.listen_on(loop, end.on_signal)
         self._signals.listen_kill_switch(partial(loop.call_soon_threadsafe, switch.on_signal))
         try:
-            server, assembly = self._assemble()
+            registry = new_registry()
+            server = self._port(registry)
+            port = None if server is None else server.port
+            assembly = await anyio.to_thread.run_sync(self._assemble, registry, port)  # a dozen syncs, and a fold of what was recorded
             guard = guard_of(self._prepared, assembly, self._clock, self._signals)
             with guard.watchdog:
                 return await self._serve(supervisor, end, server, assembly, guard)
@@ -158,13 +162,14 @@ class Daemon:
 
     # -- start -----------------------------------------------------------------------------------------------------
 
-    def _assemble(self) -> tuple[MetricsPort | None, Assembly]:
-        """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
+    def _port(self, registry: CollectorRegistry) -> MetricsPort | None:
+        """The metrics port, held from now on. Raises what keeps it from being had."""
         _phase("port", self._signals)
-        registry = new_registry()
         settings = self._prepared.config.runtime.metrics_http
-        server = MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
-        port = None if server is None else server.port
+        return MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
+
+    def _assemble(self, registry: CollectorRegistry, port: int | None) -> Assembly:
+        """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
         _phase("recover", self._signals)
         recovered = self._recovered()
         _phase("assemble", self._signals)
@@ -192,7 +197,7 @@ class Daemon:
             names = ", ".join(assembly.silent_schedules)
             sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
         self._announce(assembly, port, recovered)
-        return server, assembly
+        return assembly
 
     def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
         """Start everything."""
