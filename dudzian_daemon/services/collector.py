@@ -10,10 +10,13 @@ from __future__ import annotations
 import gc
 from typing import Final
 
+from dudzian_daemon.adapters.platform import give_back_memory
 from dudzian_daemon.kernel.clock import Clock
 
-#: How often a round is made (seconds). It looks through what came since the start: some milliseconds.
-COLLECT_S: Final = 60.0
+#: How often a round is made (seconds). It looks through what came since the start, in a millisecond; an outage leaves much behind.
+COLLECT_S: Final = 10.0
+#: What is loaded late (the candle store's library, streams) is set aside too, once so many seconds have passed.
+LATE_S: Final = 60.0
 
 
 class Collector:
@@ -29,12 +32,14 @@ class Collector:
         """What there is by now stays for good, and is looked through no more. Call it when all is loaded; it takes a tenth of a second."""
         gc.collect()
         gc.freeze()
+        give_back_memory()
         self._aside = True
 
     async def run(self) -> None:
-        """A round a minute until cancelled; the first one sets aside what has been loaded late."""
+        """A round every ten seconds until cancelled; the first one sets aside what has been loaded late."""
         while not self._aside:
             await self._clock.sleep(COLLECT_S)
+        await self._clock.sleep(LATE_S)
         self.set_aside()
         while True:
             await self._clock.sleep(COLLECT_S)

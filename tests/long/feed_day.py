@@ -28,6 +28,7 @@ import stamina
 
 from dudzian_daemon.adapters import venue_budget, venue_data
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows
+from dudzian_daemon.adapters.platform import share_one_heap
 from dudzian_daemon.app.live import StoredLive
 from dudzian_daemon.app.venues import Venues
 from dudzian_daemon.config.load import load
@@ -237,6 +238,7 @@ def main() -> int:
     said = parser.parse_args()
     venue_data.BREAKER_SECONDS = 0.005  # type: ignore[misc] # seconds of the machine's clock, in which simulated minutes pass
     venue_budget.CEILING = 1000.0  # type: ignore[misc] # the limit is one of real minutes
+    share_one_heap()
     clock = SystemClock()
     began = clock.monotonic_ns()
     with tempfile.TemporaryDirectory() as folder, stamina.set_testing(True, attempts=venue_data.ATTEMPTS, cap=True):

@@ -20,7 +20,7 @@ from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular
 from dudzian_daemon.adapters.heads import read_signer
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.metric_families import new_registry
-from dudzian_daemon.adapters.platform import InstanceLock
+from dudzian_daemon.adapters.platform import InstanceLock, share_one_heap
 from dudzian_daemon.app.alerting import ChannelOpener
 from dudzian_daemon.app.bootstrap import Assembly, SessionStart, assemble
 from dudzian_daemon.app.change_consent import consented
@@ -89,6 +89,7 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
         _phase("logs", signals)
         _configure_logs(prepared, options)
         if prepared.live:
+            share_one_heap()
             import dudzian_daemon.app.live  # noqa: F401 - a third of a second of imports that would hold up the loop
         return anyio.run(Daemon(prepared, options, key, Anchored(SystemClock()), signals, out, env).run)
     finally:
