@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from typing import Any, Final, Literal
@@ -348,10 +349,11 @@ class LoopbackExchange:
         return socket
 
     async def _push_on(self, socket: web.WebSocketResponse, names: list[str], told: Callable[[str], list[dict[str, Any]]]) -> None:
-        while not socket.closed:
-            for line in [line for name in names for line in told(name)] if self.push_seconds else ():
-                await socket.send_json(line)
-            await self.push_clock.sleep(self.push_seconds or 0.05)
+        with suppress(ConnectionResetError):  # who is gone is told nothing more
+            while not socket.closed:
+                for line in [line for name in names for line in told(name)] if self.push_seconds else ():
+                    await socket.send_json(line)
+                await self.push_clock.sleep(self.push_seconds or 0.05)
 
     # -- shared ----------------------------------------------------------------------------------------------------
 
