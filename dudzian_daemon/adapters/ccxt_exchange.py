@@ -295,6 +295,16 @@ def _public(venue: type[Any], options: ClientOptions) -> type[Any]:
         def parse_json(self, text: str) -> Any:
             return decoded(text, rules.venue)
 
+        def ws_dial_delay(self, _url: str) -> float:
+            """None: the feed itself paces connections, and gives up one that says nothing before a delay of up to 30 s is over."""
+            return 0.0
+
+        def on_connected(self, client: Any, message: object = None) -> None:
+            """A connection that was given up before it was made is closed: nobody else would, and it would be pushed to for good."""
+            super().on_connected(client, message)
+            if self.clients.get(client.url) is not client:
+                self.spawn(client.close)
+
     return PublicOnly
 
 

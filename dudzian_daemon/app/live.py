@@ -103,9 +103,9 @@ def venue_plan(prepared: Prepared, core: Core) -> tuple[str, ...]:
         series = sum(each.instrument.startswith(f"{name}:") for each in plan.needs)
         prices = f"books of {plan.book_levels} levels" if plan.book_levels else "quotes"
         _require_fresh_books(plan, choice.profile)
-        lines.append(
-            f"{name}: {series} series, asked every {settings.poll_seconds:g} s, {prices} every {settings.quote_seconds:g} s, from {hosts}"
-        )
+        pushed = plan.pushed and bool(choice.profile.stream_hosts)
+        pace = "pushed" if pushed else f"every {settings.quote_seconds:g} s"
+        lines.append(f"{name}: {series} series, asked every {settings.poll_seconds:g} s, {prices} {pace}, from {hosts}")
     return tuple(lines)
 
 

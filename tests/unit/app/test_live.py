@@ -25,6 +25,7 @@ def plan(folder: Path, **settings: Any) -> tuple[str, ...]:
 def test_the_plan_says_what_prices_come_by(tmp_path: Path) -> None:
     assert all("quotes every 2 s" in line for line in plan(tmp_path))
     assert all("books of 10 levels every 5 s" in line for line in plan(tmp_path, book_levels=10, quote_seconds=5))
+    assert all("quotes pushed, from" in line for line in plan(tmp_path, streams=True))
 
 
 def test_books_that_would_be_stale_between_two_questions_are_refused_unless_they_are_pushed(
