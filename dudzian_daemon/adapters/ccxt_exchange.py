@@ -22,6 +22,7 @@ import msgspec
 import orjson
 
 from dudzian_daemon.adapters.ccxt_import import ccxt_class, ccxt_errors
+from dudzian_daemon.adapters.ccxt_streams import paced_by_the_feed
 from dudzian_daemon.adapters.public_http import TIMEOUT_S, guarded_session, tls_context
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown, decoded, judge_status
 from dudzian_daemon.adapters.venue_hosts import HostRules
@@ -259,7 +260,9 @@ def _imported(venue: str, streams: bool) -> tuple[ModuleType, type[Any]]:
 
 def _client(venue: type[Any], plugin: CcxtClient, options: ClientOptions) -> Any:
     """A client of the venue's class with no key, no session yet, and no URL but those of public data."""
-    client = _public(venue, options)({"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)})
+    client = paced_by_the_feed(_public(venue, options))(
+        {"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)}
+    )
     streams = client.urls["api"].get("ws", {})
     sections: dict[str, Any] = {name: _at(client.urls["api"][name], host) for name, host in plugin.sections.items()}
     if options.streams:
@@ -294,16 +297,6 @@ def _public(venue: type[Any], options: ClientOptions) -> type[Any]:
 
         def parse_json(self, text: str) -> Any:
             return decoded(text, rules.venue)
-
-        def ws_dial_delay(self, _url: str) -> float:
-            """None: the feed itself paces connections, and gives up one that says nothing before a delay of up to 30 s is over."""
-            return 0.0
-
-        def on_connected(self, client: Any, message: object = None) -> None:
-            """A connection that was given up before it was made is closed: nobody else would, and it would be pushed to for good."""
-            super().on_connected(client, message)
-            if self.clients.get(client.url) is not client:
-                self.spawn(client.close)
 
     return PublicOnly
 

@@ -285,6 +285,45 @@ async def test_a_crossed_book_is_left_out_and_counted(tmp_path, monkeypatch) -> 
             await data.book("BTC/USDT", 5)
 
 
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+async def test_after_many_refused_handshakes_the_next_one_is_tried_at_once(tmp_path, venue) -> None:
+    path = "/ws" if venue == "binance" else "/v2"
+    async with opened(tmp_path, venue, streams=True) as (exchange, data, _):
+        await data.markets()
+        exchange.fail("status", path, times=12)
+        with anyio.fail_after(15):  # ccxt by itself would wait for half a minute by now
+            for _ in range(12):
+                with pytest.raises(Retryable):
+                    await data.next_quotes(["BTC/USDT"])
+                await data.drop_streams()
+            assert await data.next_quotes(["BTC/USDT"])
+        assert len(exchange.asked(path)) == 13
+        assert len(exchange.sockets) == 1
+
+
+async def test_a_connection_that_is_made_after_it_was_given_up_is_closed(tmp_path, monkeypatch) -> None:
+    async with opened(tmp_path, streams=True) as (exchange, data, _):
+        await data.markets()
+        push, go_on = exchange._push, anyio.Event()
+
+        async def late(*arguments: Any) -> Any:
+            await go_on.wait()
+            return await push(*arguments)
+
+        monkeypatch.setattr(exchange, "_push", late)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(data.next_quotes, ["BTC/USDT"])
+            await exchange.until_asked("/ws", 1)
+            tasks.cancel_scope.cancel()
+        await data.drop_streams()
+        go_on.set()
+        with anyio.fail_after(15):
+            assert await data.next_quotes(["BTC/USDT"])
+            while len(exchange.sockets) > 1:
+                await data.next_quotes(["BTC/USDT"])
+        assert len(exchange.asked("/ws")) == 2
+
+
 async def test_a_host_that_is_not_the_venues_refuses_before_anything_is_sent(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"adapter_settings\.base_url: expected loopback or one of the venue's data hosts"):
         async with opened(tmp_path, base_url="https://example.org"):
