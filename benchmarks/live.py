@@ -63,9 +63,12 @@ def daemon(stalls: str, arguments: list[str]) -> None:
     noted: list[tuple[int, float, str, float]] = []
     running: dict[str, int] = {"since": 0}
     seen: dict[int, str] = {}
-    run = asyncio.Handle._run
+    run, loops_thread = asyncio.Handle._run, threading.get_ident()
 
     def timed(handle: asyncio.Handle) -> None:
+        if threading.get_ident() != loops_thread:  # markets are parsed in a loop of their own, in a worker thread
+            run(handle)
+            return
         began, cpu = monotonic_ns(), thread_time_ns()
         running["since"] = began
         run(handle)

@@ -22,13 +22,14 @@ import msgspec
 import orjson
 
 from dudzian_daemon.adapters.ccxt_import import ccxt_class, ccxt_errors
+from dudzian_daemon.adapters.ccxt_streams import paced_by_the_feed
 from dudzian_daemon.adapters.public_http import TIMEOUT_S, guarded_session, tls_context
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown, decoded, judge_status
 from dudzian_daemon.adapters.venue_hosts import HostRules
 from dudzian_daemon.domain.errors import AdapterError, Permanent
 from dudzian_daemon.domain.market import GRANULARITIES
 from dudzian_daemon.domain.ports import VenueMarket
-from dudzian_daemon.domain.venues import CcxtClient, TopOfBook
+from dudzian_daemon.domain.venues import CcxtClient, Depth, TopOfBook
 
 #: Seconds of pause after a rate limit that comes in a body, which names no time.
 _BODY_LIMIT_PAUSE_S: Final = 5.0
@@ -61,6 +62,7 @@ class CcxtSource:
         self._loading = anyio.Lock()
         self._loaded = False
         self._pushed: dict[str, Any] = {}
+        self._depths: dict[str, tuple[Any, Any]] = {}
 
     async def candle_rows(self, symbol: str, granularity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Any]:
         """Rows from `since_ms` on, no more than the span has room for: venues understand an end differently."""
@@ -110,10 +112,31 @@ class CcxtSource:
         changed = {name: ticker for name, ticker in self._pushed.items() if ticker is not known.get(name)}
         return [top for symbol in symbols if (top := _top(symbol, changed.get(self._name(symbol))))]
 
+    async def next_depths(self, symbols: Sequence[str], levels: int) -> Sequence[Depth]:
+        """The books that have changed since the last call, at least one update: one wake-up may stand for a burst of them."""
+        await self._ready()
+        depth = next((each for each in self._plugin.stream_depths if each >= levels), levels)
+        with self._errors.read("book stream"):
+            await self.__client.watch_order_book_for_symbols([self._name(symbol) for symbol in symbols], depth)
+            return [book for symbol in symbols if (book := self._changed_book(symbol, levels)) is not None]
+
+    def _changed_book(self, symbol: str, levels: int) -> Depth | None:
+        """The book as it is pushed by now, None where it is the one we know or has not begun."""
+        book = self.__client.orderbooks.get(self._name(symbol))
+        if book is None or not (book["bids"] or book["asks"]):
+            return None
+        state = book["nonce"], book["timestamp"]
+        if self._depths.get(symbol) == state:
+            return None
+        self._depths[symbol] = state
+        return Depth(symbol, book["bids"][:levels], book["asks"][:levels], int(book["nonce"] or 0))
+
     async def drop(self) -> None:
-        """Cut the websockets."""
-        with self._errors.read("quote stream"):
+        """Cut the websockets; what they built up is old then."""
+        with self._errors.read("stream"):
             await self.__client.close_ws_clients()
+        self._depths.clear()
+        self.__client.orderbooks.clear()
 
     async def close(self) -> None:
         """End all connections; what is under way fails."""
@@ -237,13 +260,16 @@ def _imported(venue: str, streams: bool) -> tuple[ModuleType, type[Any]]:
 
 def _client(venue: type[Any], plugin: CcxtClient, options: ClientOptions) -> Any:
     """A client of the venue's class with no key, no session yet, and no URL but those of public data."""
-    client = _public(venue, options)({"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)})
+    client = paced_by_the_feed(_public(venue, options))(
+        {"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)}
+    )
     streams = client.urls["api"].get("ws", {})
     sections: dict[str, Any] = {name: _at(client.urls["api"][name], host) for name, host in plugin.sections.items()}
     if options.streams:
         sections["ws"] = {name: _at(streams[name], host) for name, host in plugin.stream_sections.items()}
     client.urls = {"api": _moved(sections, options.rules)}
     options.rules.require_all(client.urls["api"])
+    client.options["ws"] = {**client.options.get("ws", {}), "compress": 0}  # short messages; each packed socket holds 0.3 MB of buffers
     client.own_session, client.timeout_on_exit = False, 0
     client.ssl_context = tls_context()  # it would make one of its own, on the loop
     client.has["fetchCurrencies"] = False

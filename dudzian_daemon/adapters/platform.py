@@ -1,4 +1,4 @@
-"""What differs by platform, in one place: the lock that the kernel holds for a process. POSIX and Windows halves."""
+"""What differs by platform, in one place: the lock that the kernel holds for a process, the C library's heap. POSIX and Windows halves."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_sole_name_or_absent
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.clock import SystemClock
 
+#: Of glibc's `mallopt`.
+_M_ARENA_MAX: Final = -8
 _PATIENCE_NS = 20_000_000
 _PID_PATIENCE_NS = 500_000_000
 _OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -68,6 +71,20 @@ def running_pid(data_folder: Path) -> int | None:
         return int(pid) if pid.isdecimal() else 0
     finally:
         os.close(descriptor)
+
+
+def share_one_heap() -> None:
+    """Let all threads use one heap of the C library, where each would keep what it has freed in its own. Call it before there is any."""
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_ARENA_MAX, 1)
+
+
+def give_back_memory() -> None:
+    """Give what is free in the C library's heap back to the machine, where the library keeps it."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
 
 
 def _pid_without_file(folder: Path) -> int | None:
@@ -147,4 +164,20 @@ else:
         if _take(descriptor, shared=shared):
             return [descriptor]
         os.close(descriptor)
+        return None
+
+
+if sys.platform == "linux":
+
+    def _glibc() -> Any:
+        """The C library if it is glibc, else None: others keep little, or take no advice."""
+        import ctypes  # only where it is called: most commands do without
+
+        libc = ctypes.CDLL(None)
+        return libc if hasattr(libc, "gnu_get_libc_version") else None
+
+else:
+
+    def _glibc() -> Any:
+        """There is none."""
         return None

@@ -13,12 +13,14 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from dudzian_daemon.adapters.venue_answers import VenueDown, decoded, judge_status
+from dudzian_daemon.adapters.venue_answers import BadAnswer, VenueDown, decoded, judge_status
 from dudzian_daemon.adapters.venue_hosts import HostRules
 from dudzian_daemon.domain.errors import Permanent
 
 #: Seconds for a whole request.
 TIMEOUT_S: Final = 15.0
+#: The longest answer, unpacked (bytes): all markets of the largest venue are half of it.
+LONGEST_ANSWER: Final = 32 * 1024 * 1024
 _CLIENT_FAULT: Final = 400
 
 
@@ -41,10 +43,31 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+class BoundedResponse(aiohttp.ClientResponse):
+    """An answer that is read up to a bound: some kilobytes may unpack to gigabytes."""
+
+    async def read(self) -> bytes:
+        """The body. Raises `BadAnswer`, with the connection closed, where it is longer than `LONGEST_ANSWER`."""
+        if self._body is None:
+            parts, size = [], 0
+            try:
+                async for part in self.content.iter_any():
+                    parts.append(part)
+                    size += len(part)
+                    if size > LONGEST_ANSWER:
+                        msg = f"{self.url.host} {self.url.path}: expected an answer of at most {LONGEST_ANSWER} bytes, found a longer one"
+                        raise BadAnswer(msg)
+            except BaseException:
+                self.close()
+                raise
+            self._body = b"".join(parts)
+        return await super().read()
+
+
 async def guarded_session(rules: HostRules) -> aiohttp.ClientSession:
-    """A session that ignores proxies of the environment and reaches nothing but the allowed hosts."""
+    """A session that ignores proxies of the environment, reaches nothing but the allowed hosts, and reads no endless answer."""
     context = await anyio.to_thread.run_sync(tls_context)
-    return aiohttp.ClientSession(connector=GuardedConnector(rules, context), trust_env=False)
+    return aiohttp.ClientSession(connector=GuardedConnector(rules, context), trust_env=False, response_class=BoundedResponse)
 
 
 class VenueHttp:

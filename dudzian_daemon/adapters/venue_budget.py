@@ -9,12 +9,15 @@ from typing import Final
 
 from aiolimiter import AsyncLimiter
 
+from dudzian_daemon.domain.venues import VenueProfile
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import SECOND_NS, Clock
 
 #: The share of a venue's limit that we take at most, and the share of that which is left to the background.
 CEILING: Final = 0.7
 BACKGROUND_SHARE: Final = 0.5
+#: The most of it that requests for books may take.
+BOOK_SHARE: Final = 0.5
 _MINUTE_S: Final = 60.0
 #: A burst of a sixth and five sixths as a steady rate: no minute ever sees more than the ceiling.
 _BURST: Final = 6.0
@@ -62,6 +65,11 @@ class RequestBudget:
     def paused_s(self) -> float:
         """Seconds until the venue may be asked again."""
         return max(0.0, (self._paused_until - self._clock.monotonic_ns()) / SECOND_NS)
+
+
+def book_spacing_s(profile: VenueProfile) -> float:
+    """Seconds between two requests for a book, where books are asked for: then they leave half of the ceiling to everything else."""
+    return profile.weights.get("book", 1) * _MINUTE_S / (profile.weight_limit * CEILING * BOOK_SHARE)
 
 
 def _bucket(ceiling: float) -> AsyncLimiter:

@@ -19,11 +19,11 @@ from purgatory.domain.model import OpenedState
 
 from dudzian_daemon.adapters.candle_rows import Judged, judge_rows
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown
-from dudzian_daemon.adapters.venue_budget import RequestBudget
+from dudzian_daemon.adapters.venue_budget import RequestBudget, book_spacing_s
 from dudzian_daemon.domain.errors import AdapterError, Retryable
 from dudzian_daemon.domain.market import Book, Candle, Quote, Series
 from dudzian_daemon.domain.ports import VenueMarket
-from dudzian_daemon.domain.venues import Source, TopOfBook, VenueProfile
+from dudzian_daemon.domain.venues import Depth, Source, TopOfBook, VenueProfile
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock
 
@@ -104,6 +104,7 @@ class VenueData:
         self._markets: Mapping[str, VenueMarket] | None = None
         self._measuring = anyio.Lock()
         self._measured = False
+        self._subscribed = False
         self._log = logs.logger("venue")
 
     @property
@@ -173,14 +174,22 @@ class VenueData:
         await self._know_the_time()
 
         async def ask() -> Book:
-            bids, asks, update_id = await self._source.depth(symbol, depth)
-            buyers, sellers = _levels(bids, falling=True), _levels(asks, falling=False)
-            if buyers and sellers and buyers[0][0] >= sellers[0][0]:
-                msg = f"{self.venue} book {symbol}: expected the best bid below the best ask, found {buyers[0][0]} and {sellers[0][0]}"
-                raise BadAnswer(msg)
-            return Book(self._shared.now_ns(), f"{self.venue}:{symbol}", buyers, sellers, update_id)
+            return self.judged_book(Depth(symbol, *await self._source.depth(symbol, depth)))
 
         return await self._call("book", ask)
+
+    def judged_book(self, book: Depth) -> Book:
+        """The book, stamped now. Raises `BadAnswer` for one that cannot be."""
+        buyers, sellers = _levels(book.bids, falling=True), _levels(book.asks, falling=False)
+        if buyers and sellers and buyers[0][0] >= sellers[0][0]:
+            msg = f"{self.venue} book {book.symbol}: expected the best bid below the best ask, found {buyers[0][0]} and {sellers[0][0]}"
+            raise BadAnswer(msg)
+        return Book(self._shared.now_ns(), f"{self.venue}:{book.symbol}", buyers, sellers, book.update_id)
+
+    @property
+    def book_spacing_s(self) -> float:
+        """Seconds between two requests for a book, so that these take no more than half of what may be asked."""
+        return book_spacing_s(self._shared.profile)
 
     async def server_time_ns(self) -> int:
         """The venue's clock, and with it how far ours is off: half of the time that the answer took is its way back."""
@@ -208,9 +217,34 @@ class VenueData:
         now = self._shared.now_ns()
         return [quote for top in tops if (quote := self.judged_top(top, now)) is not None]
 
+    @property
+    def pushes_books(self) -> bool:
+        """Whether the venue's client can be pushed books."""
+        return bool(self._shared.profile.stream_hosts) and hasattr(self._source, "next_depths")
+
+    async def next_books(self, symbols: Sequence[str], levels: int) -> list[Book]:
+        """The next books the venue pushes, as `next_quotes`; one that cannot be is left out and counted.
+
+        A connection that is new costs the weight of the books it begins with.
+        """
+        await self._know_the_time()
+        streams: Any = self._source
+        if not self._subscribed:
+            await self._shared.budget.take(self._shared.profile.weights.get("book_stream", 0) * len(symbols))
+            self._subscribed = True
+        found = []
+        for book in await streams.next_depths(symbols, levels):
+            try:
+                found.append(self.judged_book(book))
+            except BadAnswer as error:
+                self._shared.refused_rows["book"] += 1
+                self._log.warning("book_refused", action="leave_out", venue=self.venue, symbol=book.symbol, text=str(error))
+        return found
+
     async def drop_streams(self) -> None:
         """Cut the pushing connections; the next call connects and subscribes anew."""
         streams: Any = self._source
+        self._subscribed = False
         await streams.drop()
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from dudzian_daemon.domain.errors import Permanent, Retryable
 from dudzian_daemon.domain.market import GRANULARITIES, SECOND_NS, Candle, Series
 from dudzian_daemon.domain.ports import CandleStore, VenueMarket
-from dudzian_daemon.domain.venues import CcxtClient, PublicHttp, Source, TopOfBook, VenueAccess, VenueProfile
+from dudzian_daemon.domain.venues import CcxtClient, Depth, PublicHttp, Source, TopOfBook, VenueAccess, VenueProfile
 
 __all__ = [
     "GRANULARITIES",
@@ -11,6 +11,7 @@ __all__ = [
     "Candle",
     "CandleStore",
     "CcxtClient",
+    "Depth",
     "Permanent",
     "PublicHttp",
     "Retryable",

@@ -10,6 +10,7 @@ import msgspec
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows, store_of
 from dudzian_daemon.adapters.derived_venue import candles_of
 from dudzian_daemon.adapters.series_audit import audited
+from dudzian_daemon.adapters.venue_budget import book_spacing_s
 from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.replay_windows import warm_up_needs
@@ -18,10 +19,11 @@ from dudzian_daemon.domain.alerts import AlertCode
 from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.domain.market import SECOND_NS, Candle, Series
 from dudzian_daemon.domain.spans import Span
+from dudzian_daemon.domain.venues import VenueProfile
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
-from dudzian_daemon.services.live.watch import LeftAlert
+from dudzian_daemon.services.live.watch import QUOTE_AGE_NS, LeftAlert
 from dudzian_daemon.sinks.alerts.book import read_book
 from dudzian_daemon.sinks.alerts.watch import SECONDS, STORED
 from dudzian_daemon.sinks.feed_metrics import FeedMetrics, VenueFigures
@@ -36,7 +38,7 @@ def live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> Liv
     plan = msgspec.structs.replace(_feed_plan(prepared, driver.core), left=_left(prepared.data_folder, clock.wall_ns()))
     settings = adapter_settings(prepared.config, prepared.environment)
     for name in plan.venues:
-        choose_venue(name, prepared.folders, settings)
+        _require_fresh_books(plan, choose_venue(name, prepared.folders, settings).profile)
     offline = candles_of(prepared.chosen, prepared.data_folder)
     venues = Venues(prepared.config, prepared.environment, prepared.folders, prepared.data_folder, offline, clock)
     return LiveFeed(plan, venues, driver, clock, bus, digest_rows, StoredLive(store))
@@ -123,10 +125,26 @@ def venue_plan(prepared: Prepared, core: Core) -> tuple[str, ...]:
         choice = choose_venue(name, prepared.folders, settings)
         hosts = ", ".join(sorted({f"{host}:{port}" for host, port in choice.rules.allowed}))
         series = sum(each.instrument.startswith(f"{name}:") for each in plan.needs)
-        lines.append(
-            f"{name}: {series} series, asked every {settings.poll_seconds:g} s, quotes every {settings.quote_seconds:g} s, from {hosts}"
-        )
+        prices = f"books of {plan.book_levels} levels" if plan.book_levels else "quotes"
+        _require_fresh_books(plan, choice.profile)
+        pushed = plan.pushed and bool(choice.profile.stream_hosts)
+        pace = "pushed" if pushed else f"every {settings.quote_seconds:g} s"
+        lines.append(f"{name}: {series} series, asked every {settings.poll_seconds:g} s, {prices} {pace}, from {hosts}")
     return tuple(lines)
+
+
+def _require_fresh_books(plan: FeedPlan, profile: VenueProfile) -> None:
+    """Raises `ConfigError` where asking for one book after the other within the venue's budget leaves them stale in between."""
+    if not plan.book_levels or (plan.pushed and profile.stream_hosts):
+        return
+    asked = sum(name.startswith(f"{profile.name}:") for name in plan.instruments)
+    round_s, most_s = asked * book_spacing_s(profile), QUOTE_AGE_NS / SECOND_NS
+    if round_s > most_s:
+        msg = (
+            f"adapter_settings.book_levels: expected books of {profile.name} within the {most_s:g} s after which one is stale, found that "
+            f"{asked} of them take {round_s:.0f} s within its limit; set streams: true, fewer instruments, or book_levels: 0"
+        )
+        raise ConfigError(msg)
 
 
 def _feed_plan(prepared: Prepared, core: Core) -> FeedPlan:
@@ -143,6 +161,7 @@ def _feed_plan(prepared: Prepared, core: Core) -> FeedPlan:
         poll_seconds=settings.poll_seconds,
         quote_seconds=settings.quote_seconds,
         pushed=settings.streams,
+        book_levels=settings.book_levels,
         offline_ns=prepared.config.alerts.adapter_offline_seconds * SECOND_NS,
         lag_ns=prepared.config.alerts.data_lag_seconds * SECOND_NS,
     )

@@ -24,17 +24,22 @@ from dudzian_daemon.domain.venues import CcxtClient, Source, VenueAccess, VenueP
 from dudzian_daemon.kernel.clock import Clock
 
 Interval = Annotated[float, msgspec.Meta(ge=0.2, le=3600)]
+Levels = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Poll = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 
 
 class AdapterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`adapter_settings` of an environment: other addresses, seconds between questions for candles and quotes, whether these are pushed."""
+    """`adapter_settings` of an environment: other addresses, seconds between questions for candles and quotes, whether these are pushed.
+
+    With `book_levels` above 0 books of so many levels come in the place of quotes.
+    """
 
     base_url: str = ""
     ws_url: str = ""
     poll_seconds: Poll = 300.0
     quote_seconds: Interval = 2.0
     streams: bool = False
+    book_levels: Levels = 0
 
 
 def adapter_settings(config: CoreConfig, environment: str) -> AdapterSettings:

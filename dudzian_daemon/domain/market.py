@@ -207,6 +207,17 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, tag="frame", gc=False)
 Input = OpenPrint | Candle | Quote | Book | Timer | Command | Gap | WarmUp | Funding
 
 
+def price_shown(item: Input) -> float | None:
+    """The price of its instrument that an input tells, in the quote asset: close, print, or the middle of best bid and ask; None: none."""
+    if isinstance(item, Candle):
+        return item.close
+    if isinstance(item, OpenPrint):
+        return item.price
+    if isinstance(item, Book):
+        return (item.bids[0][0] + item.asks[0][0]) / 2.0 if item.bids and item.asks else None
+    return (item.bid + item.ask) / 2.0 if isinstance(item, Quote) else None
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """All inputs of one (instant, phase): what the core is stepped with. `rows` holds the candles of its warm-ups by digest."""
 

@@ -14,8 +14,9 @@ from dudzian_daemon.domain.ports import CandleStore, VenueMarket
 class VenueProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A venue as a public data client needs it. `hosts` and `stream_hosts` are all it may be reached at.
 
-    `weight_limit` is what the venue allows an address in a minute, `weights` what a call of the port costs of it (default 1),
-    `weight_header` the answer's header that says what is used up. `settle_ns`: how long after its end a candle is to be had.
+    `weight_limit` is what the venue allows an address in a minute, `weights` what a call of the port costs of it (default 1; `book_stream`
+    is what a pushed book costs to begin with, default 0), `weight_header` the answer's header that says what is used up. `settle_ns`: how
+    long after its end a candle is to be had.
     A venue with a reason in `disabled` is written down and not to be used.
     """
 
@@ -39,6 +40,15 @@ class TopOfBook(msgspec.Struct, frozen=True):
     ask: Any
     bid_size: Any
     ask_size: Any
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """The best levels of a symbol's book, [price, size] each, best first, and the venue's number of this state (0: none)."""
+
+    symbol: str
+    bids: Sequence[Any]
+    asks: Sequence[Any]
+    update_id: int
 
 
 class Source(Protocol):
@@ -79,6 +89,10 @@ class Streams(Protocol):
         """The next changes of best bids and asks."""
         ...
 
+    async def next_depths(self, symbols: Sequence[str], levels: int) -> Sequence[Depth]:
+        """The next changes of books, each as a whole."""
+        ...
+
     async def drop(self) -> None:
         """Cut the connections, so that the next call connects and subscribes anew."""
         ...
@@ -101,11 +115,13 @@ class CcxtClient(msgspec.Struct, frozen=True, kw_only=True):
 
     `sections` maps a URL section of ccxt to the host it is to use; all others are taken out of the client. `market_filter` names the
     parameter that limits the list of markets to some ids. `symbol_suffix` makes ccxt's symbol of ours (`:USDT` for a perpetual).
+    `stream_depths` are the depths that a pushed book may be asked for, rising; the least one that holds the levels wanted is taken.
     """
 
     id: str
     sections: Mapping[str, str]
     stream_sections: Mapping[str, str] = {}
+    stream_depths: tuple[int, ...] = ()
     options: Mapping[str, Any] = {}
     market_filter: str = ""
     market_filter_as_json: bool = False

@@ -90,7 +90,8 @@ class Session:
         self._timings: deque[tuple[int, Timing]] = deque()
         self._appended = anyio.Event()
         self._released = anyio.Event()
-        self._feeding = anyio.CancelScope()
+        self._feeding: anyio.CancelScope | None = None  # made in `run`: a session is put together in a thread, which knows no loop
+        self._stopped_feeding = False
         self._ended = anyio.Event()
         self._frozen = False
         self._state = "starting"
@@ -118,7 +119,9 @@ class Session:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._commit_lines, name="session.commit")
             tasks.start_soon(self._close_quiet_lines, name="session.quiet")
-            with self._feeding:
+            with anyio.CancelScope() as self._feeding:
+                if self._stopped_feeding:
+                    self._feeding.cancel()
                 await self._feed_core()
             await self._ended.wait()
             tasks.cancel_scope.cancel()
@@ -135,7 +138,9 @@ class Session:
 
     def stop_feeding(self) -> None:
         """No further input from the feed; commands still step the core."""
-        self._feeding.cancel()
+        self._stopped_feeding = True
+        if self._feeding is not None:
+            self._feeding.cancel()
 
     async def command(self, command_id: str, name: str, arguments: dict[str, str]) -> int:
         """Step a command in and wait until its line is durable; returns its sequence. While the disk is full it waits before."""

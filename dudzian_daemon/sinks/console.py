@@ -16,7 +16,7 @@ from rich.text import Text
 
 from dudzian_daemon.adapters.event_lines import WIDE, Line, Names, collapsed, event_lines, joined_faults, minute
 from dudzian_daemon.domain.events import CycleDurable, SessionState
-from dudzian_daemon.domain.market import DAY_NS, Candle, OpenPrint, Quote
+from dudzian_daemon.domain.market import DAY_NS, Book, Candle, OpenPrint, Quote, price_shown
 from dudzian_daemon.domain.records import CycleRecord, PositionChange
 from dudzian_daemon.kernel.bus import QueuedSubscription
 
@@ -127,12 +127,8 @@ class ConsoleView:
             return []
         record = self._record = message.record
         for item in record.inputs:
-            if isinstance(item, Candle):
-                self._prices[item.instrument] = item.close
-            elif isinstance(item, OpenPrint):
-                self._prices[item.instrument] = item.price
-            elif isinstance(item, Quote):
-                self._prices[item.instrument] = (item.bid + item.ask) / 2.0
+            if isinstance(item, Candle | OpenPrint | Quote | Book) and (price := price_shown(item)) is not None:
+                self._prices[item.instrument] = price
         for change in record.positions:
             self._positions[(change.strategy, change.instrument)] = change
         if record.instant // DAY_NS != self._day:

@@ -16,7 +16,7 @@ import msgspec
 from dudzian_daemon.adapters.files import write_atomic
 from dudzian_daemon.domain.errors import ConfigError, Retryable, StorageError
 from dudzian_daemon.domain.events import CycleDurable, SessionState
-from dudzian_daemon.domain.market import Candle, Input, OpenPrint, Quote
+from dudzian_daemon.domain.market import Book, Candle, Input, OpenPrint, Quote, price_shown
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import Order
 from dudzian_daemon.domain.records import CycleRecord, PositionChange
@@ -188,12 +188,8 @@ class StatusSink:
 def prices_of(inputs: Iterable[Input]) -> Iterator[tuple[str, float]]:
     """The prices that the inputs tell, by instrument, in their order."""
     for item in inputs:
-        if isinstance(item, Candle):
-            yield item.instrument, item.close
-        elif isinstance(item, OpenPrint):
-            yield item.instrument, item.price
-        elif isinstance(item, Quote):
-            yield item.instrument, (item.bid + item.ask) / 2.0
+        if isinstance(item, Candle | OpenPrint | Quote | Book) and (price := price_shown(item)) is not None:
+            yield item.instrument, price
 
 
 def _open_order(order: Order) -> OpenOrder:

@@ -8,6 +8,7 @@ from typing import Final
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 
 from dudzian_daemon.kernel.clock import SECOND_NS, SystemClock
 
@@ -16,6 +17,9 @@ START_NS: Final = 1_704_067_200 * SECOND_NS
 #: Rounds of the loop without a runnable task until the tasks count as resting; callbacks may still pass work on in between.
 _QUIET_ROUNDS: Final = 3
 _MOST_ROUNDS: Final = 100_000
+#: How long tasks that wait for a worker thread are waited for, by the machine's clock (seconds), and how often that is looked at.
+_THREADS_S: Final = 15.0
+_THREADS_LOOK_S: Final = 0.0005
 
 
 class ManualClock:
@@ -77,15 +81,32 @@ class ManualClock:
         self._now_ns = target_ns
 
     async def settle(self) -> None:
-        """Let all other tasks of the loop run until each of them waits for something. Raises `RuntimeError` if they never do."""
-        quiet = 0
+        """Let all other tasks of the loop run until each of them waits for something that is no worker thread.
+
+        A thread takes no time of this clock, so what it is to bring is there before the clock moves on. Raises `RuntimeError` if the tasks
+        never come to rest, or a thread does not come back.
+        """
+        quiet, threads = 0, anyio.to_thread.current_default_thread_limiter()
         for _ in range(_MOST_ROUNDS):
             await anyio.lowlevel.checkpoint()
+            if threads.borrowed_tokens:
+                await _all_back(threads)
             quiet = 0 if _anyone_runnable() else quiet + 1
             if quiet == _QUIET_ROUNDS:
                 return
         msg = f"tasks did not come to rest in {_MOST_ROUNDS} rounds of the loop: one of them spins without waiting for the clock"
         raise RuntimeError(msg)
+
+
+async def _all_back(threads: anyio.CapacityLimiter) -> None:
+    """Wait by the machine's clock until no call of a worker thread is under way."""
+    machine = SystemClock()
+    until = machine.monotonic_ns() + round(_THREADS_S * SECOND_NS)
+    while threads.borrowed_tokens:
+        if machine.monotonic_ns() > until:
+            msg = f"a worker thread did not come back in {_THREADS_S:g} s of the machine's clock"
+            raise RuntimeError(msg)
+        await machine.sleep(_THREADS_LOOK_S)
 
 
 def _anyone_runnable() -> bool:

@@ -6,8 +6,11 @@ By hand: python -m dudzian_daemon.testing.exchange 9200, then dudzian run -e bin
 
 from __future__ import annotations
 
+import gzip
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cache
 from itertools import count
 from typing import Any, Final, Literal
 
@@ -17,18 +20,20 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from dudzian_daemon.kernel.clock import Clock, SystemClock
+from dudzian_daemon.testing.exchange_books import MovingBook, binance_changes, kraken_changes
 from dudzian_daemon.testing.exchange_market import MARKETS, MINUTE_MS, POL, Market, binance_market, futures_market, kraken_market
 
 _MS_NS: Final = 1_000_000
 _STEPS_MS: Final = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}
 _WEIGHTS: Final = {"klines": 2, "exchangeInfo": 20, "bookTicker": 4, "depth": 5}
 _KRAKEN_ROWS: Final = 720
+_BOMB_BYTES: Final = 40 * 1024 * 1024
 #: How far Kraken's prices are from Binance's, as a share; a test may move it.
 _VENUE_SHIFT: Final = 0.0004
 
 FaultKind = Literal[
     "status", "limit", "ban", "hang", "reset", "truncated", "html", "empty", "nan", "zero", "gap", "duplicate", "contradiction",
-    "disorder", "future", "interval", "redirect",
+    "disorder", "future", "interval", "redirect", "bomb",
 ]  # fmt: skip
 
 
@@ -76,6 +81,7 @@ class LoopbackExchange:
         self.sockets: set[web.WebSocketResponse] = set()
         self._port = port
         self._numbers = count(1)
+        self._books: dict[tuple[str, bool], MovingBook] = {}
         self._arrived = anyio.Event()
         self._used = (0, 0)
         self.url = ""
@@ -229,8 +235,8 @@ class LoopbackExchange:
 
     async def _binance_depth(self, request: web.Request) -> web.Response:
         market = self._market(request.query["symbol"], lambda market: market.binance_id)
-        bids, asks = self._levels(market.at(self.now_ms), int(request.query.get("limit", 100)))
-        return web.json_response({"lastUpdateId": next(self._numbers), "bids": bids, "asks": asks})
+        book, levels = self._book(market), int(request.query.get("limit", 100))
+        return web.json_response({"lastUpdateId": book.number, "bids": book.side("b", levels), "asks": book.side("a", levels)})
 
     def _binance_top(self, name: str) -> dict[str, str]:
         price = self._market(name, lambda market: market.binance_id).at(self.now_ms)
@@ -264,8 +270,8 @@ class LoopbackExchange:
 
     async def _kraken_depth(self, request: web.Request) -> web.Response:
         market = self._market(request.query["pair"], lambda market: market.kraken_id)
-        bids, asks = self._levels(market.at(self.now_ms, self.shift), int(request.query.get("count", 100)))
-        second = self.now_ms // 1000
+        book, levels, second = self._book(market, self.shift), int(request.query.get("count", 100)), self.now_ms // 1000
+        bids, asks = book.side("b", levels), book.side("a", levels)
         return _kraken({market.kraken_id: {"bids": [[*row, second] for row in bids], "asks": [[*row, second] for row in asks]}})
 
     def _kraken_top(self, name: str) -> dict[str, Any]:
@@ -274,13 +280,19 @@ class LoopbackExchange:
         day = {name: [str(price), str(price)] for name in "vplh"}
         return day | {"a": [ask, "1", "1.500"], "b": [bid, "1", "1.700"], "c": [str(price), "0.1"], "t": [1, 2], "o": str(price)}
 
-    # -- pushed quotes ---------------------------------------------------------------------------------------------
+    # -- pushed quotes and books ---------------------------------------------------------------------------------------------
 
     async def _binance_stream(self, request: web.Request) -> web.WebSocketResponse:
-        def asked(message: dict[str, Any]) -> list[str]:
-            return [name.partition("@")[0].upper() for name in message.get("params", [])]
+        told_until: dict[str, int] = {}
 
-        def told(name: str) -> list[dict[str, Any]]:
+        def asked(message: dict[str, Any]) -> list[str]:
+            return list(message.get("params", []))
+
+        def told(stream: str) -> list[dict[str, Any]]:
+            name, kind = stream.partition("@")[0].upper(), stream.partition("@")[2]
+            if kind.startswith("depth"):
+                market = self._market(name, lambda market: market.binance_id)
+                return [binance_changes(name, self._book(market), told_until, self.now_ms)]
             top = self._binance_top(name)
             return [
                 {"u": next(self._numbers), "s": name, "b": top["bidPrice"], "B": top["bidQty"], "a": top["askPrice"], "A": top["askQty"]}
@@ -289,11 +301,18 @@ class LoopbackExchange:
         return await self._push(request, asked, lambda message: {"result": None, "id": message["id"]}, told)
 
     async def _kraken_stream(self, request: web.Request) -> web.WebSocketResponse:
-        def asked(message: dict[str, Any]) -> list[str]:
-            return list(message.get("params", {}).get("symbol", [])) if message.get("method") == "subscribe" else []
+        told_until: dict[str, int] = {}
 
-        def told(name: str) -> list[dict[str, Any]]:
-            price = self._market(name, lambda market: f"{market.base}/{market.quote}").at(self.now_ms, self.shift)
+        def asked(message: dict[str, Any]) -> list[str]:
+            params = message.get("params", {}) if message.get("method") == "subscribe" else {}
+            return [f"{params['channel']} {symbol}" for symbol in params.get("symbol", [])]
+
+        def told(stream: str) -> list[dict[str, Any]]:
+            channel, _, name = stream.partition(" ")
+            market = self._market(name, lambda market: f"{market.base}/{market.quote}")
+            if channel == "book":
+                return [kraken_changes(name, self._book(market, self.shift), told_until, self.now_ms)]
+            price = market.at(self.now_ms, self.shift)
             bid, ask = (float(side) for side in _sides(price))
             data = {"symbol": name, "bid": bid, "bid_qty": 1.7, "ask": ask, "ask_qty": 1.5, "last": price, "volume": 1.0, "vwap": price}
             return [
@@ -330,10 +349,11 @@ class LoopbackExchange:
         return socket
 
     async def _push_on(self, socket: web.WebSocketResponse, names: list[str], told: Callable[[str], list[dict[str, Any]]]) -> None:
-        while not socket.closed:
-            for line in [line for name in names for line in told(name)] if self.push_seconds else ():
-                await socket.send_json(line)
-            await self.push_clock.sleep(self.push_seconds or 0.05)
+        with suppress(ConnectionResetError):  # who is gone is told nothing more
+            while not socket.closed:
+                for line in [line for name in names for line in told(name)] if self.push_seconds else ():
+                    await socket.send_json(line)
+                await self.push_clock.sleep(self.push_seconds or 0.05)
 
     # -- shared ----------------------------------------------------------------------------------------------------
 
@@ -343,10 +363,11 @@ class LoopbackExchange:
                 return market
         raise web.HTTPBadRequest(text='{"code":-1121,"msg":"Invalid symbol."}', content_type="application/json")
 
-    def _levels(self, price: float, levels: int) -> tuple[list[list[str]], list[list[str]]]:
-        bids = [[f"{price - 0.01 * (n + 1):.2f}", f"{1 + n}"] for n in range(levels)]
-        asks = [[f"{price + 0.01 * (n + 1):.2f}", f"{1 + n}"] for n in range(levels)]
-        return bids, asks
+    def _book(self, market: Market, shift: float = 0.0) -> MovingBook:
+        """The market's book as it is now; each venue, told by its shift, has its own."""
+        book = self._books.setdefault((market.base, bool(shift)), MovingBook())
+        book.move(market.at(self.now_ms, shift))
+        return book
 
     def _with_faults(self, rows: list[list[Any]], fault: object, step_ms: int) -> list[list[Any]]:
         if not isinstance(fault, Fault) or not rows:
@@ -367,10 +388,17 @@ class LoopbackExchange:
         return changes.get(fault.kind, rows)
 
 
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(b"[" + b" " * _BOMB_BYTES, 1)
+
+
 def _spoiled(answer: web.Response, kind: str) -> web.Response:
     body = answer.body if isinstance(answer.body, bytes) else b""
     if kind == "truncated":
         return web.Response(body=body[: len(body) // 2], content_type="application/json", headers=_kept(answer))
+    if kind == "bomb":  # unpacks to more than any client of ours should read
+        return web.Response(body=_bomb(), content_type="application/json", headers={**_kept(answer), "Content-Encoding": "gzip"})
     if kind == "html":
         return web.Response(text="<html><body>We will be right back</body></html>", content_type="text/html", headers=_kept(answer))
     return answer

@@ -15,16 +15,16 @@ from typing import Final
 
 import msgspec
 
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Command, Gap, OpenPrint, Phase, Quote, Series, Tick
+from dudzian_daemon.domain.market import SECOND_NS, Book, Candle, Command, Gap, OpenPrint, Phase, Quote, Series, Tick
 
 #: How long after the end of a bar its candle is waited for, where a venue says nothing else, and the most it may say.
 DEFAULT_SETTLE_NS: Final = 3 * SECOND_NS
 LONGEST_SETTLE_NS: Final = 10 * SECOND_NS
 
-MarketInput = OpenPrint | Candle | Quote
+MarketInput = OpenPrint | Candle | Quote | Book
 
 _PHASES: Final[Mapping[type, Phase]] = MappingProxyType(
-    {Gap: Phase.REVISION, Candle: Phase.CLOSE, OpenPrint: Phase.OPEN, Quote: Phase.QUOTE}
+    {Gap: Phase.REVISION, Candle: Phase.CLOSE, OpenPrint: Phase.OPEN, Quote: Phase.QUOTE, Book: Phase.QUOTE}
 )
 #: (instant, phase, instrument, granularity, feed sequence): keys of instruments begin with the venue, so their order is venue rank.
 _Key = tuple[int, Phase, str, str, int]
@@ -73,7 +73,7 @@ class _Stream(msgspec.Struct):
 class _Waiting(msgspec.Struct, frozen=True):
     """An input whose turn is not yet; one that is `alone` makes a tick of its own."""
 
-    item: OpenPrint | Candle | Quote | Gap
+    item: OpenPrint | Candle | Quote | Book | Gap
     alone: bool
 
 
@@ -231,8 +231,8 @@ class Barrier:
 
     # -- one order -------------------------------------------------------------------------------------------------
 
-    def _hold(self, item: OpenPrint | Candle | Quote | Gap, *, alone: bool = False) -> None:
-        granularity = "" if isinstance(item, Quote) else item.granularity
+    def _hold(self, item: OpenPrint | Candle | Quote | Book | Gap, *, alone: bool = False) -> None:
+        granularity = "" if isinstance(item, Quote | Book) else item.granularity
         self._sequence += 1
         heappush(self._held, ((item.instant, _PHASES[type(item)], item.instrument, granularity, self._sequence), _Waiting(item, alone)))
 

@@ -17,7 +17,7 @@ class Binance:
         granularities=("1m", "5m", "15m", "30m", "1h", "4h", "1d"),
         candles_per_call=1000,
         weight_limit=6000,
-        weights={"candles": 2, "markets": 20, "quotes": 4, "book": 5, "time": 1},
+        weights={"candles": 2, "markets": 20, "quotes": 4, "book": 5, "book_stream": 50, "time": 1},
         weight_header="x-mbx-used-weight-1m",
     )
 
@@ -27,6 +27,7 @@ class Binance:
             id="binance",
             sections={"public": "https://data-api.binance.vision"},
             stream_sections={"spot": "wss://data-stream.binance.vision"},
+            stream_depths=(1000,),  # it pushes changes: what leaves a shallow book is missed in it
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False},
             market_filter="symbols",
             market_filter_as_json=True,

@@ -26,6 +26,7 @@ class Kraken:
             id="kraken",
             sections={"public": "https://api.kraken.com"},
             stream_sections={"public": "wss://ws.kraken.com", "publicV2": "wss://ws.kraken.com"},
+            stream_depths=(10, 25, 100, 500, 1000),
             market_filter="pair",
             quotes_by="fetch_tickers",
         )

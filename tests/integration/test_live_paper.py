@@ -77,6 +77,32 @@ def test_a_live_session_is_complete_replays_and_has_parity(tmp_path: Path) -> No
     assert all("127.0.0.1" in line for line in addresses(home))
 
 
+def test_a_session_on_books_has_them_on_record_and_replays(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = configured(home, books=("quote_seconds: 5}", "quote_seconds: 5, book_levels: 5}"))
+    with market() as venue:
+        venue.exchange.shift = 0.01
+        with start(home, venue, config) as child:
+            child.wait_for_log('"event":"live"')
+            venue.more("klines", 8)
+            venue.portal.call(venue.exchange.cut)
+            venue.more("klines", 8)
+            ended = stopped(child)
+        assert ended.code == 0, ended.err
+        # A pushed book of Binance begins with what was asked for; quotes were asked for by nobody.
+        assert venue.exchange.asked("depth")
+        assert not venue.exchange.asked("bookTicker")
+    made = cycles(journal_lines(home / "data"))
+    assert {book[2] for book in inputs(made, "book")} >= {"binance:BTC/USDT", "kraken:BTC/USDT"}
+    assert all(len(book[3]) == len(book[4]) == 5 for book in inputs(made, "book"))
+    assert {quote[7] for quote in inputs(made, "quote") if len(quote) > 7} <= {"last_price"}
+    assert all(len(quote) > 7 for quote in inputs(made, "quote"))
+    assert all(report.integrity == "intact" for report in verdicts(home))
+    secret = read_key_file(next(home.rglob("*.key")))
+    report = replayed(journal_file(home / "data").parent, SigningKey(id="risk-ci", secret=secret, source="test"))
+    assert (report.verdict, report.compared) == ("equal", len(made)), report
+
+
 def test_a_session_goes_on_after_a_pause_with_every_candle_that_was_missed(tmp_path: Path) -> None:
     home = tmp_path / "home"
     config = configured(home)

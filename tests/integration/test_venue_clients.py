@@ -9,12 +9,16 @@ import anyio
 import orjson
 import pytest
 
+from dudzian_daemon.adapters.public_http import VenueHttp
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown
 from dudzian_daemon.adapters.venue_data import ATTEMPTS
+from dudzian_daemon.adapters.venue_hosts import host_rules
 from dudzian_daemon.domain.errors import ConfigError, Permanent, Retryable
-from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS
+from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS, Book
+from dudzian_daemon.testing import exchange_books
 from dudzian_daemon.testing.clock import START_NS, ManualClock
 from dudzian_daemon.testing.exchange import FaultKind
+from tests.scenario.made_venue import PROFILE as BINANCE
 from tests.scenario.venues import opened
 
 PAYLOADS = Path(__file__).parents[1] / "data" / "payloads"
@@ -119,6 +123,28 @@ async def test_bad_rows_are_refused_counted_and_kept(tmp_path, kind: FaultKind, 
         assert all(line["instrument"] == "binance:BTC/USDT" for line in kept)
 
 
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+async def test_an_answer_that_unpacks_without_end_is_read_up_to_the_bound_and_refused(tmp_path, venue) -> None:
+    async with opened(tmp_path, venue) as (exchange, data, shared):
+        await data.markets()
+        exchange.fail("bomb", PATHS[venue], times=ATTEMPTS)
+        with pytest.raises(BadAnswer, match="expected an answer of at most 33554432 bytes, found a longer one"):
+            await candles(data)
+        assert shared.failures == {"BadAnswer": ATTEMPTS}
+        assert shared.down_since is None  # it is there, whatever it says
+        assert len(await candles(data)) == 20
+
+
+async def test_our_own_client_reads_no_endless_answer_either(tmp_path) -> None:
+    async with opened(tmp_path) as (exchange, _data, _shared):
+        exchange.fail("bomb", "time")
+        http = VenueHttp(host_rules(BINANCE, exchange.url), "", lambda _headers: None, exchange.clock.wall_ns)
+        with pytest.raises(BadAnswer, match="found a longer one"):
+            await http.get_json("/api/v3/time", {})
+        assert await http.get_json("/api/v3/time", {}) == {"serverTime": exchange.now_ms}
+        await http.close()
+
+
 @pytest.mark.parametrize(("kind", "seconds"), [("limit", 7), ("ban", 120)])
 async def test_what_a_venue_asks_us_to_wait_is_waited_to_the_second(tmp_path, kind: FaultKind, seconds) -> None:
     clock = ManualClock()
@@ -205,6 +231,99 @@ async def test_pushed_quotes_arrive_and_come_back_after_a_cut(tmp_path, venue) -
         assert await data.next_quotes(["BTC/USDT"])
 
 
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+async def test_pushed_books_are_the_venues_own_and_come_back_after_a_cut(tmp_path, venue) -> None:
+    symbols = ("BTC/USDT", "ETH/USDT") if venue == "binance" else ("BTC/USDT",)
+    async with opened(tmp_path, venue, symbols=symbols, streams=True) as (exchange, data, shared):
+        exchange.push_seconds = 0.01
+        shift = exchange.shift if venue == "kraken" else 0.0
+
+        async def until_all(moment_ms: int) -> dict[str, Book]:
+            """The books once they are those of the moment; every one on the way is sound."""
+            wanted = {f"{venue}:{m.base}/USDT": m.at(moment_ms, shift) for m in exchange.markets[: len(symbols)]}
+            found: dict[str, Book] = {}
+            while any(name not in found or abs(found[name].best.bid + 0.01 - price) > 0.001 for name, price in wanted.items()):
+                for book in await data.next_books(symbols, 8):
+                    assert len(book.bids) == len(book.asks) == 8
+                    assert all(round(book.asks[n][0] - book.asks[n - 1][0], 2) == 0.01 for n in range(1, 8))  # no level is left of before
+                    found[book.instrument] = book
+            return found
+
+        with anyio.fail_after(10):
+            await until_all(exchange.now_ms)
+            for _ in range(5):
+                exchange.skew_ms += 60_000  # the market moves by more than the book is deep
+                await until_all(exchange.now_ms)
+            await exchange.cut()
+            with pytest.raises(Retryable):
+                for _ in range(50):
+                    await data.next_books(symbols, 8)
+            await data.drop_streams()
+            exchange.skew_ms += 60_000
+            await until_all(exchange.now_ms)
+        assert not shared.refused_rows["book"]
+
+
+async def test_a_pushed_book_costs_its_first_state_and_a_polled_one_its_share_of_the_budget(tmp_path) -> None:
+    async with opened(tmp_path, symbols=("BTC/USDT", "ETH/USDT"), streams=True) as (exchange, data, shared):
+        await data.server_time_ns()
+        before = shared.budget.taken
+        for _ in range(5):
+            await data.next_books(["BTC/USDT", "ETH/USDT"], 10)
+        assert shared.budget.taken - before == 2 * 50
+        assert {request.query["limit"] for request in exchange.asked("depth")} == {"1000"}
+        assert data.book_spacing_s == pytest.approx(5 * 60 / (6000 * 0.7 / 2))
+
+
+async def test_a_crossed_book_is_left_out_and_counted(tmp_path, monkeypatch) -> None:
+    async with opened(tmp_path, "kraken", streams=True) as (_, data, shared):
+        monkeypatch.setattr(exchange_books, "TICK", -0.01)  # bids above asks
+        with anyio.fail_after(10):
+            while not shared.refused_rows["book"]:
+                assert await data.next_books(["BTC/USDT"], 10) == []
+        with pytest.raises(BadAnswer, match="expected the best bid below the best ask"):
+            await data.book("BTC/USDT", 5)
+
+
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+async def test_after_many_refused_handshakes_the_next_one_is_tried_at_once(tmp_path, venue) -> None:
+    path = "/ws" if venue == "binance" else "/v2"
+    async with opened(tmp_path, venue, streams=True) as (exchange, data, _):
+        await data.markets()
+        exchange.fail("status", path, times=12)
+        with anyio.fail_after(15):  # ccxt by itself would wait for half a minute by now
+            for _ in range(12):
+                with pytest.raises(Retryable):
+                    await data.next_quotes(["BTC/USDT"])
+                await data.drop_streams()
+            assert await data.next_quotes(["BTC/USDT"])
+        assert len(exchange.asked(path)) == 13
+        assert len(exchange.sockets) == 1
+
+
+async def test_a_connection_that_is_made_after_it_was_given_up_is_closed(tmp_path, monkeypatch) -> None:
+    async with opened(tmp_path, streams=True) as (exchange, data, _):
+        await data.markets()
+        push, go_on = exchange._push, anyio.Event()
+
+        async def late(*arguments: Any) -> Any:
+            await go_on.wait()
+            return await push(*arguments)
+
+        monkeypatch.setattr(exchange, "_push", late)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(data.next_quotes, ["BTC/USDT"])
+            await exchange.until_asked("/ws", 1)
+            tasks.cancel_scope.cancel()
+        await data.drop_streams()
+        go_on.set()
+        with anyio.fail_after(15):
+            assert await data.next_quotes(["BTC/USDT"])
+            while len(exchange.sockets) > 1:
+                await data.next_quotes(["BTC/USDT"])
+        assert len(exchange.asked("/ws")) == 2
+
+
 async def test_a_host_that_is_not_the_venues_refuses_before_anything_is_sent(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"adapter_settings\.base_url: expected loopback or one of the venue's data hosts"):
         async with opened(tmp_path, base_url="https://example.org"):
@@ -212,7 +331,7 @@ async def test_a_host_that_is_not_the_venues_refuses_before_anything_is_sent(tmp
 
 
 async def test_an_unknown_setting_is_named(tmp_path) -> None:
-    with pytest.raises(ConfigError, match="known keys: base_url, ws_url, poll_seconds, quote_seconds, streams"):
+    with pytest.raises(ConfigError, match="known keys: base_url, ws_url, poll_seconds, quote_seconds, streams, book_levels"):
         async with opened(tmp_path, bas_url="x"):
             pass
 

@@ -28,6 +28,7 @@ import stamina
 
 from dudzian_daemon.adapters import venue_budget, venue_data
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows
+from dudzian_daemon.adapters.platform import share_one_heap
 from dudzian_daemon.app.live import StoredLive
 from dudzian_daemon.app.venues import Venues
 from dudzian_daemon.config.load import load
@@ -37,6 +38,7 @@ from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import SystemClock
+from dudzian_daemon.services.collector import Collector
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
 from dudzian_daemon.testing.clock import ManualClock
 from dudzian_daemon.testing.exchange import Fault, FaultKind, LoopbackExchange
@@ -134,8 +136,10 @@ async def day(folder: Path, hours: float, seed: int) -> dict[str, Any]:
         venues = await anyio.to_thread.run_sync(opener, folder, exchange.url, store, clock)
         plan = FeedPlan(needs=NEEDS, instruments=list(INSTRUMENTS), clock_venue="binance", quote_seconds=STEP_S, pushed=True)
         feed = LiveFeed(plan, venues, driver, clock, bus, digest_rows, StoredLive(store))
-        taken = Taken(feed, driver)
+        taken, collector = Taken(feed, driver), Collector(clock)
+        feed.on_loaded = collector.set_aside
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(collector.run)
             tasks.start_soon(feed.run)
             tasks.start_soon(taken.run)
             await begun(feed)
@@ -234,6 +238,7 @@ def main() -> int:
     said = parser.parse_args()
     venue_data.BREAKER_SECONDS = 0.005  # type: ignore[misc] # seconds of the machine's clock, in which simulated minutes pass
     venue_budget.CEILING = 1000.0  # type: ignore[misc] # the limit is one of real minutes
+    share_one_heap()
     clock = SystemClock()
     began = clock.monotonic_ns()
     with tempfile.TemporaryDirectory() as folder, stamina.set_testing(True, attempts=venue_data.ATTEMPTS, cap=True):

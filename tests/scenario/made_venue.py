@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import stamina
 
 from dudzian_daemon.adapters.candle_rows import Judged
@@ -20,7 +19,8 @@ from dudzian_daemon.domain.events import AdapterState, FeedAlert
 from dudzian_daemon.domain.market import GRANULARITIES, Candle, Elapsed, Series, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import VenueMarket
-from dudzian_daemon.domain.venues import TopOfBook, VenueProfile
+from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.domain.venues import Depth, TopOfBook, VenueProfile
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
@@ -49,6 +49,8 @@ class MadeSource:
         self.market = Market(base="BTC", price=60_000.0)
         self.down = False
         self.silent = False
+        self.one_sided = False
+        self.size = 2.0
         self.lacking: Callable[[str, int], bool] = lambda _granularity, _start_ms: False
         self.asked: list[str] = []
         self.closed = 0
@@ -90,7 +92,21 @@ class MadeSource:
         self.dropped += 1
 
     async def depth(self, symbol: str, levels: int) -> tuple[Sequence[Any], Sequence[Any], int]:
-        raise NotImplementedError
+        self._ask(f"book {symbol}")
+        bids, asks = self._sides(levels)
+        return bids, asks, self.now_ms
+
+    async def next_depths(self, symbols: Sequence[str], levels: int) -> Sequence[Depth]:
+        await self._clock.sleep(1)
+        if self.silent:
+            await anyio.sleep_forever()
+        self._ask("push")
+        return [Depth(symbol, *self._sides(levels), self.now_ms) for symbol in symbols]
+
+    def _sides(self, levels: int) -> tuple[Sequence[Any], Sequence[Any]]:
+        price = self.market.at(self.now_ms)
+        bids, asks = ([[price + sign * 0.01 * (n + 1), self.size * (n + 1)] for n in range(levels)] for sign in (-1, 1))
+        return ([] if self.one_sided else bids), asks
 
     async def time_ms(self) -> int:
         self._ask("time")
@@ -165,6 +181,7 @@ class Live:
         self.clock = clock
         self.source = source
         self.ticks: list[Tick] = []
+        self.records: list[CycleRecord] = []
         self.alerts: list[FeedAlert] = []
         self.adapter: list[AdapterState] = []
         self.store = store
@@ -181,7 +198,7 @@ class Live:
             if isinstance(item, Tick):
                 assert (item.instant, item.phase) > self.driver.last
                 self.ticks.append(item)
-                list(self.driver.advance(item))
+                self.records += self.driver.advance(item)
 
 
 def spec_of(folder: Path) -> Any:
@@ -202,6 +219,7 @@ async def live(
     pushed: bool = False,
     quote_seconds: float = 5.0,
     poll_seconds: float = 300.0,
+    book_levels: int = 0,
 ) -> AsyncIterator[Live]:
     """A feed that runs until the block ends."""
     clock = clock or ManualClock()
@@ -210,7 +228,13 @@ async def live(
     with exact_money():
         driver = driver or Driver(Core(spec))
     plan = FeedPlan(
-        needs=needs, instruments=[BTC], clock_venue="binance", poll_seconds=poll_seconds, quote_seconds=quote_seconds, pushed=pushed
+        needs=needs,
+        instruments=[BTC],
+        clock_venue="binance",
+        poll_seconds=poll_seconds,
+        quote_seconds=quote_seconds,
+        pushed=pushed,
+        book_levels=book_levels,
     )
     store = store or StoreInMemory()
     feed = LiveFeed(plan, MadeVenues(source, clock), driver, clock, bus, digest_rows, store)
@@ -221,9 +245,6 @@ async def live(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(feed.run)
             tasks.start_soon(run.consume)
-            await clock.settle()
-            while not feed._begun.is_set():  # a worker thread is no task: the clock does not wait for it
-                await anyio.lowlevel.checkpoint()
             await clock.settle()
             try:
                 yield run

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.app.parity.paths import differing_paths, listed
-from dudzian_daemon.domain.market import GRANULARITIES, Candle, Command, Gap, Input, OpenPrint, Phase, Quote, Series, Timer, WarmUp
+from dudzian_daemon.domain.market import GRANULARITIES, Book, Candle, Command, Gap, Input, OpenPrint, Phase, Quote, Series, Timer, WarmUp
 from dudzian_daemon.domain.ports import CandleStore
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import iso_utc
@@ -132,8 +132,8 @@ def _unknown_to_the_store(item: Input, evidence: Evidence) -> Finding:
         return _straggler(item)
     if isinstance(item, Candle) and item.synthetic and item.volume == 0.0:
         return Finding(Cause.OPEN_PRINT, f"{_named(item)}: the session made it of quotes, a backtest has candles only")
-    if isinstance(item, Quote):
-        return Finding(Cause.OPEN_PRINT, f"{_named(item)}: the session had quotes, a backtest has candles only")
+    if isinstance(item, Quote | Book):
+        return Finding(Cause.OPEN_PRINT, f"{_named(item)}: the session had quotes or books, a backtest has candles only")
     if evidence.config_changes and (isinstance(item, WarmUp) or _series(item) not in evidence.backtest_series):
         return _config(evidence)
     if isinstance(item, OpenPrint):
@@ -227,7 +227,7 @@ def _identity(item: Input) -> tuple[str, Series, int]:
 
 
 def _place(item: Input) -> tuple[int, Phase]:
-    phases = {Candle: Phase.CLOSE, OpenPrint: Phase.OPEN, Quote: Phase.QUOTE}
+    phases = {Candle: Phase.CLOSE, OpenPrint: Phase.OPEN, Quote: Phase.QUOTE, Book: Phase.QUOTE}
     return item.instant, phases.get(type(item), Phase.REVISION)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
+import anyio.to_thread
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
@@ -20,7 +21,7 @@ from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_sole_na
 from dudzian_daemon.adapters.heads import read_signer
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.metric_families import new_registry
-from dudzian_daemon.adapters.platform import InstanceLock
+from dudzian_daemon.adapters.platform import InstanceLock, share_one_heap
 from dudzian_daemon.app.alerting import ChannelOpener
 from dudzian_daemon.app.bootstrap import Assembly, SessionStart, assemble
 from dudzian_daemon.app.change_consent import consented
@@ -48,6 +49,7 @@ from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervisor
 from dudzian_daemon.services.clock_watch import ClockWatch
+from dudzian_daemon.services.collector import Collector
 from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.services.service_manager import ServiceManager
 
@@ -88,6 +90,7 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
         _phase("logs", signals)
         _configure_logs(prepared, options)
         if prepared.live:
+            share_one_heap()
             import dudzian_daemon.app.live  # noqa: F401 - a third of a second of imports that would hold up the loop
         return anyio.run(Daemon(prepared, options, key, Anchored(SystemClock()), signals, out, env).run)
     finally:
@@ -134,7 +137,10 @@ class Daemon:
         self._signals.listen_on(loop, end.on_signal)
         self._signals.listen_kill_switch(partial(loop.call_soon_threadsafe, switch.on_signal))
         try:
-            server, assembly = self._assemble()
+            registry = new_registry()
+            server = self._port(registry)
+            port = None if server is None else server.port
+            assembly = await anyio.to_thread.run_sync(self._assemble, registry, port)  # a dozen syncs, and a fold of what was recorded
             guard = guard_of(self._prepared, assembly, self._clock, self._signals)
             with guard.watchdog:
                 return await self._serve(supervisor, end, server, assembly, guard)
@@ -158,13 +164,14 @@ class Daemon:
 
     # -- start -----------------------------------------------------------------------------------------------------
 
-    def _assemble(self) -> tuple[MetricsPort | None, Assembly]:
-        """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
+    def _port(self, registry: CollectorRegistry) -> MetricsPort | None:
+        """The metrics port, held from now on. Raises what keeps it from being had."""
         _phase("port", self._signals)
-        registry = new_registry()
         settings = self._prepared.config.runtime.metrics_http
-        server = MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
-        port = None if server is None else server.port
+        return MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
+
+    def _assemble(self, registry: CollectorRegistry, port: int | None) -> Assembly:
+        """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
         _phase("recover", self._signals)
         recovered = self._recovered()
         _phase("assemble", self._signals)
@@ -193,13 +200,16 @@ class Daemon:
             sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
         self._announce(assembly, port, recovered)
         gc.freeze()  # what the start has made stays: a full collection would walk its 60,000 objects for 50 ms between two ticks
-        return server, assembly
+        return assembly
 
     def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
         """Start everything."""
         end.host(assembly)
         if assembly.live is not None:
+            collector = Collector(self._clock)
+            assembly.live.on_loaded = collector.set_aside
             supervisor.add(assembly.live, stage="feed", restart=_FEED_RESTART)
+            supervisor.add(collector, stage="adapters")
         for sink in (*assembly.sinks, assembly.report):
             supervisor.add(sink, stage="sinks")
         self._host_quarantine(supervisor, assembly)

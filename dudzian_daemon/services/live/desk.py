@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import anyio
 import msgspec
 
-from dudzian_daemon.domain.market import Candle, OpenPrint, Phase, Quote, Series, Tick
+from dudzian_daemon.domain.market import Book, Candle, OpenPrint, Phase, Quote, Series, Tick, price_shown
 from dudzian_daemon.services.live.quote_bars import QuoteBars
 from dudzian_daemon.services.live.watch import StreamAges
 from dudzian_daemon.trading.barrier import Barrier, Missing, Offered
@@ -15,6 +15,7 @@ from dudzian_daemon.trading.barrier import Barrier, Missing, Offered
 
 class Desk:
     """`first` is the end of the first bar to come of each series, `made` those made of quotes, `last` what the core was stepped with last.
+    `prices` says what the `quoted` instruments are priced by, in the words of people: quotes or books.
 
     Instants are the exchange's time by `now`, which never falls here.
     """
@@ -27,6 +28,7 @@ class Desk:
         settle_ns: Mapping[str, int],
         now: Callable[[], int],
         last: Callable[[], tuple[int, Phase]],
+        prices: str = "quote",
     ) -> None:
         self._barrier = Barrier(first, settle_ns)
         self._clock_now = now
@@ -38,7 +40,7 @@ class Desk:
         self._finest = _finest(first)
         #: The bar of each instrument that needs no open print any more: the one that runs now began before us.
         self._printed = {series.instrument: self._now // series.step_ns for series in self._finest.values()}
-        self.ages = StreamAges({series: end - series.step_ns for series, end in first.items()}, quoted, self._now)
+        self.ages = StreamAges({series: end - series.step_ns for series, end in first.items()}, quoted, self._now, prices)
         #: Set when something came that may be released.
         self.arrived = anyio.Event()
         #: Called with every candle that came in time to be released, and that is no made one.
@@ -74,10 +76,15 @@ class Desk:
                 self.on_candle(candle)
         self._wake()
 
-    def quote(self, quote: Quote) -> None:
-        """Take a quote, stamped now; the first one in a bar of the instrument's finest series is that bar's open print."""
+    def price(self, quote: Quote | Book) -> None:
+        """Take a quote or book, stamped now; the first one in a bar of the instrument's finest series is that bar's open print.
+
+        A book without one of its sides shows no price and is none: its age tells that it lacks.
+        """
         self._in_order()
-        now, middle = self.now(), (quote.bid + quote.ask) / 2.0
+        now, middle = self.now(), price_shown(quote)
+        if middle is None:
+            return
         for candle in self._made.add(quote.instrument, middle, now):
             self.candle(candle)
         series = self._finest.get(quote.instrument)
@@ -87,7 +94,7 @@ class Desk:
                 self._barrier.offer(OpenPrint(now, series.instrument, series.granularity, middle), now)
                 self._printed[quote.instrument] = bar
         self._barrier.offer(msgspec.structs.replace(quote, instant=now), now)
-        self.ages.quote(quote.instrument, now)
+        self.ages.price(quote.instrument, now)
         self._wake()
 
     def missing(self, venue: str) -> list[Missing]:

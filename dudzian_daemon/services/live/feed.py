@@ -56,6 +56,7 @@ class VenueOpener(Protocol):
 class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be fed: candles of warm-up by series, instruments to quote, the venue whose clock stamps, and how quotes come.
 
+    With `book_levels` above 0 it is books of so many levels that come, in the place of quotes.
     A venue that does not answer for `offline_ns`, and a daily candle that is late by `lag_ns`, are an alert; `left` are those of
     an earlier run.
     """
@@ -66,6 +67,7 @@ class FeedPlan(msgspec.Struct, frozen=True, kw_only=True):
     poll_seconds: float = 300.0
     quote_seconds: float
     pushed: bool
+    book_levels: int = 0
     offline_ns: int = 300 * SECOND_NS
     lag_ns: int = 12 * HOUR_NS
     left: Sequence[LeftAlert] = ()
@@ -101,6 +103,8 @@ class LiveFeed:
         self.progress = Progress(clock)
         self._storing = Storing(store, clock, self.progress)
         self.alerts = FeedAlerts(bus, clock.monotonic_ns, plan.offline_ns, plan.left)
+        #: Called once everything that the market takes is loaded, before the first input is let go.
+        self.on_loaded: Callable[[], object] = lambda: None
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
         self._desk: Desk | None = None
@@ -141,12 +145,13 @@ class LiveFeed:
         return reasons + ([] if self._desk is None else self._desk.ages.stale(self._desk.now()))
 
     def ages_seconds(self) -> dict[tuple[str, str], float]:
-        """Age of each stream by (instrument, granularity), `quote` for quotes."""
+        """Age of each stream by (instrument, granularity), `quote` or `book` for prices."""
         if self._desk is None:
             return {}
         now = self._desk.now()
         found = {(series.instrument, series.granularity): age / SECOND_NS for series, age in self._desk.ages.candle_ages(now).items()}
-        return found | {(name, "quote"): age / SECOND_NS for name, age in self._desk.ages.quote_ages(now).items()}
+        prices = self._desk.ages.prices
+        return found | {(name, prices): age / SECOND_NS for name, age in self._desk.ages.price_ages(now).items()}
 
     def venues(self) -> Mapping[str, Shared]:
         """Counters and clocks of the venues that were opened."""
@@ -225,11 +230,13 @@ class LiveFeed:
             msg = f"no venue has a market that the schedules take: {', '.join(self._left_out)}"
             raise Permanent(msg)
         quoted = [name for name in self._plan.instruments if self._is_open(name)]
+        prices = "book" if self._plan.book_levels else "quote"
         settle = {name: each.profile.settle_ns for name, each in self._venues.known().items()}
         self._opening = opening_ticks(begun, now, self._digest)
-        desk = self._desk = Desk(first, made, quoted, settle, clock.now_ns, lambda: self._driver.last)
+        desk = self._desk = Desk(first, made, quoted, settle, clock.now_ns, lambda: self._driver.last, prices)
         desk.on_candle = self._storing.add
         self._storing.add_history(row for each in begun for row in (*each.history, *each.unstored, *each.missed))
+        self.on_loaded()
         self._begun.set()
         self._log.info("live", action="feed", series=len(first), quoted=len(quoted), left_out=self._left_out)
         return desk
@@ -264,7 +271,7 @@ class LiveFeed:
         }
         made = any(desk.makes(series) for series in self._plan.needs if venue_of(series.instrument) == name)
         symbols = [symbol_of(each) for each in self._plan.instruments if venue_of(each) == name and self._is_open(each)]
-        return VenuePlan(first, made, symbols, self._plan.poll_seconds, self._plan.quote_seconds, self._plan.pushed)
+        return VenuePlan(first, made, symbols, self._plan.poll_seconds, self._plan.quote_seconds, self._plan.pushed, self._plan.book_levels)
 
     def _latest(self) -> list[Candle]:
         return [candle for units in self._driver.core.strategies.units.values() for unit in units for candle in unit.latest.values()]

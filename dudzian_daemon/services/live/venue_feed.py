@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Final
 
 import anyio
@@ -11,7 +12,7 @@ import msgspec
 from dudzian_daemon.adapters.venue_answers import BadAnswer
 from dudzian_daemon.adapters.venue_data import VenueData
 from dudzian_daemon.domain.errors import AdapterError, Retryable
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Quote, Series
+from dudzian_daemon.domain.market import SECOND_NS, Book, Candle, Quote, Series
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.services.live.desk import Desk
@@ -30,7 +31,7 @@ EARLY_NS: Final = 15 * SECOND_NS
 STALL_S: Final = 15.0
 RECONNECT_S: Final = 1.0
 LONGEST_RECONNECT_S: Final = 30.0
-#: Pushed quotes are conflated: the latest of each instrument, this often.
+#: Pushed quotes and books are conflated: the latest of each instrument, this often.
 CONFLATE_S: Final = 1.0
 #: How often the venue's clock is measured again.
 CLOCK_S: Final = 600.0
@@ -40,6 +41,7 @@ class VenuePlan(msgspec.Struct, frozen=True):
     """What is taken of a venue: end of the first bar to come of each series, the symbols that are quoted, and how often (seconds).
 
     Candles are asked for when they are due, and every `poll_seconds` one that is known, so that a venue which is gone is missed at once.
+    With `book_levels` above 0 books of so many levels are taken in the place of quotes.
     `made`: some of its candles are made of quotes here, so that bars may be missing whenever it has no quote.
     """
 
@@ -49,6 +51,7 @@ class VenuePlan(msgspec.Struct, frozen=True):
     poll_seconds: float
     quote_seconds: float
     pushed: bool
+    book_levels: int = 0
 
 
 class VenueFeed:
@@ -60,7 +63,7 @@ class VenueFeed:
         self._plan = plan
         self._clock = clock
         self._due = dict(plan.first)
-        self._latest: dict[str, Quote] = {}
+        self._latest: dict[str, Quote | Book] = {}
         self._heard_ns = clock.monotonic_ns()
         self._asked_ns = clock.monotonic_ns()
         self._log = logs.logger("feed")
@@ -73,11 +76,12 @@ class VenueFeed:
             tasks.start_soon(self._measure_clock, name=f"feed.{self._data.venue}.clock")
             if not self._plan.symbols:
                 return
-            if self._plan.pushed and self._data.pushes:
+            if self._plan.pushed and (self._data.pushes_books if self._plan.book_levels else self._data.pushes):
                 tasks.start_soon(self._take_pushed, name=f"feed.{self._data.venue}.push")
                 tasks.start_soon(self._conflate, name=f"feed.{self._data.venue}.conflate")
             else:
-                tasks.start_soon(self._poll_quotes, name=f"feed.{self._data.venue}.quotes")
+                poll = self._poll_books if self._plan.book_levels else self._poll_quotes
+                tasks.start_soon(poll, name=f"feed.{self._data.venue}.quotes")
 
     # -- candles ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +153,7 @@ class VenueFeed:
             return MADE_RETRY_S
         return LATE_RETRY_S if late_ns < LATE_NS else RARE_RETRY_S
 
-    # -- quotes ----------------------------------------------------------------------------------------------------
+    # -- quotes and books ----------------------------------------------------------------------------------------------------
 
     async def _poll_quotes(self) -> None:
         while True:
@@ -157,10 +161,29 @@ class VenueFeed:
             await self._refill()
             await self._clock.sleep_until(began + round(self._plan.quote_seconds * SECOND_NS))
 
+    async def _poll_books(self) -> None:
+        """One book after the other, evenly spaced: all of them in `quote_seconds`, or as soon as the venue's budget allows."""
+        spacing = max(self._plan.quote_seconds / len(self._plan.symbols), self._data.book_spacing_s)
+        for symbol in cycle(self._plan.symbols):
+            began = self._clock.monotonic_ns()
+            await self._ask_book(symbol)
+            await self._clock.sleep_until(began + round(spacing * SECOND_NS))
+
+    async def _ask_book(self, symbol: str) -> None:
+        try:
+            self._desk.price(await self._data.book(symbol, self._plan.book_levels))
+        except AdapterError:
+            return  # told and counted where it was raised
+
     async def _refill(self) -> None:
+        """Ask for the prices of all symbols once."""
+        if self._plan.book_levels:
+            for symbol in self._plan.symbols:
+                await self._ask_book(symbol)
+            return
         try:
             for quote in await self._data.quotes(self._plan.symbols):
-                self._desk.quote(quote)
+                self._desk.price(quote)
         except AdapterError:
             return  # told and counted where it was raised
 
@@ -186,13 +209,18 @@ class VenueFeed:
         """Take updates until the connection is lost; the pause before the next one, short again if there was any update."""
         try:
             while True:
-                for quote in await self._data.next_quotes(self._plan.symbols):
-                    self._latest[quote.instrument] = quote
+                for price in await self._next_prices():
+                    self._latest[price.instrument] = price
                 self._heard_ns = self._clock.monotonic_ns()
                 pause = RECONNECT_S
         except Retryable as error:
             self._log.warning("stream_fault", venue=self._data.venue, text=str(error))
             return pause
+
+    async def _next_prices(self) -> Sequence[Quote | Book]:
+        if self._plan.book_levels:
+            return await self._data.next_books(self._plan.symbols, self._plan.book_levels)
+        return await self._data.next_quotes(self._plan.symbols)
 
     async def _cut_when_silent(self, scope: anyio.CancelScope) -> None:
         while (rest := self._heard_ns + round(STALL_S * SECOND_NS) - self._clock.monotonic_ns()) > 0:
@@ -202,8 +230,8 @@ class VenueFeed:
     async def _conflate(self) -> None:
         while True:
             latest, self._latest = self._latest, {}
-            for quote in latest.values():
-                self._desk.quote(quote)
+            for price in latest.values():
+                self._desk.price(price)
             await self._clock.sleep(CONFLATE_S)
 
     # -- the clock -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, SECOND_NS, Series
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 
-#: A quote older than this makes the daemon not ready; so does a candle that is overdue by its own length, at most by twelve hours.
+#: A quote or book older than this makes the daemon not ready; so does a candle that is overdue by its own length, at most by twelve hours.
 QUOTE_AGE_NS: Final = 30 * SECOND_NS
 LONGEST_LAG_NS: Final = 12 * HOUR_NS
 
@@ -30,9 +30,10 @@ _LACKING: Final = _Cause("DATA-LAG", "lacking")
 
 
 class StreamAges:
-    """End of the latest candle of each series and instant of the latest quote of each instrument."""
+    """End of the latest candle of each series and instant of the latest quote or book of each instrument, whose kind `prices` names."""
 
-    def __init__(self, ends: Mapping[Series, int], quoted: Iterable[str], now: int) -> None:
+    def __init__(self, ends: Mapping[Series, int], quoted: Iterable[str], now: int, prices: str = "quote") -> None:
+        self.prices = prices
         self._candles = dict(ends)
         self._quotes = dict.fromkeys(quoted, now)
 
@@ -40,8 +41,8 @@ class StreamAges:
         """A candle was released."""
         self._candles[series] = max(end, self._candles[series])
 
-    def quote(self, instrument: str, instant: int) -> None:
-        """A quote came."""
+    def price(self, instrument: str, instant: int) -> None:
+        """A quote or book came."""
         self._quotes[instrument] = instant
 
     def candle_ends(self) -> dict[Series, int]:
@@ -52,8 +53,8 @@ class StreamAges:
         """Nanoseconds since the end of each series' latest candle."""
         return {series: now - end for series, end in self._candles.items()}
 
-    def quote_ages(self, now: int) -> dict[str, int]:
-        """Nanoseconds since each instrument's latest quote."""
+    def price_ages(self, now: int) -> dict[str, int]:
+        """Nanoseconds since each instrument's latest quote or book."""
         return {instrument: now - instant for instrument, instant in self._quotes.items()}
 
     def stale(self, now: int) -> list[str]:
@@ -63,7 +64,7 @@ class StreamAges:
             for series, age in self.candle_ages(now).items()
             if age > series.step_ns + min(series.step_ns, LONGEST_LAG_NS) + QUOTE_AGE_NS
         ]
-        return found + [f"{name}: no quote for {_told(age)}" for name, age in self.quote_ages(now).items() if age > QUOTE_AGE_NS]
+        return found + [f"{name}: no {self.prices} for {_told(age)}" for name, age in self.price_ages(now).items() if age > QUOTE_AGE_NS]
 
     def lagging(self, now: int, limit_ns: int) -> dict[str, int]:
         """Daily series whose candle is late by more than the limit, and by how much (ns)."""

@@ -11,7 +11,7 @@ import msgspec
 
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.indicators import bars_per_year
-from dudzian_daemon.domain.market import Candle, OpenPrint, Quote, WarmUp
+from dudzian_daemon.domain.market import Book, Candle, OpenPrint, Quote, WarmUp, price_shown
 from dudzian_daemon.domain.orders import Signal
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import iso_utc
@@ -138,12 +138,8 @@ class RunMeter:
 
     def _note(self, record: CycleRecord) -> None:
         for item in record.inputs:
-            if isinstance(item, Candle):
-                self._prices[item.instrument] = item.close
-            elif isinstance(item, OpenPrint):
-                self._prices[item.instrument] = item.price
-            elif isinstance(item, Quote):
-                self._prices[item.instrument] = (item.bid + item.ask) / 2.0
+            if isinstance(item, Candle | OpenPrint | Quote | Book) and (price := price_shown(item)) is not None:
+                self._prices[item.instrument] = price
             elif isinstance(item, WarmUp):
                 self._warm[(item.instrument, item.granularity)] = item.count
         for change in record.positions:

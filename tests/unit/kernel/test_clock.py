@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from threading import Event
+
 import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +102,24 @@ async def test_a_manual_clock_waits_for_long_chains_of_tasks_to_come_to_rest() -
         await clock.advance(8)
     assert arrived == [5 * SECOND_NS]
     assert clock.monotonic_ns() == 8 * SECOND_NS
+
+
+async def test_what_a_worker_thread_brings_is_there_before_the_clock_moves_on() -> None:
+    clock, brought = ManualClock(), list[tuple[int, int]]()
+
+    async def ask_again_and_again() -> None:
+        for number in range(3):
+            await clock.sleep(5)
+            slow = Event()
+            await anyio.to_thread.run_sync(slow.wait, 0.02)
+            brought.append((number, clock.monotonic_ns()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask_again_and_again)
+        await clock.advance(14)
+        assert brought == [(0, 5 * SECOND_NS), (1, 10 * SECOND_NS)]
+        await clock.advance(1)
+    assert brought[2:] == [(2, 15 * SECOND_NS)]
 
 
 async def test_a_cancelled_sleeper_is_forgotten_and_the_past_does_not_wait() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, SECOND_NS, Candle, Gap, OpenPrint, Quote, Series, WarmUp
+from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, SECOND_NS, Book, Candle, Gap, OpenPrint, Quote, Series, WarmUp
 from dudzian_daemon.domain.money import exact_money
-from dudzian_daemon.testing.clock import START_NS
+from dudzian_daemon.testing.clock import START_NS, ManualClock
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
 from tests.scenario.made_venue import BTC, DAYS, HOURS, live, spec_of
@@ -183,6 +183,41 @@ async def test_pushed_quotes_are_conflated_and_a_silent_socket_is_made_anew(spec
         before = len(run.inputs(Quote))
         await run.clock.advance(40)
         assert len(run.inputs(Quote)) > before + 10
+
+
+@pytest.mark.parametrize(("pushed", "asked", "most"), [(False, "book BTC/USDT", 7), (True, "push", 32)])
+async def test_books_come_in_the_place_of_quotes_open_the_bars_and_age(spec, pushed, asked, most) -> None:
+    async with live(spec, book_levels=5, pushed=pushed, clock=ManualClock(wall_ns=START_NS - 15 * SECOND_NS)) as run:
+        await run.clock.advance(30)
+        books = run.inputs(Book)
+        assert most - 3 <= len(books) <= most
+        assert run.source.asked.count(asked) >= len(books) - 1
+        assert {(book.instrument, len(book.bids), len(book.asks)) for book in books} == {(BTC, 5, 5)}
+        assert not run.inputs(Quote)
+        (opened,) = run.inputs(OpenPrint)
+        first = next(book for book in books if book.instant == opened.instant)
+        assert opened.price == (first.best.bid + first.best.ask) / 2.0
+        assert run.feed.ages_seconds()[(BTC, "book")] <= 5.0
+        run.source.one_sided = True  # it shows no price, so it keeps nothing fresh
+        await run.clock.advance(36)
+        assert len(run.inputs(Book)) <= most + 1
+        assert [reason.partition(" for ")[0] for reason in run.feed.not_ready()] == [f"{BTC}: no book"]
+        run.source.one_sided = False
+        await run.clock.advance(6)
+        assert run.feed.not_ready() == []
+
+
+async def test_a_silent_socket_of_books_is_made_anew_and_books_are_asked_for_meanwhile(spec) -> None:
+    async with live(spec, book_levels=5, pushed=True) as run:
+        await run.clock.advance(10)
+        run.source.silent = True
+        await run.clock.advance(20)
+        assert run.source.dropped == 1
+        assert "book BTC/USDT" in run.source.asked
+        run.source.silent = False
+        before = len(run.inputs(Book))
+        await run.clock.advance(40)
+        assert len(run.inputs(Book)) > before + 10
 
 
 async def test_closed_candles_go_to_the_store_history_included(spec) -> None:
