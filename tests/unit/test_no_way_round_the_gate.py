@@ -133,8 +133,8 @@ SHORT_CIRCUITS = {
     ),
     "states do not block": (
         "risk_engine.py",
-        "self._blocked(group, leg) or min(",
-        "min(",
+        "self._blocked(group, leg) or self._cap(",
+        "self._cap(",
         "test_a_loss_beyond_the_limit_closes_the_position_and_opens_no_other",
     ),
     "limits are not judged": (

@@ -13,6 +13,7 @@ from dudzian_daemon.app.risk_sanity import RiskSanity, risk_sanity
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.config.load import load
 from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.trading.limits import PositionLimits
 
 
 def checked(profile: str = "balanced", environment: str = "demo", **changes: str | int) -> RiskSanity:
@@ -56,7 +57,8 @@ def test_the_profile_of_orders_by_hand_may_allow_nothing() -> None:
 
 
 def test_a_gate_that_clips_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dudzian_daemon.trading.limits.PositionLimits._position", lambda self, leg, limits, unit: self._order_quantity(leg))
+    right = PositionLimits._on_value
+    monkeypatch.setattr(PositionLimits, "_on_value", lambda self, group, leg, limits: right(self, group, leg, limits)[1:])
     found = checked()
     assert (found.risk_status, [check.ok for check in found.checks]) == ("error", [True, True, False, False])
 

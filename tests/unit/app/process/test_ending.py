@@ -12,7 +12,7 @@ from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.process.signals import StopRequest
 from dudzian_daemon.domain import errors
-from dudzian_daemon.domain.errors import ConfigError, StorageError, StorageFull
+from dudzian_daemon.domain.errors import ConfigError, ReadOnlyDisk, StorageError, StorageFull
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.service import UnitRegistry
 from dudzian_daemon.kernel.supervisor import Action, StageReport, StopReport, Supervisor
@@ -112,7 +112,7 @@ async def test_a_journal_that_was_not_finished_is_a_failure(prepared: Prepared) 
 def test_what_a_fault_asks_for() -> None:
     asked = {name: verdict(kind("x")) for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
     stopping = {name for name, action in asked.items() if action is Action.STOP_DAEMON}
-    assert stopping == {"IntegrityError", "StorageError", StorageFull.__name__}
+    assert stopping == {"IntegrityError", "StorageError", StorageFull.__name__, ReadOnlyDisk.__name__}
     assert {name for name, action in asked.items() if action is Action.STOP_SERVICE} == {
         "Permanent",
         "AuthFailed",
