@@ -67,7 +67,7 @@ class LoopbackExchange:
         self.clock = clock or SystemClock()
         self.markets = list(markets)
         self.faults: list[Fault] = []
-        #: Asked for the fault of a request to this path that meets no scripted one.
+        #: Asked for the fault of a request to this path with its query that meets no scripted one.
         self.draw: Callable[[str], Fault | None] = lambda _path: None
         self.requests: list[Request] = []
         self.shift = _VENUE_SHIFT
@@ -153,7 +153,7 @@ class LoopbackExchange:
 
     @web.middleware
     async def _serve(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-        fault = self._next_fault(request.path)
+        fault = self._next_fault(request.path_qs)
         weight = _WEIGHTS.get(request.path.rpartition("/")[2], 1)
         minute = self.now_ms // MINUTE_MS
         self._used = (minute, weight + (self._used[1] if self._used[0] == minute else 0))

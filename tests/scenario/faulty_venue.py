@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from anyio.from_thread import start_blocking_portal
@@ -34,6 +35,8 @@ LIMIT: Final = 6000
 WHOLE_ANSWER: Final[tuple[FaultKind, ...]] = ("status", "limit", "ban", "hang", "reset", "truncated", "html", "interval")
 SINGLE_ROWS: Final[tuple[FaultKind, ...]] = ("nan", "zero", "duplicate", "contradiction", "future")
 LOST_ROWS: Final[tuple[FaultKind, ...]] = ("gap", "empty")
+#: Where fewer rows are asked for, the client cuts off what is one too many, and a row may be wrong without another to show it.
+FEWEST: Final = 10
 #: ccxt sorts rows before anybody sees them: their disorder can be told by nobody.
 UNSEEN: Final[tuple[FaultKind, ...]] = ("disorder",)
 #: aiohttp asks once more by itself where a connection that was kept open turns out to be lost: some of these nobody sees either.
@@ -58,8 +61,17 @@ class Storm:
             self._bag = list(KINDS)
             self._random.shuffle(self._bag)
         kind = self._bag.pop()
+        if kind in (*SINGLE_ROWS, *LOST_ROWS) and _asked_for(path) < FEWEST:
+            self._bag.append(kind)
+            return None
         value = self._retry_after_s if kind in ("limit", "ban") else self._random.choice((500, 502, 503, 504))
         return Fault(kind, value=value)
+
+
+def _asked_for(path: str) -> int:
+    """How many candles a request asks for."""
+    (limit,) = parse_qs(urlsplit(path).query).get("limit", ["1000"])
+    return int(limit)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
