@@ -6,13 +6,13 @@ profile's share of that cost. Longs are paid in full and are never liquidated.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import msgspec
 
 from dudzian_daemon.domain.market import Book as DepthBook
 from dudzian_daemon.domain.market import Candle, OpenPrint, Quote
-from dudzian_daemon.domain.money import BPS, CASH_STEP, ONE, ZERO, from_float, quantise_up, reciprocal, units
+from dudzian_daemon.domain.money import BPS, CASH_STEP, EXACT, ONE, ZERO, from_float, quantise_up, reciprocal, units
 from dudzian_daemon.domain.orders import Order, Side
 from dudzian_daemon.trading.entries import Book
 from dudzian_daemon.trading.ledger import Ledger
@@ -99,25 +99,32 @@ class MarginTotals:
         #: By quote asset and instrument: short quantity times the ratio of the profile it is under.
         self._weights: dict[str, dict[str, Decimal]] = {}
         self._needs: dict[str, Decimal] = {}
+        #: By quote asset what `maintenance` is, and the number of marks it was worked out at.
+        self._maintained: dict[str, tuple[int, Decimal]] = {}
         self.rebuild()
         ledger.watchers.append(self._moved)
         reservations.watchers.append(self._reserved)
 
     def rebuild(self) -> None:
         """Count everything anew: ledger and reservations have become another's."""
-        self._weights, self._needs = {}, {}
+        self._weights, self._needs, self._maintained = {}, {}, {}
         for (strategy, instrument), book in self._ledger.books.items():
             self._moved(strategy, instrument, ZERO, book.quantity)
         for each in self._reservations.open.values():
             self._reserved(each, 1)
 
     def maintenance(self, asset: str) -> Decimal:
-        """What all shorts paid in `asset` need at the last prices."""
-        total = ZERO
-        for key, weight in self._weights.get(asset, {}).items():
-            mark = self._ledger.prices.last_price(key) if weight else None
-            if mark is not None:
-                total += weight * mark.price
+        """What all shorts paid in `asset` need at the last prices; worked out once a price."""
+        marks = self._ledger.prices.marks
+        known, total = self._maintained.get(asset, (-1, ZERO))
+        if known != marks:
+            total = ZERO
+            with localcontext(EXACT):  # kept for later: whoever asks first, a reader of the state perhaps, must not round it
+                for key, weight in self._weights.get(asset, {}).items():
+                    mark = self._ledger.prices.last_price(key) if weight else None
+                    if mark is not None:
+                        total += weight * mark.price
+            self._maintained[asset] = (marks, total)
         return total
 
     def reserved(self, asset: str) -> Decimal:
@@ -140,7 +147,9 @@ class MarginTotals:
     def _moved(self, strategy: str, instrument: str, before: Decimal, after: Decimal) -> None:
         change = max(-after, ZERO) - max(-before, ZERO)
         if change:
-            weights = self._weights.setdefault(self._spec.instruments[instrument].quote, {})
+            quote = self._spec.instruments[instrument].quote
+            self._maintained.pop(quote, None)
+            weights = self._weights.setdefault(quote, {})
             weights[instrument] = weights.get(instrument, ZERO) + change * self._watch.ratio(strategy, instrument)
 
     def _reserved(self, each: Reservation, sign: int) -> None:

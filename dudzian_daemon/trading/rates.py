@@ -137,4 +137,4 @@ def _terms(group: OrderGroup, leg: OrderLeg) -> str:
     """What makes two orders the same one, as one text."""
     terms = leg.terms
     prices = f"{terms.limit_price} {terms.stop_price} {terms.trail}"
-    return f"{group.strategy} {leg.instrument} {leg.side} {leg.quantity} {terms.kind} {prices}"
+    return f"{group.strategy} {leg.instrument} {leg.side} {leg.quantity!s} {terms.kind} {prices}"

@@ -198,7 +198,8 @@ class Core:
 
     def _take_candle(self, candle: Candle, draft: Draft) -> None:
         if candle.granularity == self.execution_series.get(candle.instrument):
-            self._call_margin(candle, draft, before_stops=True)
+            if self.execution.has_open_orders:  # else there is no stop to be before
+                self._call_margin(candle, draft, before_stops=True)
             for match in self.execution.match(candle):
                 self._execute(match, draft)
             self._call_margin(candle, draft)

@@ -324,7 +324,10 @@ def _in_legs(instruments: tuple[str, ...], legs: int) -> Iterable[tuple[str, ...
 
 def _spoken(unit: Unit, view: MarketView) -> list[Signal]:
     """What the unit decides; raises on anything that is not a reasonable number of well-formed signals of its instruments."""
-    signals = list(islice(unit.strategy.decide(unit.state, view), MOST_SIGNALS + 1))
+    said = unit.strategy.decide(unit.state, view)
+    if said == ():  # what most say mostly
+        return []
+    signals = list(islice(said, MOST_SIGNALS + 1))
     if len(signals) > MOST_SIGNALS:
         msg = f"expected at most {MOST_SIGNALS} signals at one instant"
         raise ValueError(msg)
