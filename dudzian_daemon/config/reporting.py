@@ -53,5 +53,8 @@ class Reporting(Section, frozen=True, kw_only=True):
 
     mail: Annotated[Mail | None, about("mailing of the daily report; none: not mailed")] = None
     age_recipients: Annotated[tuple[Text, ...], about("age public keys (age1...) that reports are encrypted to")] = ()
+    package_at_stop: Annotated[bool, about("true: a run leaves the package of its last day, as the daily report makes it, without PDF")] = (
+        True
+    )
     timezone: Annotated[Text, about("time zone of local times in reports")] = "UTC"
     retention: Annotated[Retention, about("how long what is written is kept")] = Retention()

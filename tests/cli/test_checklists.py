@@ -50,8 +50,7 @@ def test_after_a_session_until_all_is_well(home: Path, monkeypatch: pytest.Monke
         "allocations": "ok",
         "next_session": "question",
     }
-    assert lines["report"]["remedy"] == "dudzian daily-report demo"
-    assert ask("daily-report", "demo", "--no-pdf", *places) == 0
+    assert lines["report"]["remedy"] == "dudzian archive-report demo"
     assert ask("archive-report", "demo", "--no-encrypt", *places) == 0
     answered = (*command, "--operator", "jan", "--answer", "next_session=yes, nothing changes")
     lines = checked(capsys, *answered, code=0)
