@@ -663,9 +663,13 @@ def encrypted_zip(day: Day) -> None:
 
 @effect("data/reports/daily")
 def report_space(day: Day) -> None:
-    """`preflight` says how much room there is for it, and fails below 2 GB"""
+    """`preflight` says how much room there is for it; below `reporting.min_free_mb` (2 GB) it fails, and the pre-check is exit 5"""
     shown = day.preflight["space"]
     assert shown["status"] == "ok" and "GB are free at " in shown["evidence"]
+    full = ("paper-precheck", "-e", "binance_paper", "--skip-risk-check", "--audit-dir", "", "--json")
+    config = day.changed("version: 1\n", "version: 1\nreporting: {min_free_mb: 900000000}\n")
+    done = day.ask(*full, "--config", config, data=day.session)
+    assert done.code == 5 and "disk_low" in {each["code"] for each in done.answer["checks"]}
 
 
 @effect("audit/decisions", "logs/decision_journal")
