@@ -95,6 +95,7 @@ def test_what_is_said_of_the_one_schedule_takes_effect_and_is_told_with_its_sour
         f"{schedule}.risk_profile": ["aggressive", "cli --risk-profile"],
         f"{schedule}.warmup_bars": [150, "cli --history-bars"],
         "runtime.multi_strategy_schedulers.demo_pipeline.health_check_interval": [77, "cli --health-interval"],
+        "alerts.health_interval_seconds": [77, "cli --health-interval"],
         "environments.demo.adapter_settings.poll_seconds": [30, "cli --poll-seconds"],
         "logging.level": ["DEBUG", "cli --log-level"],
         "runtime.metrics_http.enabled": [True, "default"],
@@ -215,6 +216,7 @@ def test_security_warnings_end_the_run_where_that_is_wanted(
         (("--date-window", "2024-02-02:2024-02-01"), 2, "--date-window: expected two days as"),
         (("--mode", "run-once", "--dry-run"), 2, "--mode: expected the same as --dry-run, found run-once"),
         (("--pipeline-module", "no_such_module"), 2, "controller module 'no_such_module'"),
+        (("--adapter-factory", "binance=kraken"), 2, "--adapter-factory: expected live market data (--live), found stored candles"),
         (("--allow-live",), 7, "live trading is not built"),
     ],
 )

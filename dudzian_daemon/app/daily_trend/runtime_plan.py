@@ -149,6 +149,7 @@ def _details(loaded: LoadedConfig, prepared: Prepared | None, options: RunOption
             "artifact_name": config.artifact_name(environment),
             "exchange": chosen.exchange,
             "adapter": "stored candles" if chosen.offline_mode else "live data",
+            "adapter_factories": _adapters(prepared, options),
             "adapter_settings": chosen.adapter_settings,
             "risk_profile": chosen.risk_profile,
             "scheduler": chosen.scheduler,
@@ -175,6 +176,20 @@ def _details(loaded: LoadedConfig, prepared: Prepared | None, options: RunOption
         | {"source": _source(loaded, chosen.scheduler, name)},
         "metrics_service_details": _metrics(loaded, scheduler, root),
     }
+
+
+def _adapters(prepared: Prepared | None, options: RunOptions) -> list[dict[str, Any]]:
+    """Exchange plugins that stand in for a venue's own: what was said, and what was loaded for it."""
+    loaded = {} if prepared is None else prepared.adapters
+    found = []
+    for said in options.adapters:
+        venue, _, spec = said.partition("=")
+        facts: dict[str, Any] = {"venue": venue, "spec": spec, "class": None, "module": None, "sha256": None}
+        if venue in loaded:
+            source = loaded[venue]
+            facts |= {"class": source.plugin.__name__, "module": str(source.path), "sha256": source.digest}
+        found.append(facts)
+    return found
 
 
 def profile_facts(name: str, profile: RiskProfile) -> dict[str, Any]:
