@@ -26,6 +26,7 @@ from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.config.load import LoadedConfig, load
+from dudzian_daemon.config.overlay import Flag
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.trading.spec import SessionSpec
@@ -157,7 +158,7 @@ def loaded_for(options: RunOptions, env: Mapping[str, str]) -> LoadedConfig:
     """The configuration with what the command line changes of it. Raises `ConfigError`."""
     flags: dict[str, Any] = dict(options.settings)
     if options.metrics_port is not None:
-        flags["runtime.metrics_http.port"] = options.metrics_port
+        flags["runtime.metrics_http.port"] = Flag("--metrics-port", options.metrics_port)
     loaded = load(options.config, env=env, cli=flags)
     environment = loaded.config.environment_id(options.environment)
     if options.scheduler is not None:
