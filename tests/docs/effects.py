@@ -709,6 +709,13 @@ def encrypted_zip(day: Day) -> None:
     assert sha256(sealed).hexdigest() in (day.session / "docs/audit/paper_trading_log.md").read_text()
 
 
+@effect("runtime.resource_limits")
+def resource_limits(day: Day) -> None:
+    """each budget stands in `status` and in the metrics, and beside it what the process uses"""
+    assert 'dudzian_resource_limit{resource="cpu_percent"} 65.0' in day.scrape
+    assert 'dudzian_resource_use{resource="memory_mb"} ' in day.scrape
+
+
 @effect("data/reports/daily")
 def report_space(day: Day) -> None:
     """`preflight` says how much room there is for it; below `reporting.min_free_mb` (2 GB) it fails, and the pre-check is exit 5"""
