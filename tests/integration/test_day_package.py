@@ -7,12 +7,13 @@ import signal
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from dudzian_daemon.app.daily_report.day import day_of
 from dudzian_daemon.app.daily_report.package import daily_package
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.app.process.day_package import DayPackage
+from dudzian_daemon.app.process.day_package import DayPackage, still_wanted
 from dudzian_daemon.config.load import load
 from tests.integration.daemon_process import LAST_LINE, NO_PACKAGE, Child, Ended, daemon, dudzian, report, short_config
 
@@ -94,11 +95,11 @@ def test_a_configuration_may_want_none_and_one_that_takes_too_long_is_given_up_w
     assert_ended(ended)
     assert "package" not in ended.out
     prepared = prepare(RunOptions(config=tmp_path / "config" / "core.yaml", data_dir=tmp_path / "data"), os.environ)
-    package = DayPackage(prepared)
+    package = Endless(prepared)
     assert list(package.lines()) == []
     anyio.run(over_budget, package)
     (line,) = package.lines()
-    assert "the budget of the stop was used up" in line
+    assert "it did not come to its end" in line
     read: list[None] = []
 
     def until_the_third() -> None:
@@ -111,8 +112,21 @@ def test_a_configuration_may_want_none_and_one_that_takes_too_long_is_given_up_w
     assert not (tmp_path / REPORTS).exists()
 
 
-async def over_budget(package: DayPackage) -> None:
-    """Its making, in a stage whose time is over."""
-    with anyio.CancelScope() as budget:
-        budget.cancel()
-        await package.write("")
+class Endless(DayPackage):
+    """One whose journal has no end."""
+
+    begun: anyio.Event
+
+    def _make(self, log_id: str) -> Path:
+        anyio.from_thread.run_sync(self.begun.set)
+        while True:
+            still_wanted()
+
+
+async def over_budget(package: Endless) -> None:
+    """Its making, in a stage whose time is over while the thread reads."""
+    package.begun = anyio.Event()
+    async with anyio.create_task_group() as stage:
+        stage.start_soon(package.write, "")
+        await package.begun.wait()
+        stage.cancel_scope.cancel()

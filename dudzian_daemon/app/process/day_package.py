@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 
 from dudzian_daemon.app.daily_report.making import Wishes, make_report
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.kernel import logs
+
+
+class _GivenUpError(Exception):
+    """In the thread: nobody waits for the package any more."""
+
+
+def still_wanted() -> None:
+    """Raise where the task that waits for this thread was cancelled; in its own words, since a cancellation belongs to the loop."""
+    try:
+        anyio.from_thread.check_cancelled()
+    except asyncio.CancelledError:
+        raise _GivenUpError from None
 
 
 class DayPackage:
@@ -26,9 +40,12 @@ class DayPackage:
 
     async def write(self, log_id: str) -> None:
         """Make the package of the session. Ends early, with nothing written, where the stop's budget is used up."""
-        self._problem = "the budget of the stop was used up"
+        self._problem = "it did not come to its end, the runtime log says why"
         try:
             made = await anyio.to_thread.run_sync(self._make, log_id)
+        except _GivenUpError:
+            await anyio.lowlevel.checkpoint()  # raises what the stage has cancelled this task with
+            return
         except DudzianError as error:
             self._problem = str(error)
             self._log.error("day_package_failed", action="stop", problem=self._problem)
@@ -49,6 +66,5 @@ class DayPackage:
     def _make(self, log_id: str) -> Path:
         wishes = Wishes(session=log_id, with_pdf=False)
         prepared = self._prepared
-        still_wanted = anyio.from_thread.check_cancelled
         made = make_report(prepared.config, prepared.data_folder, prepared.environment, wishes, os.environ, still_wanted)
         return Path(made.package)
