@@ -33,6 +33,7 @@ from dudzian_daemon.kernel.service import Readiness, UnitRegistry
 from dudzian_daemon.services.auto_trader import AutoTrader
 from dudzian_daemon.services.feed import ReplayFeed
 from dudzian_daemon.services.live.pace import LivePace
+from dudzian_daemon.services.resource_watch import ResourceWatch
 from dudzian_daemon.services.session import Session
 from dudzian_daemon.services.tape_budget import tape_budget
 from dudzian_daemon.sinks.alerts.channel import OpenChannel
@@ -72,6 +73,7 @@ class Assembly(msgspec.Struct, frozen=True):
     report: ReportSink
     status: StatusSink
     metrics: MetricsSink
+    resources: ResourceWatch
     auto_trader: AutoTrader
     alerts: AlertSink
     silent_schedules: Sequence[str]
@@ -110,7 +112,8 @@ def assemble(
     listeners = Listeners(prepared, key, clock, bus, core, journal, opening)
     metrics = listeners.metrics(registry, resumed=recovered is not None)
     self_check, risk_state = listeners.self_check(), listeners.risk_state()
-    status = listeners.status(units, readiness)
+    resources = listeners.resources(registry)
+    status = listeners.status(units, readiness, resources)
     alerts = listeners.alerts(start.channels)
     log_refusals(bus)
     session = _session(market, driver, journal, bus, clock, prepared, metrics.observe_commit)
@@ -140,6 +143,7 @@ def assemble(
         listeners.report(),
         status,
         metrics,
+        resources,
         auto_trader,
         alerts,
         market.silent_schedules,

@@ -18,13 +18,16 @@ from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
+from dudzian_daemon.adapters.process_usage import process_usage
 from dudzian_daemon.app.alerting import alert_sink
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.run_logs import ledger_files
 from dudzian_daemon.domain import events
+from dudzian_daemon.domain.resources import ResourceUse
 from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.service import Readiness, UnitRegistry
+from dudzian_daemon.services.resource_watch import ResourceWatch
 from dudzian_daemon.sinks.alerts.channel import OpenChannel
 from dudzian_daemon.sinks.alerts.sink import AlertSink
 from dudzian_daemon.sinks.console import ConsoleView
@@ -32,6 +35,7 @@ from dudzian_daemon.sinks.ledger import LedgerSink
 from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.sinks.projections import DecisionLog
 from dudzian_daemon.sinks.reports import ReportSink
+from dudzian_daemon.sinks.resource_metrics import ResourceMetrics
 from dudzian_daemon.sinks.risk_state import RiskStateSink
 from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import LeftBooks, Status, StatusSink, status_path, unit_lines
@@ -87,7 +91,13 @@ class Listeners:
             data_folder=self._prepared.data_folder,
         )
 
-    def status(self, units: UnitRegistry, readiness: Callable[[], Readiness]) -> StatusSink:
+    def resources(self, registry: CollectorRegistry) -> ResourceWatch:
+        """Who holds the process against its budgets, and its figures."""
+        watch = ResourceWatch(self._prepared.config.runtime.resource_limits, process_usage, self._bus, self._clock)
+        registry.register(ResourceMetrics(lambda: watch.uses))
+        return watch
+
+    def status(self, units: UnitRegistry, readiness: Callable[[], Readiness], resources: ResourceWatch) -> StatusSink:
         """The file that `dudzian status`, `positions` and `orders` read."""
         core = self._core
         begun = Status(
@@ -106,7 +116,11 @@ class Listeners:
             orders=core.execution.open_orders,
         )
         path = status_path(self._prepared.data_folder)
-        return StatusSink(self._bus, begun, path, self._clock, lambda status: complete(status, units, self._bus, readiness()), books)
+
+        def completed(status: Status) -> None:
+            complete(status, units, self._bus, readiness(), resources.uses)
+
+        return StatusSink(self._bus, begun, path, self._clock, completed, books)
 
     def alerts(self, channels: Sequence[OpenChannel]) -> AlertSink:
         """What people are told."""
@@ -194,10 +208,11 @@ def scheduler_set(prepared: Prepared) -> SchedulerSet:
     )
 
 
-def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness) -> None:
+def complete(status: Status, units: UnitRegistry, bus: Bus, readiness: Readiness, resources: Sequence[ResourceUse]) -> None:
     """What the status says of parts that do not speak on the bus."""
     status.ready, status.not_ready = readiness.ready, tuple(readiness.reasons)
     status.units = unit_lines(units.snapshot())
+    status.resources = list(resources)
     counts = bus.statistics()
     status.dropped = {name: each.lost for name, each in counts.items() if each.lost}
     status.merged = {name: each.merged for name, each in counts.items() if each.merged}

@@ -38,9 +38,10 @@ def live_feed(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus) -> Liv
     plan = msgspec.structs.replace(_feed_plan(prepared, driver.core), left=_left(prepared.data_folder, clock.wall_ns()))
     settings = adapter_settings(prepared.config, prepared.environment)
     for name in plan.venues:
-        _require_fresh_books(plan, choose_venue(name, prepared.folders, settings).profile)
+        _require_fresh_books(plan, choose_venue(name, prepared.folders, settings, prepared.adapters).profile)
     offline = candles_of(prepared.chosen, prepared.data_folder)
-    venues = Venues(prepared.config, prepared.environment, prepared.folders, prepared.data_folder, offline, clock)
+    places = prepared.folders, prepared.data_folder
+    venues = Venues(prepared.config, prepared.environment, *places, offline, clock, prepared.adapters)
     return LiveFeed(plan, venues, driver, clock, bus, digest_rows, StoredLive(store))
 
 
@@ -122,14 +123,15 @@ def venue_plan(prepared: Prepared, core: Core) -> tuple[str, ...]:
     settings = adapter_settings(prepared.config, prepared.environment)
     lines = []
     for name in plan.venues:
-        choice = choose_venue(name, prepared.folders, settings)
+        choice = choose_venue(name, prepared.folders, settings, prepared.adapters)
         hosts = ", ".join(sorted({f"{host}:{port}" for host, port in choice.rules.allowed}))
         series = sum(each.instrument.startswith(f"{name}:") for each in plan.needs)
         prices = f"books of {plan.book_levels} levels" if plan.book_levels else "quotes"
         _require_fresh_books(plan, choice.profile)
         pushed = plan.pushed and bool(choice.profile.stream_hosts)
         pace = "pushed" if pushed else f"every {settings.quote_seconds:g} s"
-        lines.append(f"{name}: {series} series, asked every {settings.poll_seconds:g} s, {prices} {pace}, from {hosts}")
+        by = f" by {prepared.adapters[name].path}" if name in prepared.adapters else ""
+        lines.append(f"{name}{by}: {series} series, asked every {settings.poll_seconds:g} s, {prices} {pace}, from {hosts}")
     return tuple(lines)
 
 

@@ -95,6 +95,7 @@ def flags(config: CoreConfig, environment: str, wanted: OneSchedule, selected: S
         f"{schedule}.risk_profile": ("--risk-profile", wanted.risk_profile),
         f"{schedule}.warmup_bars": ("--history-bars", wanted.history_bars),
         f"{scheduler}.health_check_interval": ("--health-interval", wanted.health_interval),
+        "alerts.health_interval_seconds": ("--health-interval", wanted.health_interval),
     }
     if wanted.window is not None:
         symbols = list(config.bucket(config.scheduler(chosen.scheduler).schedules[selected.schedule].instrument_bucket).symbols)

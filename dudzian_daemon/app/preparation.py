@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from importlib.metadata import distributions
@@ -15,6 +15,7 @@ import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
 from dudzian_daemon.app import one_schedule
 from dudzian_daemon.app.one_schedule import OneSchedule
+from dudzian_daemon.app.plugins.adapters import adapters_of
 from dudzian_daemon.app.plugins.channel_entries import ChannelEntry, channel_entries
 from dudzian_daemon.app.plugins.controller_modules import controllers_of
 from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
@@ -25,6 +26,7 @@ from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.config.load import LoadedConfig, load
+from dudzian_daemon.config.overlay import Flag
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.trading.spec import SessionSpec
@@ -38,6 +40,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     `scheduler` replaces the environment's; `run_once` ends the run when each schedule has run. `fresh` closes the session that
     would go on and begins a new one; `accept_change` lets it go on under another configuration or other code. `one_schedule`
     restricts the run to one of the scheduler's schedules; `settings` are further values of the configuration by dotted path.
+    `adapters` are VENUE=SPEC, each another exchange plugin for a venue of a run on live data.
     `plan_sha256` is the digest of the runtime plan that was written before the run, for its record.
     """
 
@@ -58,6 +61,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ws_url: str | None = None
     one_schedule: OneSchedule | None = None
     settings: dict[str, Any] = {}
+    adapters: tuple[str, ...] = ()
     plan_sha256: str = ""
 
 
@@ -72,6 +76,7 @@ class Prepared(msgspec.Struct, frozen=True):
     speed: float | None
     channels: Mapping[str, ChannelEntry] = {}
     folders: tuple[Path, ...] = ()
+    adapters: Mapping[str, PluginSource] = {}
     plan_sha256: str = ""
 
     @property
@@ -127,15 +132,33 @@ def prepared_of(loaded: LoadedConfig, options: RunOptions, env: Mapping[str, str
         speed=parse_speed(options.speed if options.speed is not None else str(chosen.replay.speed)),
         channels=channel_entries(loaded, chosen.alert_channels, folders),
         folders=tuple(folders),
+        adapters=_adapters(options.adapters, config, environment, spec, folders),
         plan_sha256=options.plan_sha256,
     )
+
+
+def _adapters(
+    said: Sequence[str], config: CoreConfig, environment: str, spec: SessionSpec, folders: Sequence[Path]
+) -> dict[str, PluginSource]:
+    """Raises `ConfigError` where nobody would ask them, since stored candles come from no venue, and what makes one unusable."""
+    chosen = config.environment(environment)
+    if said and chosen.offline_mode:
+        msg = f"--adapter-factory: expected live market data (--live), found stored candles, which come from no venue: {said[0]!r}"
+        raise ConfigError(msg)
+    found = adapters_of(said, {chosen.exchange, *(key.partition(":")[0] for key in spec.instruments)}, folders)
+    if found:
+        from dudzian_daemon.app.venues import adapter_settings, choose_venue  # only where one is wanted: 10 MB of clients
+
+        for venue in found:
+            choose_venue(venue, folders, adapter_settings(config, environment), found)
+    return found
 
 
 def loaded_for(options: RunOptions, env: Mapping[str, str]) -> LoadedConfig:
     """The configuration with what the command line changes of it. Raises `ConfigError`."""
     flags: dict[str, Any] = dict(options.settings)
     if options.metrics_port is not None:
-        flags["runtime.metrics_http.port"] = options.metrics_port
+        flags["runtime.metrics_http.port"] = Flag("--metrics-port", options.metrics_port)
     loaded = load(options.config, env=env, cli=flags)
     environment = loaded.config.environment_id(options.environment)
     if options.scheduler is not None:

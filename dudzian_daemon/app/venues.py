@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 import anyio.to_thread
 import msgspec
@@ -15,7 +16,8 @@ from dudzian_daemon.adapters.row_quarantine import RowQuarantine
 from dudzian_daemon.adapters.venue_answers import used_weight
 from dudzian_daemon.adapters.venue_data import Shared, VenueData
 from dudzian_daemon.adapters.venue_hosts import HostRules, host_rules
-from dudzian_daemon.app.plugins.loader import load_plugin
+from dudzian_daemon.app.plugins.loader import PluginSource, load_plugin
+from dudzian_daemon.app.plugins.shape import trading_methods
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError, PluginError
 from dudzian_daemon.domain.market import Series
@@ -58,6 +60,11 @@ def addresses(environment: str, base_url: str | None, ws_url: str | None) -> dic
     return {f"environments.{environment}.adapter_settings.{name}": url for name, url in said.items() if url is not None}
 
 
+#: Exchange plugins that stand in for a venue's own, by the venue's name.
+Adapters = Mapping[str, PluginSource]
+NO_ADAPTERS: Final[Adapters] = MappingProxyType({})
+
+
 class VenueChoice(msgspec.Struct, frozen=True):
     """A venue that may be used: what its plugin says of it, and the hosts it may be reached at."""
 
@@ -66,17 +73,17 @@ class VenueChoice(msgspec.Struct, frozen=True):
     plugin: Any
 
 
-def choose_venue(name: str, folders: Sequence[Path], settings: AdapterSettings) -> VenueChoice:
+def choose_venue(name: str, folders: Sequence[Path], settings: AdapterSettings, adapters: Adapters = NO_ADAPTERS) -> VenueChoice:
     """Load the plugin and look at its addresses; nothing is connected. Raises `PluginError`, or `ConfigError` for a disabled venue."""
-    source = load_plugin("exchanges", name, folders)
+    source = adapters.get(name) or load_plugin("exchanges", name, folders)
     try:
         plugin = source.plugin()
         profile = plugin.profile
     except Exception as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything while it is made
-        msg = f"plugin exchanges/{name}: {type(error).__name__}: {error}"
+        msg = f"plugin exchanges/{source.name}: {type(error).__name__}: {error}"
         raise PluginError(msg) from None
     if not isinstance(profile, VenueProfile) or profile.name != name:
-        msg = f"plugin exchanges/{name}: expected `profile`, a VenueProfile of this name, found {profile!r:.60}"
+        msg = f"plugin exchanges/{source.name}: expected `profile`, a VenueProfile of the name {name!r}, found {profile!r:.60}"
         raise PluginError(msg)
     if profile.disabled:
         msg = f"exchange {name!r} is disabled: {profile.disabled}"
@@ -88,11 +95,19 @@ class Venues:
     """The venues of this process; of each there is one client and one request budget, however many ask for it."""
 
     def __init__(
-        self, config: CoreConfig, environment: str, folders: Sequence[Path], data_folder: Path, store: CandleStore, clock: Clock
+        self,
+        config: CoreConfig,
+        environment: str,
+        folders: Sequence[Path],
+        data_folder: Path,
+        store: CandleStore,
+        clock: Clock,
+        adapters: Adapters = NO_ADAPTERS,
     ) -> None:
         self.settings = adapter_settings(config, environment)
         self._config = config
         self._folders = folders
+        self._adapters = adapters
         self._store = store
         self._clock = clock
         self._quarantine = RowQuarantine(data_folder / "data" / "quarantine", clock)
@@ -105,7 +120,7 @@ class Venues:
 
     async def open(self, name: str, symbols: Sequence[str] = (), *, background: bool = False) -> VenueData:
         """A client of the venue; `symbols` (BASE/QUOTE) are the markets it is for, empty for all. Raises what makes it unusable."""
-        choice = await anyio.to_thread.run_sync(choose_venue, name, self._folders, self.settings)
+        choice = await anyio.to_thread.run_sync(choose_venue, name, self._folders, self.settings, self._adapters)
         shared = self._shared.setdefault(name, Shared(choice.profile, self._clock))
         if name not in self._sources:
             self._sources[name] = await self._source(choice, shared, self._wanted(name, symbols))
@@ -128,6 +143,9 @@ class Venues:
         http = VenueHttp(choice.rules, f"https://{hosts[0]}" if hosts else "", heard, self._clock.wall_ns)
         said = choice.plugin.source(VenueAccess(http, self._store))
         if not isinstance(said, CcxtClient):
+            if found := trading_methods(said):
+                msg = f"{choice.profile.name}: expected a source of market data only, found a way to an order: {', '.join(found)}"
+                raise PluginError(msg)
             source: Source = said
             return source
         from dudzian_daemon.adapters.ccxt_exchange import ClientOptions, open_client  # only where ccxt is wanted

@@ -15,6 +15,7 @@ from typing import Any, Final
 import typer
 
 from dudzian_daemon import __version__
+from dudzian_daemon.cli.help_layout import WholeNames
 from dudzian_daemon.cli.output import note
 from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.kernel.redaction import register_environment
@@ -69,9 +70,10 @@ def _add(application: typer.Typer, name: str) -> None:
     if hasattr(module, "app"):
         for each in module.app.registered_commands:
             each.epilog = each.epilog or epilog
+            each.cls = WholeNames
         application.add_typer(module.app, name=name, help=text, short_help=first, epilog=epilog)
     else:
-        application.command(name, help=text, short_help=first, epilog=epilog)(module.command)
+        application.command(name, cls=WholeNames, help=text, short_help=first, epilog=epilog)(module.command)
 
 
 def _print_version(wanted: bool) -> None:

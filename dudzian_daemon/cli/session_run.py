@@ -38,6 +38,7 @@ class Said(TypedDict, total=False):
     ws_url: str | None
     one_schedule: OneSchedule | None
     settings: dict[str, Any]
+    adapters: tuple[str, ...]
     plan_sha256: str
 
 

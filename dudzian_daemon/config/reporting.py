@@ -53,5 +53,11 @@ class Reporting(Section, frozen=True, kw_only=True):
 
     mail: Annotated[Mail | None, about("mailing of the daily report; none: not mailed")] = None
     age_recipients: Annotated[tuple[Text, ...], about("age public keys (age1...) that reports are encrypted to")] = ()
+    package_at_stop: Annotated[bool, about("true: a run leaves the package of its last day, as the daily report makes it, without PDF")] = (
+        True
+    )
+    min_free_mb: Annotated[
+        int, Meta(ge=0, le=1_000_000_000, description="MB that must be free before a session where the daily reports and the journal lie")
+    ] = 2_000
     timezone: Annotated[Text, about("time zone of local times in reports")] = "UTC"
     retention: Annotated[Retention, about("how long what is written is kept")] = Retention()

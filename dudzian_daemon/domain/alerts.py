@@ -50,6 +50,7 @@ class AlertCode(StrEnum):
     MARKET_CLOSED = "MARKET-CLOSED"
     STRATEGY_FAULT = "STRATEGY-FAULT"
     SESSION_RECOVERED = "SESSION-RECOVERED"
+    RESOURCE_LIMIT = "RESOURCE-LIMIT"
     HEALTH = "HEALTH"
     JOURNAL_HEAD = "JOURNAL-HEAD"
     PAPER_SMOKE = "PAPER-SMOKE"
@@ -193,6 +194,12 @@ MEANINGS: Final[Mapping[AlertCode, Meaning]] = MappingProxyType(
             "daemon",
             "an earlier run's session goes on after a restart",
             "if nobody restarted the daemon, find out why it ended",
+        ),
+        AlertCode.RESOURCE_LIMIT: Meaning(
+            Severity.WARNING,
+            "daemon",
+            "for a minute the process has used nearly all of a budget of `runtime.resource_limits`, or more than it; nothing is stopped",
+            "look at `dudzian status` and at what else the machine does; a replay at full speed takes a whole core",
         ),
         AlertCode.HEALTH: Meaning(
             Severity.INFO,

@@ -26,6 +26,7 @@ ORDER_FILL: Final = "order.fill"
 SESSION_STATE: Final = "session.state"
 SESSION_RECOVERED: Final = "session.recovered"
 UNIT_STATE: Final = "daemon.unit"
+RESOURCE_STATE: Final = "daemon.resource"
 CYCLE_DURABLE: Final = "session.cycle_durable"
 LEDGER_ENTRY: Final = "ledger.entry"
 SELF_CHECK: Final = "session.self_check"
@@ -154,6 +155,16 @@ class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
 
 
+class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
+    """`daemon.resource`: the use of a budget of `runtime.resource_limits` became `near`, `over` or `ok`; `detail` is for people."""
+
+    name: str
+    state: str
+    detail: str
+    used: float | None
+    limit: float
+
+
 class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
     """`adapter.state`: what is outside was asked: it answered, or failed with `error`, a class in one word; `detail` is for people."""
 
@@ -198,6 +209,7 @@ Message = (
     | FeedAlert
     | MarketRulesChanged
     | UnitState
+    | ResourceState
     | Candle
     | Signal
     | StrategyFault

@@ -20,6 +20,7 @@ from dudzian_daemon.domain.market import Book, Candle, Input, OpenPrint, Quote, 
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import Order
 from dudzian_daemon.domain.records import CycleRecord, PositionChange
+from dudzian_daemon.domain.resources import ResourceUse
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 
@@ -63,7 +64,8 @@ class Status(msgspec.Struct, kw_only=True):
 
     `prices` are the last ones of the instruments that are held, `orders` the open ones, oldest first within an
     instrument. `dropped` counts the messages that a full queue has lost, `merged` those that a newer one of the same kind has
-    replaced before they were looked at. `token` says why what needs a scheduler token is refused; empty if nothing speaks against it.
+    replaced before they were looked at. `resources` is the use of the process's budgets. `token` says why
+    what needs a scheduler token is refused; empty if nothing speaks against it.
     """
 
     schema: str = "dudzian.status/1"
@@ -87,6 +89,7 @@ class Status(msgspec.Struct, kw_only=True):
     dropped: dict[str, int] = {}
     merged: dict[str, int] = {}
     token: str = ""
+    resources: list[ResourceUse] = []
     written_at: int = 0
 
 

@@ -19,7 +19,7 @@ import pytest
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.config.places import bundled
 from dudzian_daemon.kernel.clock import SystemClock
-from tests.integration.daemon_process import Child, daemon, short_config
+from tests.integration.daemon_process import NO_PACKAGE, Child, daemon, short_config
 
 assert sys.platform != "win32", "limits as POSIX has them"
 
@@ -54,7 +54,7 @@ def full_beyond(size: int) -> Iterator[None]:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a month of one instrument, long ago, with the report of a day."""
     home = tmp_path_factory.mktemp("recorded")
-    config = short_config(home)
+    config = short_config(home, package=NO_PACKAGE)
     with daemon(home, "--config", config, "--speed", "max", "--no-ui") as child:
         assert child.end().code == 0
     assert ask("daily-report", "demo", "--date", DAY, "--no-pdf", "--data-dir", home / "data", "--config", config) == 0

@@ -50,8 +50,7 @@ def test_after_a_session_until_all_is_well(home: Path, monkeypatch: pytest.Monke
         "allocations": "ok",
         "next_session": "question",
     }
-    assert lines["report"]["remedy"] == "dudzian daily-report demo"
-    assert ask("daily-report", "demo", "--no-pdf", *places) == 0
+    assert lines["report"]["remedy"] == "dudzian archive-report demo"
     assert ask("archive-report", "demo", "--no-encrypt", *places) == 0
     answered = (*command, "--operator", "jan", "--answer", "next_session=yes, nothing changes")
     lines = checked(capsys, *answered, code=0)
@@ -76,11 +75,15 @@ def test_before_a_session(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "no replay window" in lines["daily_trend"]["evidence"]
 
 
-def test_what_fails_is_told_with_evidence_and_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_is_told_with_evidence_and_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DUDZIAN__REPORTING__MIN_FREE_MB", "900000000")
     lines = checked(capsys, "preflight", "--data-dir", tmp_path, code=1)
     assert lines["scheduler"]["status"] == "failed"
     assert "has no candles" in lines["scheduler"]["evidence"] and "seed-paper-cache" in lines["scheduler"]["remedy"]
-    assert lines["vpn"]["status"] == "question"
+    assert (lines["vpn"]["status"], lines["space"]["status"]) == ("question", "failed")
+    assert "expected 900,000,000 MB free at " in lines["space"]["evidence"]
     assert ask("session-check", "--data-dir", tmp_path, "--answer", "stopped=yes") == 2
     assert "expected ITEM=TEXT with ITEM one of next_session" in capsys.readouterr().err
 

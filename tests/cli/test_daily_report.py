@@ -22,7 +22,7 @@ import pytest
 
 from dudzian_daemon.api import generate_daily_paper_report
 from dudzian_daemon.cli.main import main
-from tests.integration.daemon_process import daemon, journal_lines, short_config
+from tests.integration.daemon_process import NO_PACKAGE, daemon, journal_lines, short_config
 
 DAY = "2024-02-14"
 
@@ -31,7 +31,7 @@ DAY = "2024-02-14"
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of a month of one instrument."""
     home = tmp_path_factory.mktemp("recorded")
-    with daemon(home, "--config", short_config(home), "--speed", "max", "--no-ui") as child:
+    with daemon(home, "--config", short_config(home, package=NO_PACKAGE), "--speed", "max", "--no-ui") as child:
         assert child.end().code == 0
     return home
 
@@ -192,7 +192,7 @@ def mailbox() -> Iterator[tuple[int, list[bytes]]]:
 def configure_mail(home: Path, port: int) -> None:
     path = home / "config" / "core.yaml"
     mail = f"{{host: 127.0.0.1, port: {port}, security: none, sender: d@example.org, recipients: [o@example.org]}}"
-    path.write_text(path.read_text() + f"reporting: {{mail: {mail}}}\n")
+    path.write_text(path.read_text().replace("reporting: {", f"reporting: {{mail: {mail}, "))
 
 
 def test_the_mail_has_document_ledger_and_incidents(home: Path, mailbox: tuple[int, list[bytes]]) -> None:

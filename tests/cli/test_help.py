@@ -34,6 +34,27 @@ def test_every_help_has_examples_of_its_command(command: tuple[str, ...], capsys
     assert f"dudzian {command[0]}" in text.partition("Examples:")[2]
 
 
+@pytest.mark.parametrize("command", words(), ids=" ".join)
+def test_every_name_is_whole_in_a_terminal_of_80_columns(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_longest_names_are_all_in_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["run-daily-trend", "--help"])
+    words_shown = set(capsys.readouterr().out.split())
+    names = ["--paper-smoke-auto-publish-required", "--paper-precheck-fail-on-warnings", "--paper-smoke-summary-json", "--headless-storage"]
+    assert words_shown.issuperset(names)
+
+
 def run(*program: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, **(env or {})}, check=False)
     return done.returncode, done.stdout

@@ -19,6 +19,7 @@ from dudzian_daemon.adapters.candle_files import path_of
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.market import Series
 from dudzian_daemon.testing.exchange import LoopbackExchange
+from tests.integration.test_storage import small_disk
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "core.yaml"
 CACHE = Path("var", "data", "binance_paper")
@@ -139,6 +140,18 @@ def test_a_profile_without_target_volatility_is_a_warning(data: Path, tmp_path: 
 def test_too_little_space_is_5(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert precheck(data, "--json", "--min-free-mb", "1000000000") == 5
     assert "disk_low" in codes(document(capsys))
+
+
+def test_a_small_disk_for_the_daily_reports_is_5_until_less_is_wanted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = altered(tmp_path, "version: 1\n", "version: 1\nreporting: {min_free_mb: 10}\n")
+    with small_disk(data / "data" / "reports" / "daily"):
+        assert precheck(data, "--json") == 5
+        (told,) = (each for each in document(capsys)["checks"] if each["check"] == "disk")
+        assert told["message"] == f"expected 2,000 MB free at {data / 'data' / 'reports' / 'daily'} (reporting.min_free_mb), found 16"
+        assert precheck(data, config=config) == 0
+        assert precheck(data, "--min-free-mb", "17", config=config) == 5
 
 
 def test_limits_of_the_command_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from dudzian_daemon.adapters.journal_reader import entries, sessions
+from dudzian_daemon.cli.json_schemas import schema_of
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.config.places import bundled
 from tests.integration.daemon_process import Child
@@ -95,6 +97,7 @@ def test_what_is_said_of_the_one_schedule_takes_effect_and_is_told_with_its_sour
         f"{schedule}.risk_profile": ["aggressive", "cli --risk-profile"],
         f"{schedule}.warmup_bars": [150, "cli --history-bars"],
         "runtime.multi_strategy_schedulers.demo_pipeline.health_check_interval": [77, "cli --health-interval"],
+        "alerts.health_interval_seconds": [77, "cli --health-interval"],
         "environments.demo.adapter_settings.poll_seconds": [30, "cli --poll-seconds"],
         "logging.level": ["DEBUG", "cli --log-level"],
         "runtime.metrics_http.enabled": [True, "default"],
@@ -120,10 +123,47 @@ def test_the_plan_has_every_section_of_the_runbook(tmp_path: Path, capsys: pytes
         plan["environment_details"]
     )
     assert plan["pipeline_details"] == {"class": "Core", "module": "dudzian_daemon.trading.step", "built": True}
-    assert {"enabled", "jsonl", "ui_alerts", "tls", "auth", "runtime_state"} <= set(plan["metrics_service_details"])
     assert plan["paper_precheck"]["status"] == "not_run"
     for facts in (plan["config_file"], *plan["config_files"], *plan["files"]):
         assert {"permissions", "security_flags", "security_warnings", "parent"} <= set(facts)
+
+
+def test_the_plan_says_of_the_metrics_service_what_there_is_and_why_the_rest_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry = tmp_path / "audit" / "metrics" / "telemetry.jsonl"
+    telemetry.parent.mkdir(parents=True)
+    telemetry.write_text("{}\n")
+    telemetry.chmod(0o646)
+    plan = answer(capsys, *MONTH, "--print-runtime-plan", "--metrics-port", 9200, "--data-dir", tmp_path)
+    told = plan["metrics_service_details"]
+    known = schema_of("run-daily-trend")["$defs"]
+    Draft202012Validator(known["MetricsServiceDetails"] | {"$defs": known}).validate(told)
+    assert set(told) == set(known["MetricsServiceDetails"]["properties"])
+    assert (told["enabled"], told["port"], told["port_source"]) == (True, 9200, "cli --metrics-port")
+    jsonl = {name: told["jsonl"][name] for name in ("path", "exists", "sha256", "source", "sink_available")}
+    assert jsonl == {
+        "path": str(telemetry),
+        "exists": True,
+        "sha256": sha256(b"{}\n").hexdigest(),
+        "source": "default",
+        "sink_available": True,
+    }
+    assert (told["jsonl"]["file"]["permissions"], told["jsonl"]["file"]["security_flags"]) == (
+        "0646",
+        ["readable_by_others", "writable_by_others"],
+    )
+    assert any(str(telemetry) in warning for warning in plan["security_warnings"])
+    ui_alerts = told["ui_alerts"]
+    assert (ui_alerts["path"], ui_alerts["source"]) == (str(tmp_path / "logs" / "ui_telemetry_alerts.jsonl"), "default")
+    assert not ui_alerts["sink_available"] and "logs/alerts_audit.jsonl" in ui_alerts["reason"]
+    tls, auth, state = told["tls"], told["auth"], told["runtime_state"]
+    assert not tls["enabled"] and "loopback" in tls["reason"]
+    assert [tls[name] for name in ("certificate", "key", "client_ca", "client_auth")] == [None, None, None, False]
+    assert (auth["required"], auth["token_configured"], auth["token_env"]) == (False, True, "DUDZIAN_KILL_SWITCH_TOKEN")
+    assert (state["service_enabled"], state["ui_alert_sink_active"], state["ui_alerts_path"]) == (True, False, None)
+    assert (state["address"], state["jsonl_path"]) == ("http://127.0.0.1:9200/metrics", str(telemetry))
+    assert [folder["exists"] for folder in state["folders"]] == [True, False]
 
 
 def test_the_plan_is_on_disk_before_a_start_that_fails(tmp_path: Path) -> None:
@@ -217,6 +257,7 @@ def test_security_warnings_end_the_run_where_that_is_wanted(
         (("--date-window", "2024-02-02:2024-02-01"), 2, "--date-window: expected two days as"),
         (("--mode", "run-once", "--dry-run"), 2, "--mode: expected the same as --dry-run, found run-once"),
         (("--pipeline-module", "no_such_module"), 2, "controller module 'no_such_module'"),
+        (("--adapter-factory", "binance=kraken"), 2, "--adapter-factory: expected live market data (--live), found stored candles"),
         (("--allow-live",), 7, "live trading is not built"),
     ],
 )

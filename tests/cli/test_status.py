@@ -30,6 +30,10 @@ SNAPSHOT = {
     "units": [{"name": "session", "state": "running"}, {"name": "metrics", "state": "backing_off", "detail": "x", "restarts": 2}],
     "dropped": {"console": 3},
     "merged": {"alerts.messages": 12},
+    "resources": [
+        {"name": "cpu_percent", "used": 55.04, "limit": 65, "warn_at": 52, "state": "near"},
+        {"name": "io_write_mb_s", "used": None, "limit": 80, "warn_at": 64, "state": "ok"},
+    ],
 }
 
 
@@ -80,6 +84,8 @@ def test_one_that_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "token        suspend and resume are refused: there is none" in text.splitlines()
     assert "units        1 running" in text.splitlines()
     assert "metrics      http://127.0.0.1:9108/metrics" in text
+    assert "resources    cpu_percent 55.0 of 65 % of a core, io_write_mb_s unknown of 80 MB/s" in text.splitlines()
+    assert "resource     cpu_percent is above 52, where the warning begins (runtime.resource_limits)" in text.splitlines()
     answer = json.loads("{" + document)
     assert (answer["running"], answer["schema"], answer["equity"]) == (True, "dudzian.status/1", "10001.25")
 

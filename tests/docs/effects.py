@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import zipfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import pyrage  # type: ignore[import-untyped] # pyrage ships no annotations
 from dudzian_daemon.cli.exit_codes import ExitCode
 from dudzian_daemon.kernel.clock import SystemClock
 from tests.docs.operator_day import KEY, ROOT, SMOKE, WINDOW, Day
+from tests.integration.daemon_process import Child
 
 Effect = Callable[[Day], None]
 EFFECTS: Final[dict[str, Effect]] = {}
@@ -91,6 +93,51 @@ def run_once(day: Day) -> None:
 def poll_seconds(day: Day) -> None:
     """a venue is asked for a candle so often, also where none is due"""
     assert "every 30 s" in day.ask(RUN, "--live", "--poll-seconds", 30, "--dry-run").out
+
+
+@effect(f"{RUN} --adapter-factory")
+def adapter_factory(day: Day) -> None:
+    """market data of a live venue comes by that exchange plugin, which the plan names with its SHA-256"""
+    own = day.folder / "own" / "exchanges" / "my_binance.py"
+    own.parent.mkdir(parents=True)
+    own.write_bytes((ROOT / "plugins" / "exchanges" / "binance.py").read_bytes())
+    said = (RUN, "--live", "--adapter-factory", "binance=my_binance", "--plugins-dir", day.folder / "own")
+    (told,) = day.ask(*said, "--print-runtime-plan").answer["environment_details"]["adapter_factories"]
+    assert told["sha256"] == sha256(own.read_bytes()).hexdigest()
+    assert f"binance by {own}: " in day.ask(*said, "--dry-run").out
+
+
+@effect(f"{RUN} --history-bars")
+def history_bars(day: Day) -> None:
+    """so many candles are read before the first decision, where the strategy needs no more"""
+    plan = day.ask(RUN, *WINDOW, "--history-bars", 321, "--print-runtime-plan").answer
+    assert plan["strategy_details"]["max_history_bars"] == 321
+
+
+@effect(f"{RUN} --health-interval")
+def health_interval(day: Day) -> None:
+    """so often every alert channel is checked, and an alert says how all is"""
+    paced = ("-e", "demo", "--health-interval", 1, "--speed", 1_000_000, "--no-ui", "--metrics-port", 0)
+    with Child(day.folder / "healthy", RUN, *paced, "--data-dir", day.folder / "healthy" / "data") as child:
+        child.wait_for_log('"code":"HEALTH"')
+        child.send(signal.SIGTERM)
+        assert child.end().code == 0
+
+
+@effect(f"{RUN} --log-level")
+def log_level(day: Day) -> None:
+    """what is less severe is not in the runtime log"""
+    quick = ("-e", "demo", "--run-once", "--speed", "max", "--log-level", "ERROR", "--no-ui", "--metrics-port", 0)
+    with Child(day.folder / "terse", RUN, *quick, "--data-dir", day.folder / "terse" / "data") as child:
+        assert child.end().code == 0
+    assert (day.folder / "terse/data/logs/runtime/demo.log").read_text() == ""
+
+
+@effect(f"{RUN} --allow-live")
+def allow_live(day: Day) -> None:
+    """exit 7: there is no live trading"""
+    done = day.ask(RUN, "--allow-live", data=day.folder / "live")
+    assert done.code == ExitCode.LIVE_BLOCKED and "no order leaves this machine" in done.err and not (day.folder / "live").exists()
 
 
 @effect(f"{RUN} --date-window")
@@ -644,7 +691,8 @@ def journal(day: Day) -> None:
 
 @effect("data/reports/daily/YYYY-MM-DD/paper_binance.zip", "ledger.csv", "decisions.jsonl")
 def daily_zip(day: Day) -> None:
-    """`ledger.csv`, `decisions.jsonl` and `summary.json` of the day"""
+    """`ledger.csv`, `decisions.jsonl` and `summary.json` of the day, left by the stop and by `daily-report`"""
+    assert '"event":"day_package"' in (day.session / "logs/runtime/paper_binance.log").read_text()
     names = zipfile.ZipFile(day.reported / "paper_binance.zip").namelist()
     assert sorted(names) == ["decisions.jsonl", "ledger.csv", "summary.json"]
 
@@ -661,11 +709,22 @@ def encrypted_zip(day: Day) -> None:
     assert sha256(sealed).hexdigest() in (day.session / "docs/audit/paper_trading_log.md").read_text()
 
 
+@effect("runtime.resource_limits")
+def resource_limits(day: Day) -> None:
+    """each budget stands in `status` and in the metrics, and beside it what the process uses"""
+    assert 'dudzian_resource_limit{resource="cpu_percent"} 65.0' in day.scrape
+    assert 'dudzian_resource_use{resource="memory_mb"} ' in day.scrape
+
+
 @effect("data/reports/daily")
 def report_space(day: Day) -> None:
-    """`preflight` says how much room there is for it, and fails below 2 GB"""
+    """`preflight` says how much room there is for it; below `reporting.min_free_mb` (2 GB) it fails, and the pre-check is exit 5"""
     shown = day.preflight["space"]
     assert shown["status"] == "ok" and "GB are free at " in shown["evidence"]
+    full = ("paper-precheck", "-e", "binance_paper", "--skip-risk-check", "--audit-dir", "", "--json")
+    config = day.changed("version: 1\n", "version: 1\nreporting: {min_free_mb: 900000000}\n")
+    done = day.ask(*full, "--config", config, data=day.session)
+    assert done.code == 5 and "disk_low" in {each["code"] for each in done.answer["checks"]}
 
 
 @effect("audit/decisions", "logs/decision_journal")

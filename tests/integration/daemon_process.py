@@ -32,6 +32,8 @@ LAST_LINE = "Shutdown complete"
 DEMO_WINDOWS = bundled("config").joinpath("core.yaml").read_text(encoding="utf-8").partition("      windows:\n")[2].partition("\n    d")[0]
 #: A month of one instrument by the hour: some ten round trips, a fraction of a second at full speed.
 SHORT_WINDOWS = "        - {start: 2024-02-01, end: 2024-03-01, instruments: [ETH_USDT], granularity: 1h}"
+#: A change of the configuration: a run that leaves no package of its day, for tests that make their own.
+NO_PACKAGE = ("version: 1\n", "version: 1\nreporting: {package_at_stop: false}\n")
 
 
 class Ended(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from dudzian_daemon.adapters.age_file import encrypt_file, recipients_of
 from dudzian_daemon.adapters.files import sha256_file, write_atomic
 from dudzian_daemon.app.daily_report.day import DailySummary
 from dudzian_daemon.app.daily_report.delivery import mail_report
-from dudzian_daemon.app.daily_report.package import daily_package
+from dudzian_daemon.app.daily_report.package import always, daily_package
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
@@ -42,10 +42,21 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     mail: bool = False
 
 
-def make_report(config: CoreConfig, data_folder: Path, environment: str, wishes: Wishes, env: Mapping[str, str]) -> MadeReport:
-    """Make the report of a day. Raises `DudzianError`; what was written before stays."""
+def make_report(
+    config: CoreConfig,
+    data_folder: Path,
+    environment: str,
+    wishes: Wishes,
+    env: Mapping[str, str],
+    still_wanted: Callable[[], object] = always,
+) -> MadeReport:
+    """Make the report of a day. Raises `DudzianError`; what was written before stays.
+
+    `still_wanted` is called while the journal is read: what it raises ends the making before anything is written.
+    """
     recipients = recipients_of(wishes.encrypt_to) if wishes.encrypt_to else list(config.reporting.age_recipients)
-    written = daily_package(config, data_folder, environment, wishes.day, log_id=wishes.session, timezone=config.reporting.timezone)
+    zone = config.reporting.timezone
+    written = daily_package(config, data_folder, environment, wishes.day, log_id=wishes.session, timezone=zone, still_wanted=still_wanted)
     document, pdf_path = b"", None
     if wishes.with_pdf or wishes.mail:
         from dudzian_daemon.app.daily_report.document import pdf  # only now: pictures and typesetting are an extra

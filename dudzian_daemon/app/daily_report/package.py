@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, tzinfo
 from decimal import Decimal
 from pathlib import Path
@@ -55,6 +55,10 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     files: Mapping[str, bytes]
 
 
+def always() -> None:
+    """Who makes a report and asks for nothing else wants it to the end."""
+
+
 def daily_package(
     config: CoreConfig,
     data_folder: Path,
@@ -63,15 +67,17 @@ def daily_package(
     *,
     log_id: str | None = None,
     timezone: str = "UTC",
+    still_wanted: Callable[[], object] = always,
 ) -> Written:
     """Make the package of a day, the latest recorded one if none is named. Reads the journal only, so it works on a stopped daemon.
 
-    Raises `ConfigError` for a day or session there is nothing of, `IntegrityError` for a damaged journal.
+    Raises `ConfigError` for a day or session there is nothing of, `IntegrityError` for a damaged journal, and what `still_wanted`
+    raises, which is called while the journal is read: then nothing is written.
     """
     zone = zone_of(timezone)
     artifact, name = config.artifact_name(environment), config.environment_id(environment)
-    session, wanted = _session_of(data_folder, artifact, day, log_id)
-    found = read_day(session, name, artifact, wanted, timezone)
+    session, wanted = _session_of(data_folder, artifact, day, log_id, still_wanted)
+    found = read_day(session, name, artifact, wanted, timezone, still_wanted)
     found.alerts = _alerts(data_folder / config.environment(name).alert_audit.path, found)
     found.summary.alerts = {each: count for each in _SEVERITIES if (count := _count(found.alerts, each))}
     files = package_files(found, zone)
@@ -80,11 +86,13 @@ def daily_package(
     return Written(day=found, zip_path=path, files=files)
 
 
-def read_day(session: Session, environment: str, artifact: str, day: date, timezone: str = "UTC") -> Day:
+def read_day(
+    session: Session, environment: str, artifact: str, day: date, timezone: str = "UTC", still_wanted: Callable[[], object] = always
+) -> Day:
     """Fold the session up to the end of `day`."""
     fold = DayFold(environment=environment, artifact=artifact, log_id=session.log_id, day=day, timezone=timezone)
     with exact_money():
-        for cycle, content in _cycles(session):
+        for cycle, content in _cycles(session, still_wanted):
             if cycle.record.instant >= fold.end:
                 break
             fold.add(cycle, content)
@@ -109,14 +117,16 @@ def zone_of(name: str) -> tzinfo:
         raise ConfigError(msg) from None
 
 
-def _session_of(data_folder: Path, artifact: str, day: date | None, log_id: str | None) -> tuple[Session, date]:
+def _session_of(
+    data_folder: Path, artifact: str, day: date | None, log_id: str | None, still_wanted: Callable[[], object]
+) -> tuple[Session, date]:
     """The newest session that has something of the day. Raises `ConfigError` naming the days there are."""
     found = sessions(data_folder, artifact)
     if log_id is not None:
         found = [session for session in found if session.log_id.startswith(log_id)]
     spans: list[str] = []
     for session in found:
-        days, last = _days(session)
+        days, last = _days(session, still_wanted)
         if days and (day is None or day in days):
             return session, day or last
         if days:
@@ -127,18 +137,19 @@ def _session_of(data_folder: Path, artifact: str, day: date | None, log_id: str 
     raise ConfigError(msg)
 
 
-def _days(session: Session) -> tuple[set[date], date]:
+def _days(session: Session, still_wanted: Callable[[], object]) -> tuple[set[date], date]:
     """The days there are cycles of, and the latest of them that is more than the midnight at which it begins."""
-    instants = [cycle.record.instant for cycle, _ in _cycles(session)]
+    instants = [cycle.record.instant for cycle, _ in _cycles(session, still_wanted)]
     days = {day_of(instant) for instant in instants}
     last = max(instants, default=0)
     begun = day_of(last - SECOND_NS)
     return days, begun if begun in days else day_of(last)
 
 
-def _cycles(session: Session) -> Iterator[tuple[Cycle, str]]:
+def _cycles(session: Session, still_wanted: Callable[[], object]) -> Iterator[tuple[Cycle, str]]:
     for path in session.segments:
         for entry in entries(path):
+            still_wanted()
             for cycle in entry.cycles():
                 yield cycle, entry.seal.content
 

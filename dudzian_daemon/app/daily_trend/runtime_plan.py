@@ -14,6 +14,7 @@ import msgspec
 from dudzian_daemon.adapters import data_folder
 from dudzian_daemon.adapters.file_facts import FileFacts, file_facts
 from dudzian_daemon.adapters.git_facts import GitFacts, git_facts
+from dudzian_daemon.app.daily_trend.metrics_details import UI_ALERTS, MetricsServiceDetails, metrics_details
 from dudzian_daemon.app.daily_trend.modules import NOT_RUN, Asked, Modules, Override
 from dudzian_daemon.app.plan import Plan, plan_of
 from dudzian_daemon.app.preparation import Prepared, RunOptions, loaded_for, prepared_of
@@ -28,8 +29,6 @@ from dudzian_daemon.kernel.clock import iso_utc
 from dudzian_daemon.sinks.telemetry.runs import telemetry_path
 
 SCHEMA: Final = "dudzian.runtime_plan/1"
-#: Where the alerts of a user interface would go; no such sink is built, and the plan says so.
-UI_ALERTS: Final = Path("logs") / "ui_telemetry_alerts.jsonl"
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -59,7 +58,7 @@ class RuntimePlan(msgspec.Struct, frozen=True, kw_only=True):
     controller_details: dict[str, Any] | None = None
     pipeline_details: dict[str, Any] | None = None
     risk_profile: dict[str, Any] | None = None
-    metrics_service_details: dict[str, Any] | None = None
+    metrics_service_details: MetricsServiceDetails | None = None
     run: Plan | None = None
     values: dict[str, Value] = {}
     files: tuple[FileFacts, ...] = ()
@@ -149,6 +148,7 @@ def _details(loaded: LoadedConfig, prepared: Prepared | None, options: RunOption
             "artifact_name": config.artifact_name(environment),
             "exchange": chosen.exchange,
             "adapter": "stored candles" if chosen.offline_mode else "live data",
+            "adapter_factories": _adapters(prepared, options),
             "adapter_settings": chosen.adapter_settings,
             "risk_profile": chosen.risk_profile,
             "scheduler": chosen.scheduler,
@@ -173,8 +173,22 @@ def _details(loaded: LoadedConfig, prepared: Prepared | None, options: RunOption
         "pipeline_details": {"class": "Core", "module": "dudzian_daemon.trading.step", "built": prepared is not None},
         "risk_profile": profile_facts(schedule.risk_profile, config.profile(schedule.risk_profile))
         | {"source": _source(loaded, chosen.scheduler, name)},
-        "metrics_service_details": _metrics(loaded, scheduler, root),
+        "metrics_service_details": metrics_details(loaded, scheduler, root),
     }
+
+
+def _adapters(prepared: Prepared | None, options: RunOptions) -> list[dict[str, Any]]:
+    """Exchange plugins that stand in for a venue's own: what was said, and what was loaded for it."""
+    loaded = {} if prepared is None else prepared.adapters
+    found = []
+    for said in options.adapters:
+        venue, _, spec = said.partition("=")
+        facts: dict[str, Any] = {"venue": venue, "spec": spec, "class": None, "module": None, "sha256": None}
+        if venue in loaded:
+            source = loaded[venue]
+            facts |= {"class": source.plugin.__name__, "module": str(source.path), "sha256": source.digest}
+        found.append(facts)
+    return found
 
 
 def profile_facts(name: str, profile: RiskProfile) -> dict[str, Any]:
@@ -224,22 +238,3 @@ def _strategy(loaded: LoadedConfig, prepared: Prepared | None, schedule: str) ->
 
 def _named(scheduler: Scheduler, schedule: str) -> list[Any]:
     return [entry for name, entry in scheduler.schedules.items() if name == schedule]
-
-
-def _metrics(loaded: LoadedConfig, scheduler: Scheduler, root: Path) -> dict[str, Any]:
-    """The Prometheus endpoint, and what the runbook asks of a telemetry service: what is not built says that it is off."""
-    settings = loaded.config.runtime.metrics_http
-    jsonl = file_facts("telemetry", telemetry_path(root), "log")
-    return {
-        "enabled": settings.enabled,
-        "host": settings.host,
-        "port": settings.port,
-        "port_source": loaded.sources["runtime.metrics_http.port"].text,
-        "namespace": scheduler.telemetry_namespace,
-        "health_check_interval": scheduler.health_check_interval,
-        "jsonl": {"path": jsonl.absolute_path, "exists": jsonl.exists, "sha256": jsonl.sha256, "sink_available": True},
-        "ui_alerts": {"path": str(root / UI_ALERTS), "source": "default", "sink_available": False},
-        "tls": {"enabled": False, "client_auth": False, "reason": "the endpoint listens on loopback only"},
-        "auth": {"token_configured": settings.kill_switch_token is not None},
-        "runtime_state": {"service_enabled": settings.enabled, "ui_alert_sink_active": False, "jsonl_path": jsonl.absolute_path},
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -21,6 +22,16 @@ METHODS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "exchanges": {"source": ("access",)},
 }
 
+#: What a client of an exchange calls the sending of an order, and other ways to move what an account holds.
+_TRADES: Final = re.compile(
+    r"(create|edit|cancel|replace|submit|place|send)_?\w*orders?(_?\w+)?|(withdraw|transfer)(_?\w+)?", re.IGNORECASE
+)
+
+
+def trading_methods(thing: object) -> list[str]:
+    """Public methods of a class or object by which an account could be traded on."""
+    return [name for name in dir(thing) if _TRADES.fullmatch(name) and callable(getattr(thing, name, None))]
+
 
 def shape_problems(kind: str, plugin: object) -> Iterator[str]:
     """Every way in which `plugin` is no class of its kind, one line each."""
@@ -31,6 +42,8 @@ def shape_problems(kind: str, plugin: object) -> Iterator[str]:
         yield from _params_problems(getattr(plugin, "Params", None))
     if kind == "strategies":
         yield from _attribute_problems(plugin)
+    if kind == "exchanges":
+        yield from (f"{name}: expected market data only, found a way to an order" for name in trading_methods(plugin))
     for name, arguments in METHODS[kind].items():
         yield from _method_problems(plugin, name, arguments)
 

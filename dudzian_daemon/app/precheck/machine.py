@@ -11,29 +11,34 @@ from typing import Final
 
 import psutil
 
+from dudzian_daemon.app.daily_report.package import REPORTS
 from dudzian_daemon.app.precheck.findings import Finding, ok
 from dudzian_daemon.domain.market import DAY_NS
 
-#: Below this the disk check is an error; the journal of a busy month needs less than half.
-MIN_FREE_MB: Final = 500
 _MB: Final = 1_000_000
 #: No clock can be right that shows a day before this version was made: 2026-01-01.
 _MADE_NS: Final = 20_454 * DAY_NS
 _PRIVATE_FOLDERS: Final = ("security",)
 
 
+def free_space(data_folder: Path) -> tuple[int, Path]:
+    """MB that are free for the daily reports and for the rest of the data folder, and where: of two disks the fuller one."""
+    folders = {_existing(data_folder / REPORTS), _existing(data_folder)}
+    return min((psutil.disk_usage(str(folder)).free // _MB, folder) for folder in sorted(folders, reverse=True))
+
+
 def disk(data_folder: Path, min_free_mb: int) -> Finding:
-    """Free space where the data folder is, or will be."""
-    free_mb = psutil.disk_usage(str(_existing(data_folder))).free // _MB
+    """The free space that `reporting.min_free_mb` wants before a session, where reports and journal are, or will be."""
+    free_mb, folder = free_space(data_folder)
     if free_mb < min_free_mb:
         return Finding(
             check="disk",
             status="error",
             code="disk_low",
-            message=f"expected {min_free_mb} MB free for {data_folder}, found {free_mb}",
-            remedy="free some space, or choose another --data-dir",
+            message=f"expected {min_free_mb:,} MB free at {folder} (reporting.min_free_mb), found {free_mb:,}",
+            remedy="free some space, choose another --data-dir, or say less in reporting.min_free_mb",
         )
-    return ok("disk", f"at least {min_free_mb} MB are free for the data folder")
+    return ok("disk", f"at least {min_free_mb:,} MB are free for daily reports and journal")
 
 
 def clock(now_ns: int, newest_end_ns: int | None) -> Finding:

@@ -49,7 +49,7 @@ class PrecheckQuestion(msgspec.Struct, frozen=True, kw_only=True):
     selection: Selection = Selection()
     max_gap_minutes: int | None = None
     min_ok_ratio: Decimal | None = None
-    min_free_mb: int = machine.MIN_FREE_MB
+    min_free_mb: int | None = None
     skip_risk_check: bool = False
     base_url: str | None = None
     ws_url: str | None = None
@@ -214,7 +214,7 @@ def _others(
     except DudzianError as error:
         rotation = Finding(check="rotation", status="error", code="rotation_unreadable", message=str(error), remedy="repair or remove it")
     return [
-        machine.disk(question.data_folder, question.min_free_mb),
+        machine.disk(question.data_folder, config.reporting.min_free_mb if question.min_free_mb is None else question.min_free_mb),
         machine.folder(question.data_folder),
         machine.clock(question.now, _newest(covered)),
         *_venue(config, name, question, env),

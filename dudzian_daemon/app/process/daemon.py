@@ -156,6 +156,7 @@ class Daemon:
             self._host(supervisor, end, server, assembly)
             supervisor.add(guard, stage="feed")
             supervisor.add(ClockWatch(self._clock, self._bus, assembly.session.record_entry), stage="feed")
+            supervisor.add(assembly.resources, stage="feed")
             reason = await supervisor.stop_requested()
             self._manager.stopping(reason)
             self._log.info("stopping", action="stop", reason=reason)

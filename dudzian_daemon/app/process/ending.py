@@ -10,6 +10,7 @@ import anyio
 
 from dudzian_daemon.app.bootstrap import Assembly
 from dudzian_daemon.app.preparation import Prepared
+from dudzian_daemon.app.process.day_package import DayPackage
 from dudzian_daemon.app.process.signals import StopRequest
 from dudzian_daemon.domain.errors import DudzianError, IntegrityError, Permanent, PluginError, StorageError
 from dudzian_daemon.kernel import logs
@@ -50,6 +51,7 @@ class SessionEnd:
     def __init__(self, prepared: Prepared, supervisor: Supervisor) -> None:
         self._prepared = prepared
         self._supervisor = supervisor
+        self._package = DayPackage(prepared)
         self._by_operator = False
         self._keep_positions = self._closes = False
         self._signals = 0
@@ -84,6 +86,7 @@ class SessionEnd:
         supervisor.add_action("close_book", partial(self._close_book, assembly), stage="close_positions")
         supervisor.add_action("finish_journal", partial(self._finish, assembly), stage="journal")
         supervisor.add_action("write_report", partial(self._write_report, assembly), stage="report")
+        supervisor.add_action("write_day_package", partial(self._write_package, assembly), stage="report")
         supervisor.add(session, stage="journal", restart=_NO_RESTART, essential=True)
 
     def ending(self, *, data_ended: bool) -> Ending:
@@ -110,6 +113,7 @@ class SessionEnd:
                 yield f"dudzian: stop stage {stage.name} did not finish: {', '.join(dict.fromkeys(late))}"
         if not report.forced:
             yield from report_lines(assembly.report.report, assembly.report.path, width=width)
+            yield from self._package.lines()
         held = [f"{book.quantity.normalize():f} {name}" for (_, name), book in sorted(assembly.core.ledger.books.items()) if book.quantity]
         if held:
             yield f"dudzian: positions stay open, on the record: {', '.join(held)}"
@@ -154,3 +158,8 @@ class SessionEnd:
             ended=self.ending(data_ended=assembly.session.data_ended).reason,
             content_chain=assembly.journal.content,
         )
+
+    async def _write_package(self, assembly: Assembly) -> None:
+        """Not after a fault, which is what is to be looked at then, and not of a session in which nothing has happened."""
+        if self._prepared.config.reporting.package_at_stop and self._supervisor.fault is None and assembly.journal.sequence:
+            await self._package.write(assembly.journal.log_id)

@@ -40,7 +40,9 @@ def command(
     interval: Annotated[list[str] | None, typer.Option("--interval", help="Only this length of candle; repeatable.")] = None,
     max_gap_minutes: Annotated[int | None, typer.Option("--max-gap-minutes", min=0, help="Instead of the configured limit.")] = None,
     min_ok_ratio: Annotated[str | None, typer.Option("--min-ok-ratio", help="Instead of the configured share, 0 to 1.")] = None,
-    min_free_mb: Annotated[int, typer.Option("--min-free-mb", min=0, help="Free space that the data folder needs.")] = 500,
+    min_free_mb: Annotated[
+        int | None, typer.Option("--min-free-mb", min=0, help="MB that must be free; default: reporting.min_free_mb.")
+    ] = None,
     skip_risk_check: Annotated[bool, typer.Option("--skip-risk-check", help="Do not ask the gate; for debugging only.")] = False,
     fail_on_warnings: Annotated[bool, typer.Option("--fail-on-warnings", help="Exit 4 on a warning.")] = False,
     base_url: BaseUrl = None,

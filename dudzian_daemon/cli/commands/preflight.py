@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from shutil import disk_usage
 
 import typer
 
@@ -23,8 +22,7 @@ EXAMPLES = """Examples:
 """
 
 _CANDLES = "dudzian seed-paper-cache or dudzian backfill, then again"
-_GIGABYTE = 1_000_000_000
-_WANTED_BYTES = 2 * _GIGABYTE
+_GIGABYTE_MB = 1_000
 
 
 @grouped
@@ -77,7 +75,7 @@ def _items(places: Places) -> list[Item]:
         Item("token", "the scheduler's token is there", lambda: _token(places)),
         Item("alert_seen", "a test alert was sent (dudzian send-alert) and seen on its channel"),
         Item("vpn", "the address of the VPN is the one on the allow-list, in the exchange's panel"),
-        Item("space", "2 GB are free for the daily reports", lambda: _space(places)),
+        Item("space", "there is room for the daily reports, as reporting.min_free_mb wants", lambda: _space(places)),
         Item("retention", "no log is older than its time", lambda: nothing_due(places, "warning")),
     ]
 
@@ -148,9 +146,11 @@ def _token(places: Places) -> Finding:
 
 
 def _space(places: Places) -> Finding:
-    folder = next(path for path in (places.data_folder, *places.data_folder.parents) if path.exists())
-    free = disk_usage(folder).free
-    evidence = f"{free / _GIGABYTE:.1f} GB are free at {folder}"
-    return Finding(
-        status="ok" if free >= _WANTED_BYTES else "failed", evidence=evidence, remedy="" if free >= _WANTED_BYTES else "free some space"
-    )
+    from dudzian_daemon.app.precheck.machine import disk, free_space
+    from dudzian_daemon.config.load import load
+
+    found = disk(places.data_folder, load(places.config, env=os.environ).config.reporting.min_free_mb)
+    if found.status == "error":
+        return Finding(status="failed", evidence=found.message, remedy=found.remedy)
+    free_mb, folder = free_space(places.data_folder)
+    return Finding(status="ok", evidence=f"{free_mb / _GIGABYTE_MB:.1f} GB are free at {folder}")

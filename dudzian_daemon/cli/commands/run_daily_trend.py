@@ -79,6 +79,12 @@ class Chosen(Options, frozen=True):
     poll_seconds: Annotated[
         int | None, typer.Option("--poll-seconds", min=1, max=86_400, help="Seconds between two questions to a live venue.")
     ] = None
+    adapter_factory: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--adapter-factory", metavar="VENUE=SPEC", help="Another exchange plugin for a live venue, by name or as a module; repeat."
+        ),
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None, typer.Option(help="Least severity of the runtime log.")
     ] = None
@@ -150,6 +156,7 @@ def command(
         emit_json(supplied)
         return
     said |= {"environment": environment, "run_once": "run-once" in wanted, "modules": supplied.supplied}
+    said["adapters"] = tuple(chosen.adapter_factory or ())
     said["settings"] = chosen.settings(environment, said)
     if shown.print_risk_profiles:
         _print_risk_profiles(said)

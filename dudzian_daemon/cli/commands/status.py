@@ -63,11 +63,23 @@ def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
         yield f"metrics      http://127.0.0.1:{status.metrics_port}/metrics"
     if status.token and pid is not None:
         yield f"token        {status.token}"
+    if pid is not None:
+        yield from _resources(status)
     yield from _units(status, "" if pid is not None else "was ")
     for name, count in status.dropped.items():
         yield f"dropped      {name}: {count} messages lost"
     for name, count in status.merged.items():
         yield f"merged       {name}: {count} messages, each replaced by a newer one of its kind; nothing is lost"
+
+
+def _resources(status: Status) -> Iterator[str]:
+    """Use of the budgets, and what to mind of it."""
+    if status.resources:
+        yield f"resources    {', '.join(use.text for use in status.resources)}"
+    for use in status.resources:
+        if use.state != "ok":
+            said = "above its limit" if use.state == "over" else f"above {use.warn_at:g}, where the warning begins"
+            yield f"resource     {use.name} is {said} (runtime.resource_limits)"
 
 
 def _units(status: Status, was: str) -> Iterator[str]:

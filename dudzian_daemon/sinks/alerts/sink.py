@@ -36,6 +36,7 @@ TOPICS: Final = (
     events.SESSION_RECOVERED,
     events.SELF_CHECK,
     events.UNIT_STATE,
+    events.RESOURCE_STATE,
     events.FEED_ALERT,
     events.SESSION_HEAD,
 )

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from dudzian_daemon.domain.alerts import Alert, AlertCode, Severity, alert
-from dudzian_daemon.domain.events import CycleDurable, FeedAlert, SelfCheckFailed, SessionRecovered, SessionState, UnitState
+from dudzian_daemon.domain.events import CycleDurable, FeedAlert, ResourceState, SelfCheckFailed, SessionRecovered, SessionState, UnitState
 from dudzian_daemon.domain.market import Gap, WarmUp
 from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Outcome, RefusalCode, Verdict
 from dudzian_daemon.domain.records import CycleRecord, RiskChange
@@ -86,6 +86,13 @@ def of_message(message: object, *, before: str = "") -> Iterator[Alert]:
         subject = f"{message.subject}{STORED}" if message.in_store else message.subject
         context = {SECONDS: f"{message.seconds:.0f}"}
         yield alert(AlertCode(message.code), message.detail, subject=subject, context=context, resolved=not message.active)
+    elif isinstance(message, ResourceState):
+        what = {"near": "is nearly used", "over": "is passed"}.get(message.state, "has room again")
+        context = {"limit": f"{message.limit:g}", **({} if message.used is None else {"used": f"{message.used:.1f}"})}
+        over = message.state == "ok"
+        yield alert(
+            AlertCode.RESOURCE_LIMIT, f"budget {message.name} {what}", message.detail, subject=message.name, context=context, resolved=over
+        )
     elif isinstance(message, UnitState) and message.state == "failed":
         code = AlertCode.JOURNAL_STOPPED if message.name == "session" else AlertCode.UNIT_FAILED
         yield alert(code, f"{message.name} failed", message.detail, subject=message.name)

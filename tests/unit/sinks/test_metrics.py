@@ -31,9 +31,11 @@ from dudzian_daemon.domain.events import (
 from dudzian_daemon.domain.market import Candle, Command, OpenPrint, Quote
 from dudzian_daemon.domain.orders import Fill, Intent, OrderResult, OrderStatus, Outcome, RefusalCode, Side, Signal, Verdict
 from dudzian_daemon.domain.records import CycleRecord, PositionChange, RiskChange, StrategyFault
+from dudzian_daemon.domain.resources import judged
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.subscription import Policy
 from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
+from dudzian_daemon.sinks.resource_metrics import ResourceMetrics
 from dudzian_daemon.testing.clock import ManualClock
 
 BTC = "binance:BTC/USDT"
@@ -424,6 +426,10 @@ def test_every_family_is_documented_with_its_type_and_labels() -> None:
     documented = documented_families()
     labels = {name.removesuffix("_total"): (kind, names) for name, (kind, names) in documented.items()}
     populate(bench)
+    bench.registry.register(ResourceMetrics(lambda: [judged("memory_mb", 100.0, 2048.0, 0.8), judged("io_read_mb_s", None, 120.0, 0.8)]))
+    assert bench.registry.get_sample_value("dudzian_resource_use", {"resource": "memory_mb"}) == 100.0
+    assert bench.registry.get_sample_value("dudzian_resource_limit", {"resource": "io_read_mb_s"}) == 120.0
+    assert bench.registry.get_sample_value("dudzian_resource_use", {"resource": "io_read_mb_s"}) is None
     ours = [family for family in bench.registry.collect() if family.name.startswith("dudzian_")]
     for family in ours:
         shown = {label for sample in family.samples for label in sample.labels} - {"le"}

@@ -1,0 +1,132 @@
+"""Every run leaves the package of the day it has come to: the bytes of a later `daily-report`, and a stop never fails for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import anyio
+import anyio.from_thread
+import pytest
+
+from dudzian_daemon.app.daily_report.day import day_of
+from dudzian_daemon.app.daily_report.package import daily_package
+from dudzian_daemon.app.preparation import RunOptions, prepare
+from dudzian_daemon.app.process.day_package import DayPackage, still_wanted
+from dudzian_daemon.config.load import load
+from tests.integration.daemon_process import LAST_LINE, NO_PACKAGE, Child, Ended, daemon, dudzian, report, short_config
+
+pytestmark = pytest.mark.integration
+
+REPORTS = Path("data") / "data" / "reports" / "daily"
+
+
+def packages(home: Path) -> dict[str, bytes]:
+    """By day; nothing else may lie there."""
+    found = {path.relative_to(home / REPORTS): path.read_bytes() for path in (home / REPORTS).rglob("*") if path.is_file()}
+    assert {path.name for path in found} <= {"demo.zip"}
+    return {path.parent.name: data for path, data in found.items()}
+
+
+def assert_ended(ended: Ended) -> None:
+    assert (ended.code, ended.last_line) == (0, LAST_LINE), ended
+    assert "Traceback" not in ended.err
+
+
+def assert_the_same_by_hand(home: Path, *arguments: object) -> None:
+    (day,) = left = packages(home)
+    (home / REPORTS / day / "demo.zip").unlink()
+    places = ("--data-dir", home / "data", "--config", home / "config" / "core.yaml")
+    made = dudzian(home, "daily-report", "demo", "--no-pdf", *places, *arguments)
+    assert made.code == 0, made
+    assert packages(home) == left
+
+
+def test_the_end_of_the_data_leaves_the_bytes_of_a_later_report(tmp_path: Path) -> None:
+    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", "max") as child:
+        ended = child.end()
+    assert_ended(ended)
+    assert ended.out.splitlines()[-2].split() == ["package", str(tmp_path / REPORTS / "2024-02-29" / "demo.zip")]
+    assert_the_same_by_hand(tmp_path)
+    assert_the_same_by_hand(tmp_path, "--date", "2024-02-29")
+
+
+def test_a_stop_leaves_the_day_of_its_last_cycle_with_the_closing_fills(tmp_path: Path) -> None:
+    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", 216_000) as child:
+        child.wait_for_line("fill ")
+        child.send(signal.SIGINT)
+        assert_ended(child.end())
+    ((day, _),) = packages(tmp_path).items()
+    assert day == day_of(report(tmp_path / "data")["last_instant"]).isoformat()
+    config = load(tmp_path / "config" / "core.yaml", env={}).config
+    made = daily_package(config, tmp_path / "data", "demo").day.summary
+    assert (made.fills > 0, made.open_positions, made.closings > 0) == (True, [], True)
+    assert_the_same_by_hand(tmp_path)
+
+
+def test_a_restricted_run_leaves_one_too(tmp_path: Path) -> None:
+    arguments = ("run-daily-trend", "-e", "demo", "--date-window", "2024-02-01:2024-02-02", "--run-once", "--speed", "max", "--no-ui")
+    controller = ("interval: 1d}", "interval: 1h}")
+    path = short_config(tmp_path, controller=controller)
+    with Child(tmp_path, *arguments, "--data-dir", tmp_path / "data", "--config", path) as child:
+        assert_ended(child.end())
+    assert list(packages(tmp_path)) == ["2024-02-01"]
+    assert_the_same_by_hand(tmp_path)
+
+
+def test_what_keeps_it_from_being_made_is_one_line_and_no_failure(tmp_path: Path) -> None:
+    blocked = tmp_path / REPORTS
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file where the folder should be")
+    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", "max") as child:
+        ended = child.end()
+    assert_ended(ended)
+    (line,) = [line for line in ended.out.splitlines() if "no package of the day" in line]
+    assert str(blocked) in line and line.endswith("make it with: dudzian daily-report demo --no-pdf")
+    assert '"event":"day_package_failed"' in (tmp_path / "data" / "logs" / "runtime" / "demo.log").read_text()
+    assert blocked.is_file()
+    assert report(tmp_path / "data")["fills"] > 0
+
+
+def test_a_configuration_may_want_none_and_one_that_takes_too_long_is_given_up_with_nothing_written(tmp_path: Path) -> None:
+    with daemon(tmp_path, "--config", short_config(tmp_path, package=NO_PACKAGE), "--speed", "max") as child:
+        ended = child.end()
+    assert_ended(ended)
+    assert "package" not in ended.out
+    prepared = prepare(RunOptions(config=tmp_path / "config" / "core.yaml", data_dir=tmp_path / "data"), os.environ)
+    package = Endless(prepared)
+    assert list(package.lines()) == []
+    anyio.run(over_budget, package)
+    (line,) = package.lines()
+    assert "it did not come to its end" in line
+    read: list[None] = []
+
+    def until_the_third() -> None:
+        read.append(None)
+        if len(read) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        daily_package(prepared.config, prepared.data_folder, "demo", still_wanted=until_the_third)
+    assert not (tmp_path / REPORTS).exists()
+
+
+class Endless(DayPackage):
+    """One whose journal has no end."""
+
+    begun: anyio.Event
+
+    def _make(self, log_id: str) -> Path:
+        anyio.from_thread.run_sync(self.begun.set)
+        while True:
+            still_wanted()
+
+
+async def over_budget(package: Endless) -> None:
+    """Its making, in a stage whose time is over while the thread reads."""
+    package.begun = anyio.Event()
+    async with anyio.create_task_group() as stage:
+        stage.start_soon(package.write, "")
+        await package.begun.wait()
+        stage.cancel_scope.cancel()
