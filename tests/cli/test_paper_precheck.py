@@ -19,7 +19,7 @@ from dudzian_daemon.adapters.candle_files import path_of
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.market import Series
 from dudzian_daemon.testing.exchange import LoopbackExchange
-from tests.integration.test_storage import small_disk
+from tests.integration.small_disk import small_disk
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "core.yaml"
 CACHE = Path("var", "data", "binance_paper")

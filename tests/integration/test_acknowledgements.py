@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ import pytest
 
 from tests.integration.daemon_process import LAST_LINE, PATIENCE_S, Child, cycles, dudzian, journal_lines, write_config
 from tests.integration.daemon_process import daemon as started
-from tests.integration.test_kill_switch import TOKEN, VARIABLE, port, post, scrape
+from tests.integration.http_of_daemon import TOKEN, VARIABLE, port, post, scrape
+
+assert sys.platform != "win32", "the daemon is held by a FIFO"
 
 pytestmark = pytest.mark.integration
 

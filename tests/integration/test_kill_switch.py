@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import signal
 import sys
@@ -15,14 +14,13 @@ import pytest
 from dudzian_daemon.kernel.clock import SECOND_NS, SystemClock
 from dudzian_daemon.sinks.risk_state import risk_state_path
 from tests.integration.daemon_process import Child, cycles, daemon, dudzian, journal_file, journal_lines
+from tests.integration.http_of_daemon import TOKEN, VARIABLE, port, post, scrape
 from tests.integration.test_orders_by_hand import open_config
 
 assert sys.platform != "win32", "SIGUSR1 and FIFOs as POSIX has them"
 
 pytestmark = pytest.mark.integration
 
-TOKEN = "a token of more than sixteen characters"
-VARIABLE = "DUDZIAN_KILL_SWITCH_TOKEN"
 #: The promise is that new orders stop within 1 s of the request; the bound here is three times that.
 BOUND_NS = 3 * SECOND_NS
 
@@ -39,30 +37,6 @@ def config_for_low_orders(home: Path) -> Path:
 def trading(home: Path, config: Path, env: Mapping[str, str] | None = None, *more: str, speed: int = 864_000) -> Child:
     """A daemon to which a day of the market is, unless it is said otherwise, a tenth of a second."""
     return daemon(home, "--config", config, "--speed", speed, "--no-ui", *more, env=env)
-
-
-def port(home: Path) -> int:
-    return int((home / "data" / "run" / "metrics.port").read_text())
-
-
-def post(port: int, token: str | None = TOKEN, **headers: str) -> tuple[int, dict[str, Any]]:
-    """What `POST /kill-switch` is answered."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
-    connection.request("POST", "/kill-switch", headers={**authorization, **headers})
-    response = connection.getresponse()
-    content = response.read()
-    connection.close()
-    return response.status, json.loads(content) if response.headers.get_content_type() == "application/json" else {}
-
-
-def scrape(port: int) -> dict[str, float]:
-    """The figures, by name and labels as they are written."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return {name: float(figure) for name, _, figure in (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))}
 
 
 def order(home: Path, *arguments: object, config: Path | None = None) -> tuple[int, dict[str, Any]]:

@@ -6,10 +6,7 @@ import os
 import resource
 import shutil
 import stat
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -17,6 +14,7 @@ import psutil
 import pytest
 
 from tests.integration.daemon_process import LAST_LINE, Ended, daemon, dudzian, journal_file, report, short_config, verdicts
+from tests.integration.small_disk import small_disk
 
 assert sys.platform == "linux", "mounts, limits of a running process and FIFOs"
 
@@ -24,7 +22,6 @@ pytestmark = pytest.mark.integration
 
 #: A day of the market in a fraction of a second: the short session takes about four.
 PACED = ("--no-ui", "--speed", 600_000)
-SIZE = 16 * 1024 * 1024
 
 
 def one_line(ended: Ended) -> str:
@@ -50,20 +47,6 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> str:
 def assert_whole(home: Path, content: str) -> None:
     assert report(home / "data")["content_chain"] == content
     assert {verdict.integrity for verdict in verdicts(home)} == {"intact"}
-
-
-@contextmanager
-def small_disk(folder: Path, *options: str) -> Iterator[None]:
-    """A file system of 16 MiB at `folder`; the test is skipped where mounting is not allowed."""
-    folder.mkdir(parents=True)
-    said = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={SIZE}", *options]), "none", str(folder)]
-    mounted = shutil.which("mount") and subprocess.run(said, check=False, capture_output=True).returncode == 0
-    if not mounted:
-        pytest.skip("mounting a small file system is not allowed here; the limit of a file's size stands for it")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:

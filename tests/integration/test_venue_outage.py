@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.integration.daemon_process import dudzian
@@ -71,7 +72,7 @@ def test_what_a_killed_run_has_told_is_ended_by_the_next_one_once_the_venue_answ
             for _ in range(20):  # until it is on disk: each turn takes as long as a command
                 if states() or "ADAPTER-OFFLINE" in dudzian(home, "alerts", "list", "--data-dir", home / "data").out:
                     break
-            child.send(signal.SIGKILL)
+            psutil.Process(child.pid).kill()
             child.end()
         assert states() == ["open"]
         venue.exchange.faults.clear()

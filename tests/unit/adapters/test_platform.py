@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from pathlib import Path
 
-import pytest
-
 from dudzian_daemon.adapters.platform import InstanceLock, lock_path, running_pid
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="flock of POSIX")
+assert sys.platform != "win32", "flock of POSIX"
 
 
 def test_two_that_look_at_once_see_nobody_and_a_start_gets_its_lock(tmp_path: Path) -> None:
-    import fcntl
-
     InstanceLock.acquire(tmp_path).release()
     with lock_path(tmp_path).open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_SH)  # another reader, in the middle of its look

@@ -39,3 +39,10 @@ def test_what_has_a_stop_of_its_own_or_a_hedge_has_none_of_these(protection: Pro
     stops.protections[f"a {BTC.key}"] = protection
     desk.mark(BTC, 50.0)
     assert stops.met(BTC.key) == []
+
+
+def test_what_is_held_under_a_profile_that_nobody_has_is_left_alone() -> None:
+    desk, stops = falling()
+    desk.hold("1", "100", strategy="manual")
+    desk.mark(BTC, 10.0)
+    assert [met.strategy for met in stops.met(BTC.key)] == ["a"]

@@ -1,0 +1,35 @@
+"""A daemon asked by HTTP: its port, its figures, its kill switch."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+
+TOKEN = "a token of more than sixteen characters"
+VARIABLE = "DUDZIAN_KILL_SWITCH_TOKEN"
+
+
+def port(home: Path) -> int:
+    return int((home / "data" / "run" / "metrics.port").read_text())
+
+
+def post(port: int, token: str | None = TOKEN, **headers: str) -> tuple[int, dict[str, Any]]:
+    """What `POST /kill-switch` is answered."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+    connection.request("POST", "/kill-switch", headers={**authorization, **headers})
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    return response.status, json.loads(content) if response.headers.get_content_type() == "application/json" else {}
+
+
+def scrape(port: int) -> dict[str, float]:
+    """The figures, by name and labels as they are written."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return {name: float(figure) for name, _, figure in (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))}
