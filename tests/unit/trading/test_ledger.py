@@ -178,6 +178,25 @@ def test_an_execution_counts_once_and_in_its_order() -> None:
         book.apply(msgspec.structs.replace(book.opening, number=9))
 
 
+def test_none_of_several_executions_of_one_instant_counts_twice() -> None:
+    book = ledger()
+    one, two = fill(Side.BUY, "1", "100"), fill(Side.BUY, "2", "100")
+    book.book(one)
+    book.book(two)
+    for again in (one, two):
+        with pytest.raises(ValueError, match="not booked yet"):
+            book.book(again)
+
+
+def test_how_many_positions_are_held_counts_each_strategys_by_itself() -> None:
+    book = ledger()
+    held = []
+    for deal in (fill(Side.BUY, "1", "100"), fill(Side.BUY, "1", "100", who="b"), fill(Side.BUY, "1", "100"), fill(Side.SELL, "2", "100")):
+        book.book(deal)
+        held.append((book.open_positions, book.holders(BTC.key)))
+    assert held == [(1, ("a",)), (2, ("a", "b")), (2, ("a", "b")), (1, ("b",))]
+
+
 def test_a_purchase_needs_its_price_and_fee_and_a_short_its_margin() -> None:
     book = ledger(leverage=Decimal(2))
     assert book.affords(fill(Side.BUY, "100", "99.9", "10"))

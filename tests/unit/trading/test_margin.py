@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from dudzian_daemon.domain.fees import ExecutionPreset, margin_carries
@@ -164,6 +165,15 @@ def test_maintenance_is_told_by_asset_at_the_last_prices() -> None:
     assert session.core.gate.maintenance("USDT") == 30 * 110 * Decimal("0.2")
     assert session.core.gate.maintenance("EUR") == 0
     assert session.core.margin.liquidation_price("nobody", BTC.key) is None
+
+
+def test_a_short_that_grows_between_two_prices_must_keep_more_at_once() -> None:
+    session = short()
+    before, fill = session.core.gate.maintenance("USDT"), session.fills[0]
+    later = session.core.ledger.entries
+    session.core.ledger.book(msgspec.structs.replace(fill, id="one more", quantity=fill.quantity / 2))
+    assert session.core.ledger.entries == later + 1
+    assert session.core.gate.maintenance("USDT") == before * Decimal("1.5") > before
 
 
 def test_a_price_that_is_none_liquidates_nobody() -> None:

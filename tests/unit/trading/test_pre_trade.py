@@ -321,6 +321,16 @@ def test_the_last_allowed_fill_of_a_signal_says_so_and_a_new_signal_or_the_other
     assert [rates.executed(fill(number, Side.BUY, f"manual/{number}", "manual")) for number in range(3)] == [False, False, True]
 
 
+def test_a_signal_that_has_had_its_fills_gets_no_more_and_another_one_does() -> None:
+    desk = account(repeated_executions=2)
+    for number in range(2):
+        desk.gate.rates.executed(fill(number, Side.BUY, "s"))
+    again = verdict(desk, signal_id="s")
+    assert (again.code, again.rule) == (RefusalCode.REPEATED_EXECUTION, "repeated_executions")
+    assert (again.limit, again.value) == (Decimal(2), Decimal(2))
+    assert verdict(desk, signal_id="t").code is None
+
+
 def test_the_counters_forget_what_no_window_reaches() -> None:
     desk = Account(OPEN, opening="1000000", controls=OrderControls())
     for number in range(200):

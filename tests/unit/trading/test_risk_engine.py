@@ -314,6 +314,12 @@ def test_the_kill_switch_blocks_what_opens_and_lets_reductions_pass() -> None:
     assert account.buy("1").outcome is Outcome.APPROVED
 
 
+def test_what_is_unknown_is_the_rule_that_refuses() -> None:
+    account = Account(OPEN)
+    account.gate.set_unknown("self_check")
+    assert told(account.buy("1")) == (Outcome.REFUSED, RefusalCode.STATE_UNKNOWN, "self_check", Decimal(0))
+
+
 def test_a_daily_loss_trips_at_exactly_the_limit_and_once() -> None:
     account = Account()
     gate = account.gate
