@@ -15,7 +15,7 @@ from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.venue_answers import VenueDown
 from dudzian_daemon.adapters.venue_data import ATTEMPTS, Shared, VenueData
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.domain.events import AdapterState, FeedAlert
+from dudzian_daemon.domain.events import AdapterState, FeedAlert, MarketRulesChanged
 from dudzian_daemon.domain.market import GRANULARITIES, Candle, Elapsed, Series, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import VenueMarket
@@ -51,6 +51,8 @@ class MadeSource:
         self.silent = False
         self.one_sided = False
         self.size = 2.0
+        #: What the venue says of its market beside that it is open.
+        self.rules: dict[str, Any] = {}
         self.lacking: Callable[[str, int], bool] = lambda _granularity, _start_ms: False
         self.asked: list[str] = []
         self.closed = 0
@@ -73,7 +75,7 @@ class MadeSource:
 
     async def market_rows(self) -> Sequence[VenueMarket]:
         self._ask("markets")
-        return [VenueMarket(symbol="BTC/USDT", venue_symbol="BTCUSDT", base="BTC", quote="USDT", active=True)]
+        return [VenueMarket(symbol="BTC/USDT", venue_symbol="BTCUSDT", base="BTC", quote="USDT", **{"active": True} | self.rules)]
 
     async def tops(self, symbols: Sequence[str]) -> Sequence[TopOfBook]:
         self._ask("quotes")
@@ -184,6 +186,7 @@ class Live:
         self.records: list[CycleRecord] = []
         self.alerts: list[FeedAlert] = []
         self.adapter: list[AdapterState] = []
+        self.rules: list[MarketRulesChanged] = []
         self.store = store
 
     def inputs(self, kind: type[Any]) -> list[Any]:
@@ -240,6 +243,7 @@ async def live(
     feed = LiveFeed(plan, MadeVenues(source, clock), driver, clock, bus, digest_rows, store)
     run = Live(feed, driver, clock, source, store)
     bus.subscribe("feed.alert", lambda _topic, alert: run.alerts.append(alert), name="test")
+    bus.subscribe("market.rules", lambda _topic, changed: run.rules.append(changed), name="test rules")
     bus.subscribe("adapter.state", lambda _topic, state: run.adapter.append(state), name="test states")
     with stamina.set_testing(True, attempts=ATTEMPTS, cap=True):
         async with anyio.create_task_group() as tasks:

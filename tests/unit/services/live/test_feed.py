@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -106,6 +107,18 @@ async def test_every_silence_of_a_venue_is_told_and_its_answer_once(spec) -> Non
         run.source.down = False
         await closed_breaker(run)
         assert [state.reachable for state in run.adapter[1:]] == [False] * len(silent) + [True]
+
+
+async def test_market_rules_that_change_are_told_within_four_hours_with_before_and_now(spec) -> None:
+    async with live(spec, quote_seconds=600, before=lambda source: source.rules.update(tick_size=Decimal("0.01"))) as run:
+        await run.clock.advance(5 * 3600)
+        assert run.rules == []
+        run.source.rules = {"tick_size": Decimal("0.1"), "active": False}
+        await run.clock.advance(5 * 3600)
+        (told,) = run.rules
+        assert (told.instrument, told.changes) == (BTC, {"tick_size": ("0.01", "0.1"), "active": ("True", "False")})
+        await run.clock.advance(5 * 3600)
+        assert len(run.rules) == 1
 
 
 async def test_bars_that_lack_in_the_store_are_told_once_and_when_they_are_there(spec) -> None:
