@@ -36,8 +36,12 @@ HOMES = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "X
 
 
 @pytest.fixture(autouse=True)
-def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of its own, none of the product's variables, and no keychain of the person who runs the tests."""
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of its own, none of the product's variables, and no keychain of the person who runs the tests.
+
+    What a command that is called here puts into the environment is taken out again: a fixture that outlives a test would see it.
+    """
+    before = dict(os.environ)
     for name in list(os.environ):
         if name.startswith(PRODUCT_VARIABLES) and name not in KEPT_VARIABLES:
             monkeypatch.delenv(name)
@@ -46,7 +50,9 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
         monkeypatch.setenv(name, str(home if name in {"HOME", "USERPROFILE"} else home / name.lower()))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
-    return home
+    yield home
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,8 @@ def test_what_is_done_is_kept_when_a_person_interrupts(tmp_path: Path, capsys: p
 def test_ctrl_c_is_one_line_and_code_130(tmp_path: Path) -> None:
     wish = ("--param", "fast_ma=2:40:1", "--param", "slow_ma=41:90:1", "--output", str(tmp_path))
     program = [sys.executable, "-m", "dudzian_daemon", "sweep", *TREND, *wish]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job would have it ignored
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not (tmp_path / "sweep.json").exists():  # from here on it computes
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
