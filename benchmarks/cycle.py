@@ -1,10 +1,11 @@
 """W5: the time of one cycle, from a tick to its record, in one process.
 
-    python benchmarks/cycle.py [--bars 240] [--runs 3] [--write] [--profile large|small]
+    python benchmarks/cycle.py [--bars 240] [--runs 3] [--wide] [--write] [--profile small|large|wide]
 
 Two sessions on seeded hourly candles of coins at two venues, the second one a little off the first, under limits that nothing
 reaches: `large` runs 100 strategies on 50 instruments, 25 of each bundled plugin with parameters of their own (the arbitrage on
-the 25 pairs): 4,375 units; `small` runs one of each on 8 instruments. Prints one JSON document: p50, p99 and the largest wall
+the 25 pairs): 4,375 units; `small` runs one of each on 8 instruments; `wide`, which takes minutes and is run where it is asked for,
+10 on 1,000 instruments: 9,000 units, 48 hours, once. Prints one JSON document: p50, p99 and the largest wall
 time in ms of `step` for every tick that was a cycle, of `append` (its journal line encoded, chained and sealed; no sync) and of
 both together, and of both in CPU time, which neighbours on the machine disturb less, over `--bars` hours after the warm-up (`small`: at
 least 1,000). Each figure is that of the session, of `--runs`, which neighbours disturbed least. A cycle waits for nothing, so on a machine
@@ -62,14 +63,15 @@ PARAMETERS: dict[str, Any] = {
 
 
 class Size(NamedTuple):
-    """Coins (each at two venues), strategies of each plugin, and the goal for p99 in ms."""
+    """Coins (each at two venues), strategies, shared out among the plugins, and the goal for p99 in ms."""
 
     coins: int
-    each: int
+    strategies: int
     goal_ms: float
 
 
-SIZES = {"small": Size(4, 1, 1.0), "large": Size(25, 25, 250.0)}
+SIZES = {"small": Size(4, 4, 1.0), "large": Size(25, 100, 250.0), "wide": Size(500, 10, 250.0)}
+WIDE_BARS = 48
 
 
 class Timed(NamedTuple):
@@ -112,9 +114,9 @@ def session(size: Size) -> SessionSpec:
     pairs = [[instrument(f"COIN{number}", venue=venue, **fine) for venue in VENUES] for number in range(size.coins)]
     traded = [each for pair in pairs for each in pair]
     strategies: dict[str, Strategy] = {}
-    for plugin, parameters in PARAMETERS.items():
+    for place, (plugin, parameters) in enumerate(PARAMETERS.items()):
         maker: Any = load_plugin("strategies", plugin, [ROOT / "plugins"]).plugin
-        for number in range(size.each):
+        for number in range((size.strategies + len(PARAMETERS) - 1 - place) // len(PARAMETERS)):
             strategies[f"{plugin}_{number}"] = maker(msgspec.convert(parameters(number), maker.Params))
     free = limits(
         max_position_pct=Decimal(1),
@@ -245,6 +247,7 @@ def main() -> None:
     parser.add_argument("--bars", type=int, default=240)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--wide", action="store_true")
     parser.add_argument("--profile", choices=SIZES)
     given = parser.parse_args()
     if given.profile:
@@ -258,6 +261,7 @@ def main() -> None:
         "small": summary(SIZES["small"], max(given.bars, LEAST_SMALL), given.runs),
         "small_synced": synced(SIZES["small"], max(given.bars, LEAST_SMALL // 2), given.runs),
         "large": summary(SIZES["large"], given.bars, given.runs),
+        **({"wide": summary(SIZES["wide"], WIDE_BARS, 1)} if given.wide else {}),
     }
     print(json.dumps(document, indent=2))
     if given.write:

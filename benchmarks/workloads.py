@@ -158,8 +158,9 @@ def w6(size: Size, _peers: Peers) -> dict[str, Any]:
 
 
 def w7(size: Size, _peers: Peers) -> dict[str, Any]:
-    """A cycle, small and large."""
-    return measuring.ours("cycle", "--bars", str(size.cycle_bars), "--runs", str(min(3, size.rounds)))
+    """A cycle, small and large; but for a quick look also of 1,000 instruments."""
+    wide = ["--wide"] if size.rounds > 1 else []
+    return measuring.ours("cycle", "--bars", str(size.cycle_bars), "--runs", str(min(3, size.rounds)), *wide)
 
 
 def w8(size: Size, peers: Peers) -> dict[str, Any]:
