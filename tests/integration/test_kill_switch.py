@@ -143,11 +143,14 @@ def test_a_signal_during_the_start_is_obeyed_before_the_first_entry(tmp_path: Pa
         child.send(signal.SIGUSR1)
         child.go_on()
         child.err.wait_for('"action":"kill_switch"')
+        child.err.wait_for('"state":"running"')
         child.send(signal.SIGTERM)
         assert child.end().code == 0
     recorded = cycles(journal_lines(tmp_path / "data"))
     at = next(number for number, cycle in enumerate(recorded) if cycle["risk"])
-    assert not any(result["status"] == "accepted" for cycle in recorded[at:] for result in cycle["results"] if not cycle["positions"])
+    assert [change["change"] for change in recorded[at]["risk"]] == ["kill_switch"]
+    assert not any(cycle["signals"] for cycle in recorded[:at])
+    assert not any(result["status"] == "accepted" for cycle in recorded for result in cycle["results"])
 
 
 def test_the_switch_survives_a_kill_and_the_last_known_state_is_told(tmp_path: Path) -> None:

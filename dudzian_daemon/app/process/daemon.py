@@ -141,6 +141,7 @@ class Daemon:
             server = self._port(registry)
             port = None if server is None else server.port
             assembly = await anyio.to_thread.run_sync(self._assemble, registry, port)  # a dozen syncs, and a fold of what was recorded
+            assembly.session.opening = [*assembly.session.opening, *switch.asked_during_start()]
             guard = guard_of(self._prepared, assembly, self._clock, self._signals)
             with guard.watchdog:
                 return await self._serve(supervisor, end, server, assembly, guard)

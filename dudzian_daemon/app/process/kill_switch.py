@@ -53,6 +53,14 @@ class KillSwitch:
         """SIGUSR1 has come; to be called on the loop."""
         self._signalled.set()
 
+    def asked_during_start(self) -> list[tuple[str, dict[str, str]]]:
+        """What a signal that came before there was a session owes it, as `carried`: it is stepped in before the first input."""
+        if not self._signalled.is_set():
+            return []
+        self._signalled = anyio.Event()
+        log.warning("kill_switch_asked", action="kill_switch", source="SIGUSR1")
+        return [("kill_switch", {"on": "yes", "reason": "SIGUSR1"})]
+
     async def run(self) -> None:
         """Until cancelled. Raises `Retryable` when the command cannot be written; the next run tries again."""
         while True:
