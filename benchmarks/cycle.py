@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import measuring
 import msgspec
 import psutil
+from unlimited import FREE, FREE_RATES
 
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
@@ -38,9 +39,8 @@ from dudzian_daemon.app.plugins.loader import load_plugin
 from dudzian_daemon.domain.market import HOUR_NS, Candle, Instrument, Series, Tick
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.ports import Strategy
-from dudzian_daemon.domain.risk import OrderControls
 from dudzian_daemon.kernel.clock import SystemClock
-from dudzian_daemon.testing.market import candles, instrument, limits, schedule, spec
+from dudzian_daemon.testing.market import candles, instrument, schedule, spec
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.spec import Schedule, SessionSpec
 from dudzian_daemon.trading.step import Core
@@ -118,24 +118,12 @@ def session(size: Size) -> SessionSpec:
         maker: Any = load_plugin("strategies", plugin, [ROOT / "plugins"]).plugin
         for number in range((size.strategies + len(PARAMETERS) - 1 - place) // len(PARAMETERS)):
             strategies[f"{plugin}_{number}"] = maker(msgspec.convert(parameters(number), maker.Params))
-    free = limits(
-        max_position_pct=Decimal(1),
-        max_daily_loss_pct=Decimal(1),
-        hard_drawdown_pct=Decimal(1),
-        max_leverage=Decimal(1000),
-        max_open_positions=1_000_000,
-    )
     return spec(
         strategies,
         [plan(name, traded, len(strategies)) for name in strategies],
         traded,
-        profiles={"balanced": free},
-        controls=OrderControls(
-            strategy_orders_per_second=1_000_000,
-            strategy_orders_per_minute=1_000_000,
-            total_orders_per_second=1_000_000,
-            total_orders_per_minute=1_000_000,
-        ),
+        profiles={"balanced": FREE},
+        controls=FREE_RATES,
         opening_balance=Decimal(10**9),
         allow_short=True,
         leverage=Decimal(3),

@@ -26,6 +26,7 @@ import measuring
 import numpy as np
 import w1
 from sma_cross import CASH, CrossParams, SmaCross
+from unlimited import FREE
 
 from dudzian_daemon.adapters.candle_columns import Columns
 from dudzian_daemon.api.strategy import Candle
@@ -34,7 +35,7 @@ from dudzian_daemon.app.sweep.estimate import Costs, curve_of, decisions_of, fig
 from dudzian_daemon.app.sweep.trials import Decision
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
-from dudzian_daemon.testing.market import limits, preset, schedule, spec
+from dudzian_daemon.testing.market import preset, schedule, spec
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
 
@@ -91,18 +92,11 @@ def twins(rows: list[Candle], pairs: list[tuple[int, int]]) -> tuple[float, dict
 def step(rows: list[Candle], pair: tuple[int, int]) -> tuple[float, list[Decision]]:
     """CPU seconds and decisions of the pair through the product's step, as `dudzian sweep` plays a winner."""
     strategy = SmaCross(CrossParams(fast=pair[0], slow=pair[1]))
-    free = limits(
-        max_daily_loss_pct=Decimal(1),
-        max_position_pct=Decimal(1),
-        max_leverage=Decimal(1000),
-        max_open_positions=1_000_000,
-        hard_drawdown_pct=Decimal(1),
-    )
     session = spec(
         {"cross": strategy},
         [schedule("cross", [w1.BTC])],
         [w1.BTC],
-        profiles={"balanced": free},
+        profiles={"balanced": FREE},
         preset=preset(taker_fee=w1.FEE, slippage_bps=Decimal(0)),
         opening_balance=Decimal(CASH),
     )

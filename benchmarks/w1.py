@@ -28,6 +28,7 @@ import measuring
 import numpy as np
 from anyio.from_thread import start_blocking_portal
 from sma_cross import CASH, CrossParams, SmaCross
+from unlimited import FREE
 
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
@@ -38,7 +39,7 @@ from dudzian_daemon.app.backtest.run import simulate
 from dudzian_daemon.domain.market import SECOND_NS
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel.clock import SystemClock
-from dudzian_daemon.testing.market import instrument, limits, preset, schedule, spec
+from dudzian_daemon.testing.market import instrument, preset, schedule, spec
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
 
@@ -113,18 +114,11 @@ def reference(columns: dict[str, Any], *, sold: bool = True) -> dict[str, float]
 
 def core(granularity: str = SERIES.granularity) -> Core:
     """A session of one strategy, one instrument, no limits."""
-    free = limits(
-        max_daily_loss_pct=Decimal(1),
-        max_position_pct=Decimal(1),
-        max_leverage=Decimal(1000),
-        max_open_positions=1_000_000,
-        hard_drawdown_pct=Decimal(1),
-    )
     session = spec(
         {"cross": SmaCross(CrossParams(fast=FAST, slow=SLOW))},
         [schedule("cross", [BTC], granularity=granularity)],
         [BTC],
-        profiles={"balanced": free},
+        profiles={"balanced": FREE},
         preset=preset(taker_fee=FEE, slippage_bps=Decimal(0)),
         opening_balance=Decimal(CASH),
     )

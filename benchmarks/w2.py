@@ -21,6 +21,7 @@ from typing import Any
 
 import measuring
 import w1
+from unlimited import FREE, FREE_RATES
 from w2_strategies import CASH, STRATEGIES
 
 from dudzian_daemon.adapters.candle_columns import Columns
@@ -32,8 +33,7 @@ from dudzian_daemon.app.sweep.trials import Decision
 from dudzian_daemon.domain.market import Tick
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.records import CycleRecord
-from dudzian_daemon.domain.risk import OrderControls
-from dudzian_daemon.testing.market import instrument, limits, preset, schedule, spec
+from dudzian_daemon.testing.market import instrument, preset, schedule, spec
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
 
@@ -56,24 +56,12 @@ def market(years: float) -> dict[Series, list[Candle]]:
 
 def core() -> Core:
     """A session of the four strategies on all symbols, no limits."""
-    free = limits(
-        max_daily_loss_pct=Decimal(1),
-        max_position_pct=Decimal(1),
-        max_leverage=Decimal(1000),
-        max_open_positions=1_000_000,
-        hard_drawdown_pct=Decimal(1),
-    )
     session = spec(
         {name: maker() for name, maker in STRATEGIES.items()},
         [schedule(name, COINS, max_signals=1000) for name in STRATEGIES],
         COINS,
-        profiles={"balanced": free},
-        controls=OrderControls(
-            strategy_orders_per_second=1_000_000,
-            strategy_orders_per_minute=1_000_000,
-            total_orders_per_second=1_000_000,
-            total_orders_per_minute=1_000_000,
-        ),
+        profiles={"balanced": FREE},
+        controls=FREE_RATES,
         preset=preset(taker_fee=w1.FEE, slippage_bps=Decimal(0)),
         opening_balance=Decimal(CASH),
     )
