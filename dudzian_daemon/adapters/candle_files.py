@@ -118,7 +118,9 @@ def content_of(path: Path) -> bytes | None:
 
 def encoded(bars: Sequence[tuple[int, tuple[float, ...]]]) -> bytes:
     """The Parquet file of these bars; equal bars give equal bytes."""
-    pa, pq = _arrow()
+    import pyarrow as pa  # type: ignore[import-untyped] # pyarrow ships no annotations
+    import pyarrow.parquet as pq  # type: ignore[import-untyped] # pyarrow ships no annotations
+
     columns = [[at for at, _ in bars], *([values[place] for _, values in bars] for place in range(5))]
     arrays = [pa.array(column, pa.float64() if place else pa.int64()) for place, column in enumerate(columns)]
     sink = pa.BufferOutputStream()
@@ -137,7 +139,9 @@ def encoded(bars: Sequence[tuple[int, tuple[float, ...]]]) -> bytes:
 
 def decoded(data: bytes) -> Columns:
     """The columns of a Parquet file, page checksums verified. Raises `IntegrityError` naming the row group that is damaged."""
-    pa, pq = _arrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     columns: Columns = [[] for _ in _NAMES]
     place = "its footer"
     try:
@@ -181,12 +185,3 @@ def _fault(series: Series, step: int, candle: Candle) -> str | None:
     if not (math.isfinite(candle.volume) and candle.volume >= 0):
         return f"expected a finite volume of at least 0, found {candle.volume}"
     return None
-
-
-def _arrow() -> tuple[Any, Any]:
-    """The library, on the heap of the C library: its own would keep what each of the threads that write candles once took."""
-    import pyarrow as pa  # type: ignore[import-untyped] # pyarrow ships no annotations
-    import pyarrow.parquet as pq  # type: ignore[import-untyped] # pyarrow ships no annotations
-
-    pa.set_memory_pool(pa.system_memory_pool())
-    return pa, pq
