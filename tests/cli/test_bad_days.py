@@ -43,11 +43,14 @@ def ask(*arguments: object) -> int:
 def full_beyond(size: int) -> Iterator[None]:
     """No file can grow beyond `size` bytes: what a disk that is full says to whoever writes more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # CPython takes a half-written .pyc for whole: a module that is first imported in here would break every later import of it.
+    caches, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = caches
 
 
 @pytest.fixture(scope="module")

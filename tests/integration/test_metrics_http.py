@@ -272,7 +272,14 @@ async def test_a_scrape_answers_while_300_silent_connections_are_open_and_they_a
             assert await until_dropped(reader) == b""
         counted = refusals((await get(port, "/metrics"))[1])
         assert counted["evicted"] + counted["head_deadline"] == 300
-        assert counted["evicted"] >= 300 - 64
+
+
+async def test_who_is_over_the_cap_makes_the_oldest_give_way() -> None:
+    async with running(metrics_server()) as port, AsyncExitStack() as stack:
+        silent = [await connect(port, stack) for _ in range(300)]
+        assert refusals((await get(port, "/metrics"))[1])["evicted"] == 300 + 1 - 64
+        for reader in silent[: 300 - 64]:
+            assert await until_dropped(reader) == b""
 
 
 async def test_a_scrape_answers_while_the_cap_is_full_of_clients_that_never_time_out() -> None:

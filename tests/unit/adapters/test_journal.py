@@ -66,7 +66,7 @@ def journal(tmp_path: Path) -> SessionJournal:
 
 def child(folder: Path, script: str = FAULTY_CHILD, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", script, str(folder)], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        [sys.executable, "-B", "-c", script, str(folder)], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
 
 

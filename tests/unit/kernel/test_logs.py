@@ -216,7 +216,7 @@ for line in (b"123456789\\n", b"abcdefghi\\n", b"too much!\\n", b"fits\\n"):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_half_a_line_is_taken_back(tmp_path: Path) -> None:
-    child = subprocess.run([sys.executable, "-c", HALF_LINE, tmp_path / "log"], capture_output=True, text=True, check=True)
+    child = subprocess.run([sys.executable, "-B", "-c", HALF_LINE, tmp_path / "log"], capture_output=True, text=True, check=True)
     assert (child.stdout, child.stderr) == ("OSError\n", "")
     assert (tmp_path / "log").read_text() == "123456789\nabcdefghi\nfits\n"
 
