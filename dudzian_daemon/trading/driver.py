@@ -42,7 +42,8 @@ class Driver:
 
     def advance(self, tick: Tick) -> Iterator[CycleRecord]:
         """Step through the timers due before `tick`, then `tick`; yields the cycles that came of it."""
-        yield from self.timers_before(tick.instant, tick.phase)
+        if self._deadline is not None:
+            yield from self.timers_before(tick.instant, tick.phase)
         yield from self.replay(tick)
 
     def timers_before(self, instant: int, phase: Phase) -> Iterator[CycleRecord]:
