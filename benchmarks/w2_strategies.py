@@ -272,8 +272,9 @@ def _deviations(values: list[float], window: int) -> Any:
     """Of each full window what `RollingDeviation` says, from the same exact sums."""
     import numpy as np
 
-    scaled = np.array([int(value * 2.0**SCALE_BITS) for value in values], dtype=object)
+    scale = 2.0**SCALE_BITS
+    scaled = np.array([int(value * scale) for value in values], dtype=object)
     sums, squares = (np.concatenate(([0], np.cumsum(each))) for each in (scaled, scaled * scaled))
     totals, totals_of_squares = (each[window:] - each[:-window] for each in (sums, squares))
     spread = window * totals_of_squares - totals * totals
-    return np.sqrt((spread / (window**2 << 2 * SCALE_BITS)).astype(float))
+    return np.sqrt(np.ldexp((spread / window**2).astype(float), -2 * SCALE_BITS))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import reduce
 from importlib.util import find_spec
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dudzian_daemon.domain.errors import ConfigError
@@ -77,7 +79,7 @@ class Columns:
 
     def mean(self, window: int) -> Numbers:
         """Of the closes."""
-        return self._once("mean", window, lambda: self._means(self._sums("closes"), window))
+        return self._once("mean", window, lambda: self._means("closes", window))
 
     def highest(self, window: int) -> Numbers:
         """Of the highs."""
@@ -92,7 +94,7 @@ class Columns:
         import numpy as np
 
         return self._once(
-            "true_range_mean", window, lambda: np.concatenate(([np.nan], self._means(self._sums("ranges"), window)))[: len(self.close)]
+            "true_range_mean", window, lambda: np.concatenate(([np.nan], self._means("ranges", window)))[: len(self.close)]
         )
 
     def zscore(self, window: int) -> Numbers:
@@ -118,7 +120,7 @@ class Columns:
             _totals, spread = self._spread("returns", window)
             result = np.full(len(self.close), np.nan)
             if len(spread):
-                result[window:] = np.sqrt((spread / (window**2 << 2 * _SCALE_BITS)).astype(float))
+                result[window:] = np.sqrt(_quotients(spread, window**2, 2 * self._bits("returns")))
             return result
 
         return self._once("volatility", window, made)
@@ -143,11 +145,23 @@ class Columns:
         return np.maximum(high - low, np.maximum(np.abs(high - before), np.abs(low - before)))
 
     def _scaled(self, name: str) -> npt.NDArray[np.object_]:
+        return self._wholes(name)[0]
+
+    def _bits(self, name: str) -> int:
+        """The scaled values are whole multiples of 2 to the minus this."""
+        return self._wholes(name)[1]
+
+    def _wholes(self, name: str) -> tuple[npt.NDArray[np.object_], int]:
+        """The scaled values without the zero bits that all of them end in, which changes no quotient, and how many bits are left."""
         import numpy as np
 
-        return self._once(
-            f"scaled {name}", 0, lambda: np.array([int(value * _SCALE) for value in self._values(name).tolist()], dtype=object)
-        )
+        def made() -> tuple[npt.NDArray[np.object_], int]:
+            scaled = [int(value * _SCALE) for value in self._values(name).tolist()]
+            common = reduce(or_, scaled, 0)
+            zeros = min((common & -common).bit_length() - 1, _SCALE_BITS) if common else 0
+            return np.array([value >> zeros for value in scaled], dtype=object), _SCALE_BITS - zeros
+
+        return self._once(f"wholes {name}", 0, made)
 
     def _sums(self, name: str, power: int = 1) -> npt.NDArray[np.object_]:
         """Sums of the first 0, 1, 2, ... scaled values, or of their squares."""
@@ -155,12 +169,13 @@ class Columns:
 
         return self._once(f"sums {name}", power, lambda: np.concatenate(([0], np.cumsum(self._scaled(name) ** power))))
 
-    def _means(self, sums: npt.NDArray[np.object_], window: int) -> Numbers:
+    def _means(self, name: str, window: int) -> Numbers:
         import numpy as np
 
+        sums = self._sums(name)
         result = np.full(len(sums) - 1, np.nan)
         if window < len(sums):
-            result[window - 1 :] = (sums[window:] - sums[:-window]) / (window << _SCALE_BITS)
+            result[window - 1 :] = _quotients(sums[window:] - sums[:-window], window, self._bits(name))
         return result
 
     def _spread(self, name: str, window: int) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
@@ -170,6 +185,13 @@ class Columns:
             return sums[:0], sums[:0]
         totals = sums[window:] - sums[:-window]
         return totals, window * (squares[window:] - squares[:-window]) - totals * totals
+
+
+def _quotients(wholes: npt.NDArray[np.object_], divisor: int, bits: int) -> Numbers:
+    """Each one over `divisor` times 2 to the `bits`, rounded once: Python's division rounds, a power of two does not."""
+    import numpy as np
+
+    return np.ldexp((wholes / divisor).astype(float), -bits)
 
 
 def _extremes(values: Numbers, window: int) -> Numbers:
