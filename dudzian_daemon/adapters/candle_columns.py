@@ -93,9 +93,7 @@ class Columns:
         """Mean of the true ranges, which the first candle lacks."""
         import numpy as np
 
-        return self._once(
-            "true_range_mean", window, lambda: np.concatenate(([np.nan], self._means("ranges", window)))[: len(self.close)]
-        )
+        return self._once("true_range_mean", window, lambda: np.concatenate(([np.nan], self._means("ranges", window)))[: len(self.close)])
 
     def zscore(self, window: int) -> Numbers:
         """Distance of the close from the mean of the closes in deviations; NaN where all are equal."""

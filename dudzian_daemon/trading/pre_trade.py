@@ -51,15 +51,12 @@ class PreTrade:
             return refusal(RefusalCode.UNKNOWN_INSTRUMENT)
         if not _usable(leg.quantity, least=ZERO):
             return refusal(RefusalCode.INVALID_ORDER, rule="quantity")
-        for name in _PRICES if leg.terms is not MARKET_TERMS else ():
-            value: Decimal | None = getattr(leg.terms, name)
-            if value is not None and not _usable(value, least=instrument.tick_size):
-                return refusal(RefusalCode.INVALID_ORDER, rule=name)
-            if value is not None and value % instrument.tick_size:
-                return refusal(RefusalCode.OFF_TICK, instrument.tick_size, value, rule=name)
+        fault = None if leg.terms is MARKET_TERMS else _ill_termed(group, leg, instrument)
+        if fault is not None:
+            return fault
         if group.whole and leg.quantity % instrument.lot_size:
             return refusal(RefusalCode.OFF_LOT, instrument.lot_size, leg.quantity, rule="lot_size")
-        return self._ill_termed(group, leg, instrument)
+        return refusal(RefusalCode.INVALID_ORDER, rule="link") if group.link and not _hangs_together(group) else None
 
     def unpriced(self, leg: OrderLeg) -> Cap | None:
         """No order without a positive, finite price to judge it by."""
@@ -123,12 +120,18 @@ class PreTrade:
             raise LookupError(msg)
         return mark
 
-    def _ill_termed(self, group: OrderGroup, leg: OrderLeg, instrument: Instrument) -> Cap | None:
-        if leg.terms is not MARKET_TERMS:
-            fault = unsound(msgspec.structs.replace(leg, quantity=instrument.lot_size), instrument)
-            if fault is not None or _expired(leg.terms, group.instant):
-                return refusal(RefusalCode.INVALID_ORDER, rule="terms")
-        return refusal(RefusalCode.INVALID_ORDER, rule="link") if group.link and not _hangs_together(group) else None
+
+def _ill_termed(group: OrderGroup, leg: OrderLeg, instrument: Instrument) -> Cap | None:
+    """Prices that are none or off the grid, and terms that do not fit one another or are over."""
+    for name in _PRICES:
+        value: Decimal | None = getattr(leg.terms, name)
+        if value is not None and not _usable(value, least=instrument.tick_size):
+            return refusal(RefusalCode.INVALID_ORDER, rule=name)
+        if value is not None and value % instrument.tick_size:
+            return refusal(RefusalCode.OFF_TICK, instrument.tick_size, value, rule=name)
+    fault = unsound(msgspec.structs.replace(leg, quantity=instrument.lot_size), instrument)
+    ill = fault is not None or _expired(leg.terms, group.instant)
+    return refusal(RefusalCode.INVALID_ORDER, rule="terms") if ill else None
 
 
 def _usable(value: Decimal, *, least: Decimal) -> bool:
