@@ -189,7 +189,8 @@ def _quotients(wholes: npt.NDArray[np.object_], divisor: int, bits: int) -> Numb
     """Each one over `divisor` times 2 to the `bits`, rounded once: Python's division rounds, a power of two does not."""
     import numpy as np
 
-    return np.ldexp((wholes / divisor).astype(float), -bits)
+    rounded: Numbers = (wholes / divisor).astype(float)
+    return np.ldexp(rounded, -bits)
 
 
 def _extremes(values: Numbers, window: int) -> Numbers:

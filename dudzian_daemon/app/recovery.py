@@ -24,7 +24,6 @@ from dudzian_daemon.app.reexecution.core import recorded_spec
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Candle
 from dudzian_daemon.domain.money import exact_money
-from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import Clock, iso_utc
 from dudzian_daemon.trading.content import ContentChain
 from dudzian_daemon.trading.driver import Driver
@@ -222,11 +221,9 @@ def _run_again(entries: Iterator[Entry], driver: Driver, chain: ContentChain, fo
         return _decode_rows(read_object(folder, digest))
 
     for cycle in (cycle for entry in entries for cycle in _cycles_of(entry, driver)):
-        made: list[CycleRecord] = []
         with exact_money():
-            for tick in recorded_ticks(cycle.record, rows, known=known):
-                made += driver.replay(tick)
-        if [chain.seal(record) for record in made] != [cycle.d]:
+            made = [driver.step(tick) for tick in recorded_ticks(cycle.record, rows, known=known)]
+        if [chain.seal(record) for record in made if record is not None] != [cycle.d]:
             msg = (
                 f"session {cycle.log_id}: cycle {cycle.record.sequence} comes out differently than it was recorded, so it cannot go "
                 f"on with this code; compare with: dudzian replay {cycle.log_id} --verify, or begin a new session with --fresh"

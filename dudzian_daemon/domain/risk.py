@@ -91,7 +91,7 @@ class ProfileState(msgspec.Struct, kw_only=True):
     @property
     def reducing(self) -> bool:
         """True while only reductions may pass."""
-        return self.daily_trip_day is not None or self.drawdown_latched
+        return self.daily_trip_day is not None or self.drawdown_trip_day is not None
 
 
 def daily_loss(state: ProfileState, equity: Decimal) -> Decimal:

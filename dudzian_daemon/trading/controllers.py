@@ -26,6 +26,7 @@ from dudzian_daemon.domain.orders import (
 )
 from dudzian_daemon.domain.records import RiskChange
 from dudzian_daemon.domain.sizing import leg_to_target
+from dudzian_daemon.trading.catastrophe import StopMet
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.leg_watch import LegWatch, Watched
 from dudzian_daemon.trading.margin import MarginCall
@@ -111,11 +112,11 @@ class TradingController:
         """The open order with that id."""
         return next((order for order in self._execution.open_orders if order.id == order_id), None)
 
-    def stops_met(self, instruments: Iterable[str], instant: int) -> tuple[list[RiskChange], list[OrderResult]]:
+    def close_at_stops(self, met: Iterable[StopMet], instant: int) -> tuple[list[RiskChange], list[OrderResult]]:
         """Catastrophe stops that the latest prices have met: for the record, and the orders cancelled that would have opened more."""
         changes: list[RiskChange] = []
         results: list[OrderResult] = []
-        for stop in (stop for instrument in instruments for stop in self._gate.stops.met(instrument)):
+        for stop in met:
             changes.append(self._gate.note(stop.profile, "stop_met", "catastrophe_stop_pct", stop.limit, stop.loss))
             results += self.cancel_of(stop.strategy, stop.instrument, instant, code="catastrophe_stop")
         return changes, results

@@ -42,14 +42,18 @@ class Driver:
 
     def advance(self, tick: Tick) -> Iterator[CycleRecord]:
         """Step through the timers due before `tick`, then `tick`; yields the cycles that came of it."""
-        if self._deadline is not None:
+        if self._deadline is not None and self._deadline <= tick.instant:
             yield from self.timers_before(tick.instant, tick.phase)
-        yield from self.replay(tick)
+        record = self.step(tick)
+        if record is not None:
+            yield record
 
     def timers_before(self, instant: int, phase: Phase) -> Iterator[CycleRecord]:
         """Step through the timers due before (`instant`, `phase`)."""
         while self._deadline is not None and (due := self._timer_instant(self._deadline), Phase.TIMER) < (instant, phase):
-            yield from self.replay(Tick(due, Phase.TIMER, (Timer(due, self._deadline),)))
+            record = self.step(Tick(due, Phase.TIMER, (Timer(due, self._deadline),)))
+            if record is not None:
+                yield record
 
     def command(self, command_id: str, name: str, arguments: dict[str, str], *, now: int = 0) -> Iterator[CycleRecord]:
         """Step a command in: never held back, stamped now or just after what was released last."""
@@ -59,17 +63,17 @@ class Driver:
     def snapshot(self) -> Iterator[CycleRecord]:
         """Fill what a stop has ordered on the last prices, one instant later."""
         tick = self.core.snapshot(self.last[0] + 1)
-        if tick is not None:
-            yield from self.replay(tick)
+        record = None if tick is None else self.step(tick)
+        if record is not None:
+            yield record
 
-    def replay(self, tick: Tick) -> Iterator[CycleRecord]:
-        """Step a tick as it was recorded: its timers come as ticks of their own."""
+    def step(self, tick: Tick) -> CycleRecord | None:
+        """Step this tick alone, as it was recorded: the timers before it come as ticks of their own."""
         self.last = (tick.instant, tick.phase)
         self.feed = moved(self.feed, tick)
         result = self.core.step(tick)
         self._deadline = result.next_deadline
-        if result.record is not None:
-            yield result.record
+        return result.record
 
     def _timer_instant(self, due: int) -> int:
         """When a timer can be delivered: at its deadline, or just after what was released last."""

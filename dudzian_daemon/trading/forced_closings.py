@@ -49,7 +49,7 @@ class ForcedClosings:
         if draft.risk:
             self._cancel_tripped(draft)
         self._meet_stops(draft)
-        self._add_groups(draft, self._give_up_legs(draft))
+        self._add_groups(draft, self._give_up_legs(draft) if self._controller.legs.next_deadline else [])
 
     def _cancel_tripped(self, draft: Draft) -> None:
         tripped = {change.profile for change in draft.risk if change.change == "tripped"}
@@ -59,10 +59,11 @@ class ForcedClosings:
 
     def _meet_stops(self, draft: Draft) -> None:
         """Begin to close the positions whose catastrophe stop this tick's prices have met."""
-        shown = [item.instrument for item in draft.tick.inputs if isinstance(item, _PRICED)]
-        changes, results = self._controller.stops_met(dict.fromkeys(shown), draft.tick.instant)
-        draft.risk += changes
-        draft.results += results
+        for item in draft.tick.inputs:
+            if isinstance(item, _PRICED) and (met := self._gate.stops.met(item.instrument)):
+                changes, results = self._controller.close_at_stops(met, draft.tick.instant)
+                draft.risk += changes
+                draft.results += results
 
     def _give_up_legs(self, draft: Draft) -> list[Watched]:
         """Groups that have lost a leg, or waited for it too long: what is open of them ends, what was filled is to be closed."""
@@ -73,11 +74,10 @@ class ForcedClosings:
         return lost
 
     def _add_groups(self, draft: Draft, lost: list[Watched]) -> None:
-        reducing = {name for name, state in self._gate.states.items() if state.reducing}
-        abandoned = {strategy for strategy, why in self._strategies.inactive.items() if why == QUARANTINED}
-        stops = self._gate.stops
-        if not (lost or reducing or abandoned or stops.closing):
+        reducing, stops, inactive = self._gate.reducing, self._gate.stops, self._strategies.inactive
+        if not (lost or reducing or inactive or stops.closing):
             return
+        abandoned = {strategy for strategy, why in inactive.items() if why == QUARANTINED}
         halves = {(group.strategy, instrument) for group in lost for instrument in group.instruments}
         draft.closings += self._controller.closing_groups(
             draft.tick.instant,

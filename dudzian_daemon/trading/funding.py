@@ -36,7 +36,9 @@ class FundingClock:
     @property
     def next_deadline(self) -> int | None:
         """The earliest boundary at which something held pays, None if nothing does."""
-        return min((behind + self._terms[key].interval_ns for key, behind in self.settled.items()), default=None)
+        if not self.settled:
+            return None
+        return min(behind + self._terms[key].interval_ns for key, behind in self.settled.items())
 
     def export(self) -> FundingMemory:
         """All of it, to be restored."""

@@ -30,7 +30,7 @@ class LegWatch:
     @property
     def next_deadline(self) -> int | None:
         """The earliest instant at which a group is given up, None if none is on its way."""
-        return None if not self._groups else min((watched.deadline for watched in self._groups.values()), default=None)
+        return min(watched.deadline for watched in self._groups.values()) if self._groups else None
 
     def export(self) -> tuple[Watched, ...]:
         """The groups on their way, to be restored."""

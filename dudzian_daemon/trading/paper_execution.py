@@ -98,6 +98,8 @@ class PaperTradingExecutionService:
     @property
     def next_expiry(self) -> int | None:
         """The earliest instant (ns) at which an open order expires."""
+        if not self._book.orders:
+            return None
         return min((order.terms.expires_at for order in self.open_orders if order.terms.expires_at is not None), default=None)
 
     def export(self) -> VenueMemory:

@@ -162,7 +162,7 @@ class ThresholdRiskEngine(RiskStates):
     def restore(self, memory: GateMemory) -> None:
         """Be as the gate was that said so; a profile that it did not have starts anew."""
         self.states |= {name: msgspec.structs.replace(state) for name, state in memory.states.items() if name in self.states}
-        self._calm = None
+        self._moved()
         self._told_by_hand, self.kill_switch, self.unknown = memory.told_by_hand, memory.kill_switch, memory.unknown
         self.closed_markets = dict(memory.closed_markets)
         self.reservations.restore(memory.reservations)

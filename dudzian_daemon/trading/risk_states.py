@@ -22,6 +22,7 @@ class RiskStates:
         self.reservations = reservations
         #: Equity above the first and up to the second can trip nothing and is no new peak, while the states stay as they are.
         self._calm: tuple[Decimal, Decimal] | None = None
+        self._reducing: frozenset[str] | None = None
         self.states = {name: ProfileState(day=0, start_of_day_equity=ledger.equity, peak_equity=ledger.equity) for name in spec.profiles}
         #: Whether a trip of the operator's own profile is on record, so that its reset has to be too.
         self._told_by_hand = False
@@ -31,6 +32,13 @@ class RiskStates:
         #: Instruments whose market is closed, and since when (ns).
         self.closed_markets: dict[str, int] = {}
 
+    @property
+    def reducing(self) -> frozenset[str]:
+        """Profiles under which only reductions may pass; their books are closed."""
+        if self._reducing is None:
+            self._reducing = frozenset(name for name, state in self.states.items() if state.reducing)
+        return self._reducing
+
     def judge_equity(self, instant: int, equity: Decimal) -> list[RiskChange]:
         """Compare every profile's daily loss and drawdown with its limits; returns the trips that are new.
 
@@ -39,6 +47,7 @@ class RiskStates:
         if self._calm is not None and self._calm[0] < equity <= self._calm[1]:
             return []
         changes = []
+        self._moved()
         for name, state in self.states.items():
             limits = self._profiles[name]
             state.peak_equity = max(state.peak_equity, equity)
@@ -58,7 +67,7 @@ class RiskStates:
     def roll_day(self, day: int, equity: Decimal, *, exposed: Collection[str]) -> list[RiskChange]:
         """Begin the UTC day `day`: a new loss base; an earlier day's trip resets for the profiles that hold nothing any more."""
         changes = []
-        self._calm = None
+        self._moved()
         for name, state in self.states.items():
             state.day = day
             state.start_of_day_equity = equity
@@ -82,7 +91,7 @@ class RiskStates:
             return self._change(profile, "release_refused", missing, None, None)
         state.drawdown_trip_day = None
         state.peak_equity = equity
-        self._calm = None
+        self._moved()
         return self._change(profile, "released", "hard_drawdown_pct", None, None)
 
     def set_kill_switch(self, on: bool) -> RiskChange:
@@ -121,6 +130,10 @@ class RiskStates:
     def note(self, profile: str, change: str, rule: str, limit: Decimal | None = None, value: Decimal | None = None) -> RiskChange:
         """A change for the record that is not of a profile's state."""
         return self._change(profile, change, rule, limit, value)
+
+    def _moved(self) -> None:
+        """A state has become another: what was worked out of the states is no more."""
+        self._calm = self._reducing = None
 
     def _calm_range(self) -> tuple[Decimal, Decimal] | None:
         """What `_calm` is with the states as they are; None without any profile."""

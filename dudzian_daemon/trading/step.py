@@ -165,7 +165,7 @@ class Core:
             draft.verdicts += done.verdicts
             draft.results += done.results
 
-        record = self._record(tick, draft, tuple(schedule.name for schedule in due))
+        record = self._record(tick, draft, tuple(schedule.name for schedule in due) if due else ())
         return StepResult(record, self._next_deadline())
 
     def snapshot(self, instant: int) -> Tick | None:
@@ -307,7 +307,8 @@ class Core:
         """Value the book at the price; one that is none is no reference for orders, and the book keeps its last value."""
         lost = self.gate.pre_trade.lost
         if price > 0.0 and price - price == 0.0:
-            lost.pop(instrument, None)
+            if lost:
+                lost.pop(instrument, None)
             self.ledger.mark(instrument, price, instant)
         else:
             lost[instrument] = instant
@@ -348,10 +349,9 @@ class Core:
 
     def _next_deadline(self) -> int | None:
         """The end of a group's patience or of an order, the next funding, or, unless flat, the next midnight UTC."""
-        resting = self.execution.has_open_orders
-        exposed = resting or (self.ledger.open_positions > 0 and any(self.ledger.net.values()))
-        midnight = (self._day + 1) * DAY_NS if exposed else None
-        if not exposed and not self.funding.settled:
-            return self.controller.legs.next_deadline
-        deadlines = (midnight, self.controller.legs.next_deadline, self.funding.next_deadline, self.execution.next_expiry)
-        return min((due for due in deadlines if due is not None), default=None)
+        exposed = self.execution.has_open_orders or (self.ledger.open_positions > 0 and any(self.ledger.net.values()))
+        earliest = (self._day + 1) * DAY_NS if exposed else None
+        for due in (self.controller.legs.next_deadline, self.funding.next_deadline, self.execution.next_expiry):
+            if due is not None and (earliest is None or due < earliest):
+                earliest = due
+        return earliest

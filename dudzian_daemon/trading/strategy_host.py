@@ -224,8 +224,10 @@ class StrategyHost:
             unit.fresh = False
             view = MarketView(instant=instant, candles=dict(unit.latest), positions=dict(unit.positions), quotes=dict(unit.quotes))
             spoken = self._fenced(faults, unit, "decide", _spoken, unit, view) or []
-            signals.extend(stamp(signal, schedule, instant, number) for number, signal in enumerate(spoken))
-        signals.sort(key=lambda signal: (-signal.confidence, signal.instrument))
+            if spoken:
+                signals.extend(stamp(signal, schedule, instant, number) for number, signal in enumerate(spoken))
+        if len(signals) > 1:
+            signals.sort(key=lambda signal: (-signal.confidence, signal.instrument))
         return signals, faults
 
     def has_new_data(self, schedule: Schedule) -> bool:
