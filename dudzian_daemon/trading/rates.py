@@ -6,6 +6,7 @@ Reductions are counted and never held back: a limit must not keep anyone in a po
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -58,19 +59,19 @@ class OrderRates:
         self._controls = controls
         self.counters = OrderCounters()
 
-    def refusal(self, group: OrderGroup) -> Cap | None:
-        """Why an opening group is one too many, None if it is not."""
-        return self._duplicate(group) or self._repeated(group) or self._rate(group)
+    def refusal(self, group: OrderGroup, orders: Sequence[str]) -> Cap | None:
+        """Why an opening group, whose legs are `orders`, is one too many, None if it is not."""
+        return self._duplicate(group, orders) or self._repeated(group) or self._rate(group)
 
-    def count(self, group: OrderGroup, requested: tuple[OrderLeg, ...]) -> None:
-        """The group has passed; `requested` are its legs as they were wished for."""
+    def count(self, group: OrderGroup, orders: Sequence[str]) -> None:
+        """The group has passed; `orders` are its legs as they were wished for."""
         counters = self.counters
         if group.instant != counters.as_of:
             self._forget(group.instant)
-        instants = [group.instant] * len(requested)
+        instants = [group.instant] * len(orders)
         counters.sent.setdefault(group.strategy, []).extend(instants)
         counters.everyone.extend(instants)
-        counters.recent |= dict.fromkeys((_terms(group, leg) for leg in requested), group.instant)
+        counters.recent |= dict.fromkeys(orders, group.instant)
         if group.client_id:
             counters.client_ids[group.client_id] = group.instant
 
@@ -83,9 +84,9 @@ class OrderRates:
         known.count += 1
         return known.count >= self._controls.repeated_executions
 
-    def _duplicate(self, group: OrderGroup) -> Cap | None:
+    def _duplicate(self, group: OrderGroup, orders: Sequence[str]) -> Cap | None:
         window = self._controls.duplicate_window_ns
-        seen = [self.counters.recent.get(_terms(group, leg)) for leg in group.legs]
+        seen = [self.counters.recent.get(order) for order in orders]
         ages = [group.instant - instant for instant in seen if instant is not None and group.instant - instant < window]
         if group.client_id and group.client_id in self.counters.client_ids:
             return refusal(RefusalCode.DUPLICATE_ORDER, Decimal(1), Decimal(1), rule="client_id")
@@ -133,8 +134,12 @@ def _signal(strategy: str, signal_id: str) -> str:
     return MANUAL if strategy == MANUAL else signal_id
 
 
-def _terms(group: OrderGroup, leg: OrderLeg) -> str:
-    """What makes two orders the same one, as one text."""
+def orders_of(group: OrderGroup) -> list[str]:
+    """By leg what makes two orders the same one, as one text."""
+    return [_terms(group.strategy, leg) for leg in group.legs]
+
+
+def _terms(strategy: str, leg: OrderLeg) -> str:
     terms = leg.terms
     prices = f"{terms.limit_price} {terms.stop_price} {terms.trail}"
-    return f"{group.strategy} {leg.instrument} {leg.side} {leg.quantity!s} {terms.kind} {prices}"
+    return f"{strategy} {leg.instrument} {leg.side} {leg.quantity!s} {terms.kind} {prices}"

@@ -31,7 +31,7 @@ from dudzian_daemon.trading.catastrophe import CatastropheStops
 from dudzian_daemon.trading.ledger import Ledger
 from dudzian_daemon.trading.limits import Cap, PositionLimits, refusal
 from dudzian_daemon.trading.pre_trade import PreTrade
-from dudzian_daemon.trading.rates import OrderCounters, OrderRates
+from dudzian_daemon.trading.rates import OrderCounters, OrderRates, orders_of
 from dudzian_daemon.trading.reservations import Reservation, Reservations
 from dudzian_daemon.trading.risk_states import RiskStates
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
@@ -85,11 +85,13 @@ class ThresholdRiskEngine(RiskStates):
         legs = tuple(self._clipped(group, leg, caps[worst], group.legs[worst]) for leg in group.legs)
         if not all(leg.quantity for leg in legs):
             return self._refused(group, worst, caps[worst])
-        fault = None if all(leg.reduce_only for leg in legs) else self.rates.refusal(group)
+        orders = orders_of(group)
+        fault = None if all(leg.reduce_only for leg in legs) else self.rates.refusal(group, orders)
         if fault is not None:
             return self._refused(group, 0, fault)
         crossed = any(self._crosses(group, leg) for leg in legs)
-        self._pass(group, legs)
+        self.rates.count(group, orders)
+        self._reserve_all(group, legs)
         outcome = Outcome.APPROVED if legs[worst].quantity == group.legs[worst].quantity else Outcome.ADJUSTED
         return ApprovedGroup(group, legs, self._verdict(group, worst, caps[worst], outcome, legs[worst].quantity, crossed=crossed))
 
@@ -263,12 +265,11 @@ class ThresholdRiskEngine(RiskStates):
         across = self.reservations.across(leg.instrument, leg.side, group.id)
         return any(each.takes or (taking and each.rests_at is not None) for each in across)
 
-    def _pass(self, group: OrderGroup, legs: tuple[OrderLeg, ...]) -> None:
+    def _reserve_all(self, group: OrderGroup, legs: tuple[OrderLeg, ...]) -> None:
         for number, leg in enumerate(legs):
             self._reserve(group, number, leg)
             if not leg.reduce_only:
                 self.stops.opened(group, leg)
-        self.rates.count(group, group.legs)
 
     def _tradable(self, leg: OrderLeg, quantity: Decimal) -> Decimal:
         """`quantity` rounded down to the lot; 0 if an opening order would be below the venue's minimum."""
