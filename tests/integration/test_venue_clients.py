@@ -18,7 +18,7 @@ from dudzian_daemon.domain.errors import ConfigError, Permanent, Retryable
 from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS, Book
 from dudzian_daemon.testing import exchange_books
 from dudzian_daemon.testing.clock import START_NS, ManualClock
-from dudzian_daemon.testing.exchange import FaultKind
+from dudzian_daemon.testing.exchange_faults import FaultKind
 from tests.scenario.made_venue import PROFILE as BINANCE
 from tests.scenario.venues import opened
 

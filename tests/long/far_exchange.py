@@ -20,7 +20,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from dudzian_daemon.kernel.clock import SECOND_NS
 from dudzian_daemon.testing.clock import ManualClock
-from dudzian_daemon.testing.exchange import Fault, FaultKind, LoopbackExchange
+from dudzian_daemon.testing.exchange import LoopbackExchange
+from dudzian_daemon.testing.exchange_faults import Fault, FaultKind
 from tests.long.shared_clock import LINE_BYTES, STEP_S
 
 CUT_SHARE: Final = 0.01
