@@ -16,24 +16,22 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import aiohttp
 import anyio
 import anyio.to_thread
 import msgspec
 import orjson
 
+from dudzian_daemon.adapters.ccxt_faults import Errors
 from dudzian_daemon.adapters.ccxt_import import ccxt_class, ccxt_errors
-from dudzian_daemon.adapters.ccxt_streams import heard_by_its_owner, paced_by_the_feed, refused_handshake
+from dudzian_daemon.adapters.ccxt_streams import heard_by_its_owner, paced_by_the_feed
 from dudzian_daemon.adapters.public_http import TIMEOUT_S, guarded_session, tls_context
-from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown, decoded, judge_status
+from dudzian_daemon.adapters.venue_answers import decoded, judge_status
 from dudzian_daemon.adapters.venue_hosts import HostRules
-from dudzian_daemon.domain.errors import AdapterError, Permanent
+from dudzian_daemon.domain.errors import Permanent
 from dudzian_daemon.domain.market import GRANULARITIES
 from dudzian_daemon.domain.ports import VenueMarket
 from dudzian_daemon.domain.venues import CcxtClient, Depth, TopOfBook
 
-#: Seconds of pause after a rate limit that comes in a body, which names no time.
-_BODY_LIMIT_PAUSE_S: Final = 5.0
 _BOOK_LIMIT: Final = 100
 _MS_NS: Final = 1_000_000
 #: Pushed updates that wait at most to be taken; the oldest go first.
@@ -227,51 +225,6 @@ class CcxtSource:
 
     def _name(self, symbol: str) -> str:
         return symbol + self._plugin.symbol_suffix.format(quote=symbol.partition("/")[2])
-
-
-class Errors:
-    """ccxt's faults in our words."""
-
-    def __init__(self, ccxt: ModuleType, venue: str, wall_ns: Callable[[], int]) -> None:
-        self._ccxt = ccxt
-        self._venue = venue
-        self._wall_ns = wall_ns
-
-    def read(self, what: str) -> _Reading:
-        """A fence around one call of the client."""
-        return _Reading(self, f"{self._venue} {what}")
-
-    def fault(self, error: Exception, where: str) -> AdapterError:
-        """The fault to raise for what ccxt, or our own guard inside it, has raised."""
-        if isinstance(error, AdapterError):
-            return error
-        if (limit := refused_handshake(error, where, self._wall_ns() / 1e9)) is not None:
-            return limit
-        text = f"{where}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        if isinstance(error, (self._ccxt.RateLimitExceeded, self._ccxt.DDoSProtection)):
-            return Throttled(text, _BODY_LIMIT_PAUSE_S)
-        if isinstance(error, self._ccxt.BadResponse):
-            return BadAnswer(text)
-        if isinstance(error, self._ccxt.OperationFailed) or isinstance(error.__cause__, aiohttp.ClientPayloadError):
-            return VenueDown(text)
-        if isinstance(error, self._ccxt.BaseError):
-            return Permanent(text)
-        return BadAnswer(text)
-
-
-class _Reading:
-    """Turns whatever a call raises into one of our faults: an answer that makes no sense makes ccxt raise anything."""
-
-    def __init__(self, errors: Errors, where: str) -> None:
-        self._errors = errors
-        self._where = where
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _stack: object) -> None:
-        if isinstance(error, Exception):
-            raise self._errors.fault(error, self._where) from error
 
 
 async def open_client(plugin: CcxtClient, options: ClientOptions) -> CcxtSource:

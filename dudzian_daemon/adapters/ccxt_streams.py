@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-
-import aiohttp
-
-from dudzian_daemon.adapters.venue_answers import Throttled, judge_status, retry_after_s
-from dudzian_daemon.domain.errors import AdapterError
 
 
 def paced_by_the_feed(venue: type[Any]) -> type[Any]:
@@ -55,21 +49,3 @@ def heard_by_its_owner(venue: type[Any]) -> type[Any]:
             self.heard()
 
     return Heard
-
-
-def refused_handshake(error: Exception, where: str, now_s: float) -> Throttled | None:
-    """The pause that a venue asks for where it refuses a websocket, None for any other fault of ccxt's; `now_s` is for dates."""
-    cause = error.args[0] if error.args else None
-    if not isinstance(cause, aiohttp.WSServerHandshakeError):
-        return None
-    headers: Mapping[str, str] = cause.headers or {}
-    pause_s = retry_after_s(headers, now_s)
-    if pause_s is not None:
-        return Throttled(f"{where}: refused (HTTP {cause.status}), asked again in {pause_s:.0f} s", pause_s)
-    try:
-        judge_status(cause.status, headers, where, now_s)
-    except Throttled as limit:
-        return limit
-    except AdapterError:
-        return None
-    return None
