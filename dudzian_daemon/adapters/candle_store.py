@@ -16,15 +16,10 @@ import msgspec
 from dudzian_daemon.adapters.candle_files import (
     MS,
     Bars,
-    Columns,
-    MonthKey,
     bar_of,
     by_month,
     candle_of,
     candles_between,
-    content_of,
-    damaged_place,
-    decoded,
     encoded,
     folder_of,
     months_between,
@@ -33,14 +28,13 @@ from dudzian_daemon.adapters.candle_files import (
 from dudzian_daemon.adapters.damaged_files import keys_on_disk, move_away
 from dudzian_daemon.adapters.files import ensure_dir, remove_leftovers, sha256_file, write_atomic
 from dudzian_daemon.adapters.live_candles import LiveCandles
-from dudzian_daemon.adapters.manifest import FILE_NAME, Manifest, ManifestWriter, MonthFile, load_manifest, writing
+from dudzian_daemon.adapters.manifest import SEEDED, Manifest, ManifestWriter, MonthFile, writing
+from dudzian_daemon.adapters.month_files import MonthFiles
+from dudzian_daemon.adapters.month_merge import Merge, merged, month_file, replaced
 from dudzian_daemon.adapters.revisions import Revision, keep_replaced, revisions
 from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import DAY_NS, Candle, Series
-
-#: `source` of candles that were made up; they never share a store with real ones.
-SEEDED: Final = "seeded"
 
 
 class WriteReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,25 +64,25 @@ class ParquetCandleStore:
         self.root: Final = root
         self.read_only: Final = read_only
         self._live: Final = LiveCandles(root)
-        self._cached: tuple[tuple[int, ...], Manifest] | None = None
+        self._months: Final = MonthFiles(root, read_only=read_only)
 
     def series(self) -> list[Series]:
         """Every series the store holds, in order of their names."""
-        return sorted({*self._manifest().by_series, *self._live.series()})
+        return sorted({*self._months.manifest().by_series, *self._live.series()})
 
     def files(self, series: Series) -> list[MonthFile]:
         """The month files of a series as the manifest has them, oldest first."""
-        return self._manifest().by_series.get(series, [])
+        return self._months.manifest().by_series.get(series, [])
 
     @property
     def sources(self) -> set[str]:
         """Everyone who gave candles to the month files."""
-        return self._manifest().sources
+        return self._months.manifest().sources
 
     def ranges(self, series: Series) -> list[StoredRange]:
         """What manifest and day files say is stored of a series, oldest first; what touches is one range."""
         found: list[StoredRange] = []
-        for file in self._manifest().by_series.get(series, []):
+        for file in self._months.manifest().by_series.get(series, []):
             start, end, rows = file.first_ms * MS, file.last_ms * MS + series.step_ns, file.rows
             _extend(found, StoredRange(start, end, rows))
         newest = found[-1].end if found else 0
@@ -103,14 +97,14 @@ class ParquetCandleStore:
         Raises `IntegrityError` naming the file when what is stored is not what was written.
         """
         folder_of(self.root, series)
-        return self._with_live(series, self._read_months(series, start, end), start, end)
+        return self._with_live(series, self._months.read(series, start, end), start, end)
 
     def live(self, series: Series) -> list[Candle]:
         """The candles of the day files that no month file has yet, oldest first."""
         found = self._live_candles(series, self._live.bars(series))
         if not found:
             return []
-        there = {candle.end for candle in self._read_months(series, found[0].end - series.step_ns, found[-1].end)}
+        there = {candle.end for candle in self._months.read(series, found[0].end - series.step_ns, found[-1].end)}
         return [candle for candle in found if candle.end not in there]
 
     def append_live(self, series: Series, candle: Candle, *, source: str) -> bool:
@@ -132,7 +126,7 @@ class ParquetCandleStore:
             if day.bars and max(day.bars) * MS // DAY_NS * DAY_NS + DAY_NS > before:
                 continue
             start, end = min(day.bars) * MS, max(day.bars) * MS + series.step_ns
-            there = {(candle.end - series.step_ns) // MS: bar_of(candle) for candle in self._read_months(series, start, end)}
+            there = {(candle.end - series.step_ns) // MS: bar_of(candle) for candle in self._months.read(series, start, end)}
             keep_replaced(self.root, series, day.bars, there, source="month file")
             new = {at: values for at, values in day.bars.items() if at not in there}
             report = self.write(series, self._live_candles(series, new), source="+".join(day.sources))
@@ -146,7 +140,7 @@ class ParquetCandleStore:
 
     def read_month(self, file: MonthFile) -> list[Candle]:
         """The candles of a month file. Raises `IntegrityError` when it is not what was written."""
-        columns = self._month(self._manifest(), file.key)
+        columns = self._months.month(self._months.manifest(), file.key)
         series = file.key[0]
         return [] if columns is None else candles_between(series, columns, file.first_ms * MS, file.last_ms * MS + series.step_ns)
 
@@ -167,7 +161,7 @@ class ParquetCandleStore:
             known = {key for key in writer.manifest.current if key[0] == series}
             for key in sorted({*known, *keys_on_disk(self.root, series)}):
                 try:
-                    self._checked(writer.manifest, key)
+                    self._months.checked(writer.manifest, key)
                 except IntegrityError:
                     moved += move_away(self.root, path_of(self.root, key))
                     writer.forget([key])
@@ -181,12 +175,12 @@ class ParquetCandleStore:
     def verify(self, series: Series, start: int, end: int) -> None:
         """Check the bytes of every file that `read` of the same would read, decoding none. Raises `IntegrityError` as `read` would."""
         folder_of(self.root, series)
-        manifest = self._manifest()
+        manifest = self._months.manifest()
         for key in months_between(series, start, end - series.step_ns):
             try:
-                self._content(manifest, key)
+                self._months.content(manifest, key)
             except IntegrityError:
-                self._content(self._manifest(fresh=True), key)  # see `_month`
+                self._months.content(self._months.manifest(fresh=True), key)  # see `MonthFiles.month`
 
     def write(self, series: Series, rows: Sequence[Candle], *, source: str) -> WriteReport:
         """Merge closed candles into the store; of two candles for one bar the last wins. Durable when it returns.
@@ -202,10 +196,10 @@ class ParquetCandleStore:
         with writing(self.root) as writer:
             self._settle(writer)
             self._refuse_mixture(writer.manifest, source)
-            merges = [self._merged(writer.manifest, key, bars) for key, bars in sorted(months.items())]
+            merges = [merged(self._months, writer.manifest, key, bars) for key, bars in sorted(months.items())]
             changed = [merge for merge in merges if merge.added or merge.revised]
             if changed:
-                keep_replaced(self.root, series, *_replaced(changed), source=source)
+                keep_replaced(self.root, series, *replaced(changed), source=source)
                 self._replace(writer, changed, source)
         return WriteReport(
             added=sum(merge.added for merge in merges),
@@ -216,16 +210,7 @@ class ParquetCandleStore:
 
     def require_room_for(self, source: str) -> None:
         """Raise `ConfigError` if candles of `source` may not be written here, because seeded and real ones would meet."""
-        self._refuse_mixture(self._manifest(), source)
-
-    def _read_months(self, series: Series, start: int, end: int) -> list[Candle]:
-        manifest = self._manifest()
-        candles: list[Candle] = []
-        for key in months_between(series, start, end - series.step_ns):
-            columns = self._month(manifest, key)
-            if columns is not None:
-                candles += candles_between(series, columns, start, end)
-        return candles
+        self._refuse_mixture(self._months.manifest(), source)
 
     def _require_writable(self) -> None:
         if self.read_only:
@@ -244,70 +229,6 @@ class ParquetCandleStore:
     def _live_candles(self, series: Series, bars: Bars) -> list[Candle]:
         return [candle_of(series, at, values) for at, values in sorted(bars.items())]
 
-    def _manifest(self, *, fresh: bool = False) -> Manifest:
-        """The manifest, loaded again when its file looks changed (a matter of speed) or when asked to (a matter of truth)."""
-        looks = self._looks()
-        if self.read_only and not looks:
-            msg = f"expected a candle store at {self.root}, found no {FILE_NAME}"
-            raise ConfigError(msg)
-        if fresh or self._cached is None or self._cached[0] != looks:
-            self._cached = looks, load_manifest(self.root, immutable=self.read_only)
-        return self._cached[1]
-
-    def _looks(self) -> tuple[int, ...]:
-        try:
-            stat = (self.root / FILE_NAME).stat()
-        except FileNotFoundError:
-            return ()
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-    def _month(self, manifest: Manifest, key: MonthKey) -> Columns | None:
-        try:
-            return self._checked(manifest, key)
-        except IntegrityError:
-            # A writer in another process may have replaced the file after the manifest was loaded.
-            return self._checked(self._manifest(fresh=True), key)
-
-    def _checked(self, manifest: Manifest, key: MonthKey) -> Columns | None:
-        """The columns of a month, None if there is none. The bytes that are decoded are those whose digest was just checked."""
-        content = self._content(manifest, key)
-        return None if content is None else self._decoded(path_of(self.root, key), *content)
-
-    def _content(self, manifest: Manifest, key: MonthKey) -> tuple[MonthFile, bytes] | None:
-        """The bytes of a month under the claim of the manifest that they fulfil, None if there is no such month."""
-        path, claim = path_of(self.root, key), manifest.current.get(key)
-        data = content_of(path)
-        if data is None and claim is None:
-            return None
-        if data is None:
-            raise self._damaged(path, claim, "the file is gone")
-        digest = hashlib.sha256(data).hexdigest()
-        for file in (claim, manifest.intended.get(key)):
-            if file is not None and file.sha256 == digest:
-                return file, data
-        raise self._damaged(path, claim, f"its SHA-256 is {digest[:16]}... ({damaged_place(data)})")
-
-    def _decoded(self, path: Path, file: MonthFile, data: bytes) -> Columns:
-        try:
-            columns = decoded(data)
-        except IntegrityError as error:
-            raise self._damaged(path, file, str(error)) from error
-        times = columns[0]
-        if (len(times), times[:1], times[-1:]) != (file.rows, [file.first_ms], [file.last_ms]):
-            raise self._damaged(path, file, f"it holds {len(times)} candles from {times[:1]} to {times[-1:]} ms")
-        return columns
-
-    def _damaged(self, path: Path, file: MonthFile | None, found: str) -> IntegrityError:
-        if file is None:
-            return IntegrityError(f"{path}: the manifest does not know this file ({found}); move it away and fill its month again")
-        if self.read_only:
-            remedy = "put the original back (the shipped sample comes with the package: reinstall it)"
-        else:
-            how = " with `dudzian seed-paper-cache`" if file.source == SEEDED else " with `dudzian backfill`, which moves the file away"
-            remedy = f"fill {file.year}-{file.month:02d} again{how}"
-        expected = f"expected {file.rows} candles with SHA-256 {file.sha256[:16]}..."
-        return IntegrityError(f"{path} is not what was written: {expected}, but {found}; {remedy}")
-
     def _settle(self, writer: ManifestWriter) -> None:
         """Finish what a killed writer began: files that it put in place count, the others stay as they were."""
         intended = [(path_of(self.root, key), file) for key, file in writer.manifest.intended.items()]
@@ -323,26 +244,10 @@ class ParquetCandleStore:
             )
             raise ConfigError(msg)
 
-    def _merged(self, manifest: Manifest, key: MonthKey, bars: Bars) -> _Merge:
-        stored = self._stored(manifest, key, bars)
-        added = len(bars.keys() - stored.keys())
-        revised = sum(1 for at, values in bars.items() if stored.get(at, values) != values)
-        return _Merge(key, {**stored, **bars}, added, revised, len(bars) - added - revised, stored)
-
-    def _stored(self, manifest: Manifest, key: MonthKey, bars: Bars) -> Bars:
-        try:
-            columns = self._checked(manifest, key)
-        except IntegrityError:
-            claim = manifest.current.get(key)
-            if claim is None or sum(claim.first_ms <= at <= claim.last_ms for at in bars) < claim.rows:
-                raise
-            return {}
-        return {} if columns is None else {at: tuple(values) for at, *values in zip(*columns, strict=True)}
-
-    def _replace(self, writer: ManifestWriter, merges: Sequence[_Merge], source: str) -> None:
+    def _replace(self, writer: ManifestWriter, merges: Sequence[Merge], source: str) -> None:
         """Data first, manifest after; the intention before both, so that a kill in between leaves nothing unexplained."""
         contents = [encoded(sorted(merge.bars.items())) for merge in merges]
-        files = [_month_file(writer.manifest, merge, data, source) for merge, data in zip(merges, contents, strict=True)]
+        files = [month_file(writer.manifest, merge, data, source) for merge, data in zip(merges, contents, strict=True)]
         writer.intend(files)
         for file, data in zip(files, contents, strict=True):
             path = path_of(self.root, file.key)
@@ -352,46 +257,12 @@ class ParquetCandleStore:
         writer.commit(files)
 
 
-class _Merge(msgspec.Struct, frozen=True):
-    """A month as it will be, and how it differs from what is stored."""
-
-    key: MonthKey
-    bars: Bars
-    added: int
-    revised: int
-    unchanged: int
-    stored: Bars
-
-
-def _replaced(merges: Sequence[_Merge]) -> tuple[Bars, Bars]:
-    """All bars of the months as they are stored, and as they will be."""
-    before = {at: values for merge in merges for at, values in merge.stored.items()}
-    return before, {at: values for merge in merges for at, values in merge.bars.items()}
-
-
 def _extend(found: list[StoredRange], more: StoredRange) -> None:
     """Append a range, or lengthen the last one if they touch."""
     if found and found[-1].end == more.start:
         last = found.pop()
         more = StoredRange(last.start, more.end, last.rows + more.rows)
     found.append(more)
-
-
-def _month_file(manifest: Manifest, merge: _Merge, data: bytes, source: str) -> MonthFile:
-    series, year, month = merge.key
-    before = manifest.current.get(merge.key)
-    return MonthFile(
-        instrument=series.instrument,
-        granularity=series.granularity,
-        year=year,
-        month=month,
-        rows=len(merge.bars),
-        first_ms=min(merge.bars),
-        last_ms=max(merge.bars),
-        bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        source="+".join(sorted({source, *(before.source.split("+") if before else ())})),
-    )
 
 
 def store_of(environment: Environment, data_folder: Path) -> ParquetCandleStore:

@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import aiohttp
 import anyio
 import anyio.to_thread
 import msgspec
 import orjson
 
+from dudzian_daemon.adapters.ccxt_faults import Errors
 from dudzian_daemon.adapters.ccxt_import import ccxt_class, ccxt_errors
-from dudzian_daemon.adapters.ccxt_streams import paced_by_the_feed
+from dudzian_daemon.adapters.ccxt_streams import heard_by_its_owner, paced_by_the_feed
 from dudzian_daemon.adapters.public_http import TIMEOUT_S, guarded_session, tls_context
-from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown, decoded, judge_status
+from dudzian_daemon.adapters.venue_answers import decoded, judge_status
 from dudzian_daemon.adapters.venue_hosts import HostRules
-from dudzian_daemon.domain.errors import AdapterError, Permanent
+from dudzian_daemon.domain.errors import Permanent
 from dudzian_daemon.domain.market import GRANULARITIES
 from dudzian_daemon.domain.ports import VenueMarket
 from dudzian_daemon.domain.venues import CcxtClient, Depth, TopOfBook
 
-#: Seconds of pause after a rate limit that comes in a body, which names no time.
-_BODY_LIMIT_PAUSE_S: Final = 5.0
 _BOOK_LIMIT: Final = 100
 _MS_NS: Final = 1_000_000
+#: Pushed updates that wait at most to be taken; the oldest go first.
+_MOST_UNTAKEN: Final = 10_000
+
+
+T = TypeVar("T")
 
 
 class ClientOptions(msgspec.Struct, frozen=True):
@@ -63,6 +67,12 @@ class CcxtSource:
         self._loaded = False
         self._pushed: dict[str, Any] = {}
         self._depths: dict[str, tuple[Any, Any]] = {}
+        self._book_levels = 0
+        #: What was pushed and not taken yet, every update of it.
+        self._tops: deque[TopOfBook] = deque(maxlen=_MOST_UNTAKEN)
+        self._books: deque[Depth] = deque(maxlen=_MOST_UNTAKEN)
+        self._watched: dict[str, str] = {}
+        client.heard = self._hear
 
     async def candle_rows(self, symbol: str, granularity: str, since_ms: int, until_ms: int, limit: int) -> Sequence[Any]:
         """Rows from `since_ms` on, no more than the span has room for: venues understand an end differently."""
@@ -104,25 +114,41 @@ class CcxtSource:
             return int(await self.__client.fetch_time())
 
     async def next_tops(self, symbols: Sequence[str]) -> Sequence[TopOfBook]:
-        """What the venue has pushed since the last call, at least one update: one wake-up may stand for a burst of them."""
+        """Every update that the venue has pushed since the last call, at least one message of them."""
         await self._ready()
+        self._watched = {self._name(symbol): symbol for symbol in symbols}
+        if self._tops:  # a call is woken once for a burst of messages
+            return _taken(self._tops)
         with self._errors.read("quote stream"):
-            update = await self.__client.watch_bids_asks([self._name(symbol) for symbol in symbols], {})
-        known, self._pushed = self._pushed, {**self.__client.tickers, **self.__client.bidsasks, **update}
-        changed = {name: ticker for name, ticker in self._pushed.items() if ticker is not known.get(name)}
-        return [top for symbol in symbols if (top := _top(symbol, changed.get(self._name(symbol))))]
+            await self.__client.watch_bids_asks(list(self._watched), {})
+        return _taken(self._tops)
 
     async def next_depths(self, symbols: Sequence[str], levels: int) -> Sequence[Depth]:
-        """The books that have changed since the last call, at least one update: one wake-up may stand for a burst of them."""
+        """Every state that a message has brought the books to since the last call, at least one message."""
         await self._ready()
+        self._watched, self._book_levels = {self._name(symbol): symbol for symbol in symbols}, levels
+        if self._books:
+            return _taken(self._books)
         depth = next((each for each in self._plugin.stream_depths if each >= levels), levels)
         with self._errors.read("book stream"):
-            await self.__client.watch_order_book_for_symbols([self._name(symbol) for symbol in symbols], depth)
-            return [book for symbol in symbols if (book := self._changed_book(symbol, levels)) is not None]
+            await self.__client.watch_order_book_for_symbols(list(self._watched), depth)
+        return _taken(self._books)
 
-    def _changed_book(self, symbol: str, levels: int) -> Depth | None:
+    def _hear(self) -> None:
+        """A message has come: note what it has changed."""
+        if self._book_levels:
+            books = (self._changed_book(name, symbol, self._book_levels) for name, symbol in self._watched.items())
+            self._books.extend(book for book in books if book is not None)
+            return
+        known, self._pushed = self._pushed, {**self.__client.tickers, **self.__client.bidsasks}
+        for name, symbol in self._watched.items():
+            ticker = self._pushed.get(name)
+            if ticker is not known.get(name) and (top := _top(symbol, ticker)):
+                self._tops.append(top)
+
+    def _changed_book(self, name: str, symbol: str, levels: int) -> Depth | None:
         """The book as it is pushed by now, None where it is the one we know or has not begun."""
-        book = self.__client.orderbooks.get(self._name(symbol))
+        book = self.__client.orderbooks.get(name)
         if book is None or not (book["bids"] or book["asks"]):
             return None
         state = book["nonce"], book["timestamp"]
@@ -136,6 +162,8 @@ class CcxtSource:
         with self._errors.read("stream"):
             await self.__client.close_ws_clients()
         self._depths.clear()
+        self._tops.clear()
+        self._books.clear()
         self.__client.orderbooks.clear()
 
     async def close(self) -> None:
@@ -199,48 +227,6 @@ class CcxtSource:
         return symbol + self._plugin.symbol_suffix.format(quote=symbol.partition("/")[2])
 
 
-class Errors:
-    """ccxt's faults in our words."""
-
-    def __init__(self, ccxt: ModuleType, venue: str) -> None:
-        self._ccxt = ccxt
-        self._venue = venue
-
-    def read(self, what: str) -> _Reading:
-        """A fence around one call of the client."""
-        return _Reading(self, f"{self._venue} {what}")
-
-    def fault(self, error: Exception, where: str) -> AdapterError:
-        """The fault to raise for what ccxt, or our own guard inside it, has raised."""
-        if isinstance(error, AdapterError):
-            return error
-        text = f"{where}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        if isinstance(error, (self._ccxt.RateLimitExceeded, self._ccxt.DDoSProtection)):
-            return Throttled(text, _BODY_LIMIT_PAUSE_S)
-        if isinstance(error, self._ccxt.BadResponse):
-            return BadAnswer(text)
-        if isinstance(error, self._ccxt.OperationFailed) or isinstance(error.__cause__, aiohttp.ClientPayloadError):
-            return VenueDown(text)
-        if isinstance(error, self._ccxt.BaseError):
-            return Permanent(text)
-        return BadAnswer(text)
-
-
-class _Reading:
-    """Turns whatever a call raises into one of our faults: an answer that makes no sense makes ccxt raise anything."""
-
-    def __init__(self, errors: Errors, where: str) -> None:
-        self._errors = errors
-        self._where = where
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _stack: object) -> None:
-        if isinstance(error, Exception):
-            raise self._errors.fault(error, self._where) from error
-
-
 async def open_client(plugin: CcxtClient, options: ClientOptions) -> CcxtSource:
     """Import ccxt and make the venue's client. Raises `ConfigError` for a URL that is out of bounds; nothing is asked yet."""
     errors, venue = await anyio.to_thread.run_sync(_imported, plugin.id, options.streams)
@@ -248,7 +234,7 @@ async def open_client(plugin: CcxtClient, options: ClientOptions) -> CcxtSource:
     session = await guarded_session(options.rules)
     client = make()
     client.session = session
-    return CcxtSource(client, Errors(errors, options.rules.venue), plugin, options, make)
+    return CcxtSource(client, Errors(errors, options.rules.venue, options.wall_ns), plugin, options, make)
 
 
 def _imported(venue: str, streams: bool) -> tuple[ModuleType, type[Any]]:
@@ -260,7 +246,7 @@ def _imported(venue: str, streams: bool) -> tuple[ModuleType, type[Any]]:
 
 def _client(venue: type[Any], plugin: CcxtClient, options: ClientOptions) -> Any:
     """A client of the venue's class with no key, no session yet, and no URL but those of public data."""
-    client = paced_by_the_feed(_public(venue, options))(
+    client = heard_by_its_owner(paced_by_the_feed(_public(venue, options)))(
         {"enableRateLimit": False, "timeout": round(TIMEOUT_S * 1000), "options": dict(plugin.options)}
     )
     streams = client.urls["api"].get("ws", {})
@@ -299,6 +285,13 @@ def _public(venue: type[Any], options: ClientOptions) -> type[Any]:
             return decoded(text, rules.venue)
 
     return PublicOnly
+
+
+def _taken(waiting: deque[T]) -> list[T]:
+    """All that waits, in order; nothing is left."""
+    taken = list(waiting)
+    waiting.clear()
+    return taken
 
 
 def _at(url: str, host: str) -> str:

@@ -35,3 +35,17 @@ def paced_by_the_feed(venue: type[Any]) -> type[Any]:
             return self.clients.get(client.url) is not client
 
     return Paced
+
+
+def heard_by_its_owner(venue: type[Any]) -> type[Any]:
+    """The venue's class, which tells of every message: ccxt itself wakes who waits once for a burst of them."""
+
+    class Heard(venue):  # type: ignore[misc] # ccxt has no types
+        def heard(self) -> None:
+            """Called after every message, when what it brought is in ccxt's own tables; for the client's owner to replace."""
+
+        def handle_message(self, client: Any, message: object) -> None:
+            super().handle_message(client, message)
+            self.heard()
+
+    return Heard

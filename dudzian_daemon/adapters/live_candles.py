@@ -7,7 +7,7 @@ synced before `append` returns. A line that a crash tore is cut off; any other d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -34,12 +34,15 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Tail(msgspec.Struct):
-    """What an append has to know of a day file: its length in bytes, the last digest, and which bars are in it (opens in ms)."""
+    """What an append has to know of a day file: its length in bytes, the last digest, and which bars are in it.
+
+    `places` has a bit for each bar of the day: a set of their opens would grow to a tenth of a megabyte in the course of a day.
+    """
 
     path: Path
     length: int
     digest: str
-    opens: set[int]
+    places: int
 
 
 class LiveDay(msgspec.Struct, frozen=True):
@@ -67,12 +70,13 @@ class LiveCandles:
         ((open_ms, values),) = bars.items()
         path = self._path(series, open_ms * MS)
         tail = self._tail(series, path)
-        if open_ms in tail.opens:
+        place = _place(series, open_ms)
+        if tail.places & place:
             return False
         line = _Line(_digest(tail.digest, source, open_ms, values), source, open_ms, *values)
         data = msgspec.json.encode(line) + b"\n"
         LineFile(path).append(data, sync=True)
-        tail.opens.add(open_ms)
+        tail.places |= place
         tail.digest, tail.length = line.digest, tail.length + len(data)
         return True
 
@@ -83,7 +87,7 @@ class LiveCandles:
             LineFile(path).cut_torn_tail()
             day = self.day(path)
             length = path.stat().st_size if path.exists() else 0
-            known = self._tails[series] = _Tail(path, length, day.last_digest, set(day.bars))
+            known = self._tails[series] = _Tail(path, length, day.last_digest, _places(series, day.bars))
         return known
 
     def days(self, series: Series) -> list[LiveDay]:
@@ -133,6 +137,19 @@ class LiveCandles:
             bars.setdefault(found.open_ms, values)
             sources.add(found.source)
         return LiveDay(path, bars, tuple(sorted(sources)), digest)
+
+
+def _place(series: Series, open_ms: int) -> int:
+    """The bit of a bar in its day."""
+    return 1 << open_ms * MS % DAY_NS // series.step_ns
+
+
+def _places(series: Series, opens: Iterable[int]) -> int:
+    """The bits of these bars (opens in ms)."""
+    found = 0
+    for open_ms in opens:
+        found |= _place(series, open_ms)
+    return found
 
 
 def _digest(before: str, source: str, open_ms: int, values: tuple[float, ...]) -> str:

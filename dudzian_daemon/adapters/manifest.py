@@ -23,6 +23,8 @@ from dudzian_daemon.domain.market import Series
 from dudzian_daemon.kernel.faults import fault_point
 
 FILE_NAME: Final = "ohlcv_manifest.sqlite"
+#: `source` of candles that were made up; they never share a store with real ones.
+SEEDED: Final = "seeded"
 LAYOUT: Final = 1
 #: How long a reader or writer waits for another writer, seconds.
 PATIENCE_S: Final = 5.0

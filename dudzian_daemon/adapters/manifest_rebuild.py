@@ -12,9 +12,8 @@ from pathlib import Path
 import msgspec
 
 from dudzian_daemon.adapters.candle_files import MonthKey, bar_of, by_month, candles_between, content_of, decoded, encoded, path_of
-from dudzian_daemon.adapters.candle_store import SEEDED
 from dudzian_daemon.adapters.damaged_files import keys_on_disk, move_away
-from dudzian_daemon.adapters.manifest import FILE_NAME, MonthFile, load_manifest, writing
+from dudzian_daemon.adapters.manifest import FILE_NAME, SEEDED, MonthFile, load_manifest, writing
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, Permanent
 from dudzian_daemon.domain.market import GRANULARITIES, Series
 

@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from dudzian_daemon.adapters.candle_store import SEEDED, ParquetCandleStore, WriteReport
+from dudzian_daemon.adapters.candle_store import ParquetCandleStore, WriteReport
+from dudzian_daemon.adapters.manifest import SEEDED
 from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError

@@ -210,10 +210,14 @@ class VenueData:
         return bool(self._shared.profile.stream_hosts) and hasattr(self._source, "next_tops")
 
     async def next_quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        """The next quotes the venue pushes. Raises `Retryable` when the connection is lost; waits for ever on a silent one."""
+        """The next quotes the venue pushes, all of them. Raises `Retryable` when the connection is lost; waits for ever on a silent one.
+
+        A venue that refuses the connection and says for how long is left alone for that long, as by a request.
+        """
         await self._know_the_time()
         streams: Any = self._source
-        tops = await streams.next_tops(symbols)
+        await self._subscribe(0)
+        tops = await self._streamed(streams.next_tops(symbols))
         now = self._shared.now_ns()
         return [quote for top in tops if (quote := self.judged_top(top, now)) is not None]
 
@@ -229,17 +233,31 @@ class VenueData:
         """
         await self._know_the_time()
         streams: Any = self._source
-        if not self._subscribed:
-            await self._shared.budget.take(self._shared.profile.weights.get("book_stream", 0) * len(symbols))
-            self._subscribed = True
+        await self._subscribe(self._shared.profile.weights.get("book_stream", 0) * len(symbols))
         found = []
-        for book in await streams.next_depths(symbols, levels):
+        for book in await self._streamed(streams.next_depths(symbols, levels)):
             try:
                 found.append(self.judged_book(book))
             except BadAnswer as error:
                 self._shared.refused_rows["book"] += 1
                 self._log.warning("book_refused", action="leave_out", venue=self.venue, symbol=book.symbol, text=str(error))
         return found
+
+    async def _subscribe(self, weight: int) -> None:
+        """Before a new connection: wait until one is allowed, and pay for it."""
+        if not self._subscribed:
+            await self._shared.budget.take(weight)
+            self._subscribed = True
+
+    async def _streamed(self, call: Awaitable[T]) -> T:
+        """What a stream gives; a refusal that names a pause holds everybody."""
+        try:
+            return await call
+        except Throttled as error:
+            self._subscribed = False
+            self._shared.budget.pause(error.pause_s, str(error))
+            self._failed(type(error).__name__, error)
+            raise
 
     async def drop_streams(self) -> None:
         """Cut the pushing connections; the next call connects and subscribes anew."""

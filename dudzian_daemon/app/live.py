@@ -9,6 +9,7 @@ import msgspec
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows, store_of
 from dudzian_daemon.adapters.derived_venue import candles_of
+from dudzian_daemon.adapters.platform import give_back_memory
 from dudzian_daemon.adapters.series_audit import audited
 from dudzian_daemon.adapters.venue_budget import book_spacing_s
 from dudzian_daemon.adapters.venue_gaps import load_venue_gaps
@@ -78,8 +79,9 @@ class StoredLive:
         self._store.append_live(series, candle, source=_venue(series))
 
     def day_over(self, series: Series, before: int) -> None:
-        """Move day files into month files."""
+        """Move day files into month files; what the merge of a whole month took goes back to the machine."""
         self._store.compact_live(series, before)
+        give_back_memory()
 
     def newest_end(self, series: Series) -> int | None:
         """By manifest and day files."""

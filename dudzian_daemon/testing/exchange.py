@@ -6,70 +6,47 @@ By hand: python -m dudzian_daemon.testing.exchange 9200, then dudzian run -e bin
 
 from __future__ import annotations
 
-import gzip
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cache
 from itertools import count
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import anyio
-import msgspec
 import orjson
 from aiohttp import WSMsgType, web
 
 from dudzian_daemon.kernel.clock import Clock, SystemClock
 from dudzian_daemon.testing.exchange_books import MovingBook, binance_changes, kraken_changes
+from dudzian_daemon.testing.exchange_faults import Request, Script, refusal, spoiled, with_fault
 from dudzian_daemon.testing.exchange_market import MARKETS, MINUTE_MS, POL, Market, binance_market, futures_market, kraken_market
+from dudzian_daemon.testing.exchange_streams import (
+    binance_asked,
+    binance_confirmed,
+    binance_quote,
+    kraken_asked,
+    kraken_confirmed,
+    kraken_quote,
+    sides,
+)
 
 _MS_NS: Final = 1_000_000
 _STEPS_MS: Final = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}
 _WEIGHTS: Final = {"klines": 2, "exchangeInfo": 20, "bookTicker": 4, "depth": 5}
 _KRAKEN_ROWS: Final = 720
-_BOMB_BYTES: Final = 40 * 1024 * 1024
 #: How far Kraken's prices are from Binance's, as a share; a test may move it.
 _VENUE_SHIFT: Final = 0.0004
-
-FaultKind = Literal[
-    "status", "limit", "ban", "hang", "reset", "truncated", "html", "empty", "nan", "zero", "gap", "duplicate", "contradiction",
-    "disorder", "future", "interval", "redirect", "bomb",
-]  # fmt: skip
-
-
-class Fault(msgspec.Struct):
-    """What goes wrong with the next `times` requests whose path holds `path`; `value` is a status or seconds of `Retry-After`."""
-
-    kind: FaultKind
-    path: str = ""
-    times: int = 1
-    value: int = 503
-
 
 _FAULT: Final = web.RequestKey("fault", object)
 
 
-class Request(msgspec.Struct, frozen=True):
-    """A request as it arrived (monotonic ns), the fault it met, and for how long (s) it was told to wait."""
-
-    at_ns: int
-    path: str
-    query: dict[str, str]
-    weight: int
-    fault: str
-    retry_after_s: int = 0
-
-
-class LoopbackExchange:
+class LoopbackExchange(Script):
     """An async context manager: the server runs inside it, at `url`."""
 
     def __init__(self, clock: Clock | None = None, *, markets: Sequence[Market] = MARKETS, port: int = 0) -> None:
+        super().__init__()
         self.clock = clock or SystemClock()
         self.markets = list(markets)
-        self.faults: list[Fault] = []
-        #: Asked for the fault of a request to this path with its query that meets no scripted one.
-        self.draw: Callable[[str], Fault | None] = lambda _path: None
-        self.requests: list[Request] = []
         self.shift = _VENUE_SHIFT
         #: Answers by path that are given as they stand: recorded ones.
         self.answers: dict[str, bytes] = {}
@@ -82,7 +59,6 @@ class LoopbackExchange:
         self._port = port
         self._numbers = count(1)
         self._books: dict[tuple[str, bool], MovingBook] = {}
-        self._arrived = anyio.Event()
         self._used = (0, 0)
         self.url = ""
 
@@ -106,20 +82,6 @@ class LoopbackExchange:
     def now_ms(self) -> int:
         """The venue's clock."""
         return self.clock.wall_ns() // _MS_NS + self.skew_ms
-
-    def fail(self, kind: FaultKind, path: str = "", times: int = 1, value: int = 503) -> None:
-        """The next `times` requests to a path with `path` in it go wrong."""
-        self.faults.append(Fault(kind, path, times, value))
-
-    def asked(self, path: str) -> list[Request]:
-        """The requests to a path with `path` in it."""
-        return [request for request in self.requests if path in request.path]
-
-    async def until_asked(self, path: str, times: int) -> None:
-        """Wait until there were `times` requests to a path with `path` in it."""
-        while len(self.asked(path)) < times:
-            self._arrived = anyio.Event()
-            await self._arrived.wait()
 
     async def cut(self) -> None:
         """Drop every websocket."""
@@ -153,15 +115,14 @@ class LoopbackExchange:
 
     @web.middleware
     async def _serve(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-        fault = self._next_fault(request.path_qs)
+        fault = self.next_fault(request.path_qs)
         weight = _WEIGHTS.get(request.path.rpartition("/")[2], 1)
         minute = self.now_ms // MINUTE_MS
         self._used = (minute, weight + (self._used[1] if self._used[0] == minute else 0))
         kind = "" if fault is None else fault.kind
         pause_s = fault.value if fault is not None and kind in ("limit", "ban") else 0
-        self.requests.append(Request(self.clock.monotonic_ns(), request.path, dict(request.query), weight, kind, pause_s))
-        self._arrived.set()
-        if fault is not None and (answer := await self._refused(fault, request)) is not None:
+        self.note(Request(self.clock.monotonic_ns(), request.path, dict(request.query), weight, kind, pause_s))
+        if fault is not None and (answer := await refusal(fault, request)) is not None:
             return answer
         if request.path in self.answers:
             return web.Response(body=self.answers[request.path], content_type="application/json")
@@ -169,29 +130,7 @@ class LoopbackExchange:
         answer = await handler(request)
         if not isinstance(answer, web.WebSocketResponse):
             answer.headers["X-MBX-USED-WEIGHT-1M"] = str(self._used[1])
-        return _spoiled(answer, kind) if isinstance(answer, web.Response) else answer
-
-    def _next_fault(self, path: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.path in path and fault.times > 0:
-                fault.times -= 1
-                return fault
-        return self.draw(path)
-
-    async def _refused(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
-        if fault.kind == "status":
-            return web.Response(status=fault.value, text="<html>upstream</html>", content_type="text/html")
-        if fault.kind in ("limit", "ban"):
-            status = 429 if fault.kind == "limit" else 418
-            body = {"code": -1003, "msg": "Too many requests; current limit is exceeded."}
-            return web.json_response(body, status=status, headers={"Retry-After": str(fault.value)})
-        if fault.kind == "redirect":
-            return web.Response(status=302, headers={"Location": "http://127.0.0.2:9/api/v3/time"})
-        if fault.kind == "hang":
-            await anyio.sleep_forever()
-        if fault.kind == "reset" and request.transport is not None:
-            request.transport.abort()
-        return None
+        return spoiled(answer, kind) if isinstance(answer, web.Response) else answer
 
     # -- Binance ---------------------------------------------------------------------------------------------------
 
@@ -223,7 +162,7 @@ class LoopbackExchange:
         limit = min(int(request.query.get("limit", 500)), 1000)
         since = int(request.query.get("startTime", self.now_ms - limit * step_ms))
         until = min(int(request.query.get("endTime", self.now_ms)), self.now_ms)
-        rows = self._with_faults(market.candles(since, until, step_ms, limit), request[_FAULT], step_ms)
+        rows = with_fault(market.candles(since, until, step_ms, limit), request[_FAULT], step_ms, self.now_ms)
         return web.json_response(
             [[int(r[0]), *(str(value) for value in r[1:]), int(r[0]) + step_ms - 1, "0", 1, "0", "0", "0"] for r in rows]
         )
@@ -240,7 +179,7 @@ class LoopbackExchange:
 
     def _binance_top(self, name: str) -> dict[str, str]:
         price = self._market(name, lambda market: market.binance_id).at(self.now_ms)
-        bid, ask = _sides(price)
+        bid, ask = sides(price)
         return {"symbol": name, "bidPrice": bid, "bidQty": "3.5", "askPrice": ask, "askQty": "2.5"}
 
     # -- Kraken ----------------------------------------------------------------------------------------------------
@@ -260,7 +199,7 @@ class LoopbackExchange:
         step_ms = int(request.query["interval"]) * MINUTE_MS
         since = max(int(request.query.get("since", 0)) * 1000, self.now_ms - _KRAKEN_ROWS * step_ms)
         rows = market.candles(since + 1, self.now_ms, step_ms, _KRAKEN_ROWS, self.shift)
-        rows = self._with_faults(rows, request[_FAULT], step_ms)
+        rows = with_fault(rows, request[_FAULT], step_ms, self.now_ms)
         told = [[int(r[0]) // 1000, *(str(value) for value in r[1:5]), str(r[4]), str(r[5]), 3] for r in rows]
         return _kraken({market.kraken_id: told, "last": self.now_ms // 1000})
 
@@ -276,7 +215,7 @@ class LoopbackExchange:
 
     def _kraken_top(self, name: str) -> dict[str, Any]:
         price = self._market(name, lambda market: market.kraken_id).at(self.now_ms, self.shift)
-        bid, ask = _sides(price)
+        bid, ask = sides(price)
         day = {name: [str(price), str(price)] for name in "vplh"}
         return day | {"a": [ask, "1", "1.500"], "b": [bid, "1", "1.700"], "c": [str(price), "0.1"], "t": [1, 2], "o": str(price)}
 
@@ -285,50 +224,33 @@ class LoopbackExchange:
     async def _binance_stream(self, request: web.Request) -> web.WebSocketResponse:
         told_until: dict[str, int] = {}
 
-        def asked(message: dict[str, Any]) -> list[str]:
-            return list(message.get("params", []))
-
-        def told(stream: str) -> list[dict[str, Any]]:
+        def told(stream: str) -> dict[str, Any]:
             name, kind = stream.partition("@")[0].upper(), stream.partition("@")[2]
             if kind.startswith("depth"):
                 market = self._market(name, lambda market: market.binance_id)
-                return [binance_changes(name, self._book(market), told_until, self.now_ms)]
-            top = self._binance_top(name)
-            return [
-                {"u": next(self._numbers), "s": name, "b": top["bidPrice"], "B": top["bidQty"], "a": top["askPrice"], "A": top["askQty"]}
-            ]
+                return binance_changes(name, self._book(market), told_until, self.now_ms)
+            return binance_quote(next(self._numbers), self._binance_top(name))
 
-        return await self._push(request, asked, lambda message: {"result": None, "id": message["id"]}, told)
+        return await self._push(request, binance_asked, binance_confirmed, told)
 
     async def _kraken_stream(self, request: web.Request) -> web.WebSocketResponse:
         told_until: dict[str, int] = {}
 
-        def asked(message: dict[str, Any]) -> list[str]:
-            params = message.get("params", {}) if message.get("method") == "subscribe" else {}
-            return [f"{params['channel']} {symbol}" for symbol in params.get("symbol", [])]
-
-        def told(stream: str) -> list[dict[str, Any]]:
+        def told(stream: str) -> dict[str, Any]:
             channel, _, name = stream.partition(" ")
             market = self._market(name, lambda market: f"{market.base}/{market.quote}")
             if channel == "book":
-                return [kraken_changes(name, self._book(market, self.shift), told_until, self.now_ms)]
-            price = market.at(self.now_ms, self.shift)
-            bid, ask = (float(side) for side in _sides(price))
-            data = {"symbol": name, "bid": bid, "bid_qty": 1.7, "ask": ask, "ask_qty": 1.5, "last": price, "volume": 1.0, "vwap": price}
-            return [
-                {"channel": "ticker", "type": "update", "data": [data | {"low": price, "high": price, "change": 0.0, "change_pct": 0.0}]}
-            ]
+                return kraken_changes(name, self._book(market, self.shift), told_until, self.now_ms)
+            return kraken_quote(name, market.at(self.now_ms, self.shift))
 
-        return await self._push(
-            request, asked, lambda message: {"method": "subscribe", "success": True, "req_id": message.get("req_id")}, told
-        )
+        return await self._push(request, kraken_asked, kraken_confirmed, told)
 
     async def _push(
         self,
         request: web.Request,
         asked: Callable[[dict[str, Any]], list[str]],
         confirmed: Callable[[dict[str, Any]], dict[str, Any]],
-        told: Callable[[str], list[dict[str, Any]]],
+        told: Callable[[str], dict[str, Any]],
     ) -> web.WebSocketResponse:
         """Quotes of what was subscribed to, again and again, until the socket is closed."""
         socket = web.WebSocketResponse()
@@ -348,10 +270,10 @@ class LoopbackExchange:
             self.sockets.discard(socket)
         return socket
 
-    async def _push_on(self, socket: web.WebSocketResponse, names: list[str], told: Callable[[str], list[dict[str, Any]]]) -> None:
+    async def _push_on(self, socket: web.WebSocketResponse, names: list[str], told: Callable[[str], dict[str, Any]]) -> None:
         with suppress(ConnectionResetError):  # who is gone is told nothing more
             while not socket.closed:
-                for line in [line for name in names for line in told(name)] if self.push_seconds else ():
+                for line in [told(name) for name in names] if self.push_seconds else ():
                     await socket.send_json(line)
                 await self.push_clock.sleep(self.push_seconds or 0.05)
 
@@ -368,48 +290,6 @@ class LoopbackExchange:
         book = self._books.setdefault((market.base, bool(shift)), MovingBook())
         book.move(market.at(self.now_ms, shift))
         return book
-
-    def _with_faults(self, rows: list[list[Any]], fault: object, step_ms: int) -> list[list[Any]]:
-        if not isinstance(fault, Fault) or not rows:
-            return rows
-        middle = len(rows) // 2
-        bad = list(rows[middle])
-        changes: dict[str, list[list[Any]]] = {
-            "nan": [*rows[:middle], [bad[0], "NaN", *bad[2:]], *rows[middle + 1 :]],
-            "zero": [*rows[:middle], [bad[0], 0.0, *bad[2:]], *rows[middle + 1 :]],
-            "gap": [*rows[:middle], *rows[middle + 1 :]],
-            "duplicate": [*rows[:middle], bad, *rows[middle:]],
-            "contradiction": [*rows[:middle], [*bad[:4], bad[4] * 1.0001, bad[5]], *rows[middle:]],
-            "disorder": rows[::-1],
-            "future": [*rows[:-1], [self.now_ms // step_ms * step_ms + 5 * step_ms, *bad[1:]]],
-            "interval": [[row[0] + n, *row[1:]] for row in rows for n in range(0, step_ms, max(step_ms // 4, 1))],
-            "empty": [],
-        }
-        return changes.get(fault.kind, rows)
-
-
-@cache
-def _bomb() -> bytes:
-    return gzip.compress(b"[" + b" " * _BOMB_BYTES, 1)
-
-
-def _spoiled(answer: web.Response, kind: str) -> web.Response:
-    body = answer.body if isinstance(answer.body, bytes) else b""
-    if kind == "truncated":
-        return web.Response(body=body[: len(body) // 2], content_type="application/json", headers=_kept(answer))
-    if kind == "bomb":  # unpacks to more than any client of ours should read
-        return web.Response(body=_bomb(), content_type="application/json", headers={**_kept(answer), "Content-Encoding": "gzip"})
-    if kind == "html":
-        return web.Response(text="<html><body>We will be right back</body></html>", content_type="text/html", headers=_kept(answer))
-    return answer
-
-
-def _kept(answer: web.Response) -> dict[str, str]:
-    return {name: value for name, value in answer.headers.items() if name.startswith("X-")}
-
-
-def _sides(price: float) -> tuple[str, str]:
-    return f"{price - 0.01:.2f}", f"{price + 0.01:.2f}"
 
 
 def _kraken(result: dict[str, Any]) -> web.Response:

@@ -50,7 +50,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_plan_asks_nobody_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert backfill(tmp_path / "data", "--plan-only", *OPTIONS, "--date-window", "2024-01-01:2024-02-15") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "binance:BTC_USDT 1d: 46 candles to fetch in 1 holes, 0 are there",
+        "binance:BTC_USDT 1d: 46 candles to fetch in 1 hole, 0 are there",
         "binance_paper: 46 candles to fetch (plan only)",
     ]
     assert not (tmp_path / "data").exists()
@@ -102,6 +102,8 @@ def test_damage_is_moved_away_and_mended(tmp_path: Path, other: Path, capsys: py
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--since", "2999-01-01"], "--since: expected a first day that has begun, found '2999-01-01'"),
+        (["--date-window", "2999-01-01:2999-02-01"], "--date-window: expected a first day that has begun, found '2999-01-01:2999-02-01'"),
         (["--since", "yesterday"], "--since: expected a day such as 2016-01-01"),
         (["--date-window", "2024-02-01:2024-01-01"], "--date-window: expected a START that is not after END"),
         (["--date-window", "2024"], "--date-window: expected START:END"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dudzian_daemon.domain.errors import ConfigError, Permanent, Retryable
 from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS, Book
 from dudzian_daemon.testing import exchange_books
 from dudzian_daemon.testing.clock import START_NS, ManualClock
-from dudzian_daemon.testing.exchange import FaultKind
+from dudzian_daemon.testing.exchange_faults import FaultKind
 from tests.scenario.made_venue import PROFILE as BINANCE
 from tests.scenario.venues import opened
 
@@ -164,6 +165,34 @@ async def test_what_a_venue_asks_us_to_wait_is_waited_to_the_second(tmp_path, ki
         assert seconds <= (second.at_ns - first.at_ns) / 1e9 < seconds + 0.1
 
 
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+@pytest.mark.parametrize(("kind", "seconds"), [("limit", 7), ("ban", 120)])
+async def test_what_a_refused_websocket_asks_us_to_wait_is_waited_to_the_second(tmp_path, venue, kind: FaultKind, seconds) -> None:
+    clock, path = ManualClock(), "/ws" if venue == "binance" else "/v2"
+    async with opened(tmp_path, venue, clock=clock, streams=True) as (exchange, data, shared):
+        await data.markets()
+        exchange.fail(kind, path, value=seconds)
+        with pytest.raises(Throttled, match=f"HTTP (429|418).*asked again in {seconds} s"):
+            await data.next_quotes(["BTC/USDT"])
+        assert shared.budget.paused_s == seconds
+        assert shared.failures == {"Throttled": 1}
+        assert shared.reachable
+        await data.drop_streams()
+        found: list[Any] = []
+
+        async def again() -> None:
+            found.extend(await data.next_quotes(["BTC/USDT"]))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(again)
+            await clock.advance(seconds - 0.01)
+            assert len(exchange.asked(path)) == 1
+            await clock.advance(0.02)
+        first, second = exchange.asked(path)
+        assert seconds <= (second.at_ns - first.at_ns) / 1e9 < seconds + 0.1
+        assert found
+
+
 async def test_a_limit_that_never_ends_is_told(tmp_path) -> None:
     async with opened(tmp_path) as (exchange, data, _):
         await data.markets()
@@ -229,6 +258,20 @@ async def test_pushed_quotes_arrive_and_come_back_after_a_cut(tmp_path, venue) -
                 await data.next_quotes(["BTC/USDT"])
         await data.drop_streams()
         assert await data.next_quotes(["BTC/USDT"])
+
+
+async def test_every_update_of_a_burst_arrives_in_order(tmp_path, monkeypatch) -> None:
+    async with opened(tmp_path, streams=True) as (exchange, data, _):
+        push, sizes = exchange._push, count(1)
+        top = exchange._binance_top("BTCUSDT")
+        monkeypatch.setattr(exchange, "_binance_top", lambda _name: top | {"bidQty": str(next(sizes))})
+        # The stream is subscribed to ten times over, so that ten updates go out at once.
+        monkeypatch.setattr(exchange, "_push", lambda request, asked, *rest: push(request, lambda said: asked(said) * 10, *rest))
+        found: list[float] = []
+        with anyio.fail_after(10):
+            while len(found) < 50:
+                found += [quote.bid_size for quote in await data.next_quotes(["BTC/USDT"])]
+        assert found == [float(n) for n in range(1, len(found) + 1)]
 
 
 @pytest.mark.parametrize("venue", ["binance", "kraken"])

@@ -1,6 +1,7 @@
 """A day of the live feed with lost connections: `nice -n 15 python -m tests.long.feed_day [--hours 24] [--output FILE]`.
 
-The real client, feed, barrier, core and candle store against the loopback exchange, all on one `ManualClock`. Sockets are cut, answers are
+The real client, feed, barrier, core and candle store against the loopback exchange, which runs in a process of its own (so that what it
+keeps and logs is not counted as ours) and on the same `ManualClock`: the two clocks move together. Sockets are cut, answers are
 wrong and the venue is away for minutes, again and again. Waits that the product makes on the machine's clock (between tries, while the
 breaker rests) are made short, since a simulated day takes minutes. Prints one JSON document, and writes it to FILE. Exit code 1 when a
 candle was missed, a descriptor or task is left, or memory grows by 1 % a day or more.
@@ -17,7 +18,6 @@ import tempfile
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import anyio
@@ -33,17 +33,17 @@ from dudzian_daemon.app.live import StoredLive
 from dudzian_daemon.app.venues import Venues
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import bundled
-from dudzian_daemon.domain.market import SECOND_NS, Candle, Gap, Series, Tick
+from dudzian_daemon.domain.market import Candle, Gap, Series, Tick
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.services.collector import Collector
 from dudzian_daemon.services.live.feed import FeedPlan, LiveFeed
-from dudzian_daemon.testing.clock import ManualClock
-from dudzian_daemon.testing.exchange import Fault, FaultKind, LoopbackExchange
+from dudzian_daemon.testing.exchange_market import MARKETS
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
+from tests.long.shared_clock import STEP_S, SharedClock, far_exchange
 from tests.scenario.faulty_venue import candles
 from tests.scenario.made_venue import spec_of
 
@@ -51,42 +51,7 @@ assert sys.platform != "win32", "descriptors as POSIX has them"
 
 INSTRUMENTS: Final = ("binance:BTC/USDT", "binance:ETH/USDT")
 NEEDS: Final = {Series(name, granularity): 5 for name in INSTRUMENTS for granularity in ("1m", "1h", "1d")}
-STEP_S: Final = 5.0
 SAMPLE_S: Final = 300.0
-CUT_SHARE: Final = 0.01
-FAULT_SHARE: Final = 0.05
-OUTAGE_SHARE: Final = 0.0005
-KINDS: Final[tuple[FaultKind, ...]] = ("status", "reset", "truncated", "html", "empty", "nan", "duplicate", "disorder")
-
-
-class Weather:
-    """What goes wrong when, by a seeded draw: outages of three to nine minutes, single faults in between."""
-
-    def __init__(self, clock: ManualClock, seed: int) -> None:
-        self._clock = clock
-        self._random = Random(seed)
-        self._away_until = 0
-        self.met: Counter[str] = Counter()
-
-    def __call__(self, _path: str) -> Fault | None:
-        """For `LoopbackExchange.draw`."""
-        if self._clock.monotonic_ns() < self._away_until:
-            self.met["away"] += 1
-            return Fault("status")
-        if self._random.random() < FAULT_SHARE:
-            kind = self._random.choice(KINDS)
-            self.met[kind] += 1
-            return Fault(kind)
-        return None
-
-    async def pass_over(self, exchange: LoopbackExchange) -> None:
-        """Called in every step."""
-        if self._random.random() < CUT_SHARE:
-            self.met["cut"] += len(exchange.sockets)
-            await exchange.cut()
-        if self._random.random() < OUTAGE_SHARE:
-            self.met["outages"] += 1
-            self._away_until = self._clock.monotonic_ns() + self._random.randrange(180, 540) * SECOND_NS
 
 
 class Taken:
@@ -123,17 +88,15 @@ class Taken:
 
 async def day(folder: Path, hours: float, seed: int) -> dict[str, Any]:
     """One run; its figures."""
-    clock, bus, process = ManualClock(), Bus(), psutil.Process()
+    bus, process = Bus(), psutil.Process()
     spec = await anyio.to_thread.run_sync(spec_of, folder)
     with exact_money():
         driver = Driver(Core(spec))
-    exchange, weather = LoopbackExchange(clock), Weather(clock, seed)
-    exchange.push_seconds, exchange.push_clock = STEP_S, clock
     store = ParquetCandleStore(folder / "store")
-    before = process.num_fds(), len(asyncio.all_tasks())
     samples: list[tuple[float, int]] = []
-    async with exchange:
-        venues = await anyio.to_thread.run_sync(opener, folder, exchange.url, store, clock)
+    async with far_exchange(seed) as clock:
+        before = process.num_fds(), len(asyncio.all_tasks())
+        venues = await anyio.to_thread.run_sync(opener, folder, clock.url, store, clock)
         plan = FeedPlan(needs=NEEDS, instruments=list(INSTRUMENTS), clock_venue="binance", quote_seconds=STEP_S, pushed=True)
         feed = LiveFeed(plan, venues, driver, clock, bus, digest_rows, StoredLive(store))
         taken, collector = Taken(feed, driver), Collector(clock)
@@ -142,53 +105,37 @@ async def day(folder: Path, hours: float, seed: int) -> dict[str, Any]:
             tasks.start_soon(collector.run)
             tasks.start_soon(feed.run)
             tasks.start_soon(taken.run)
-            await begun(feed)
-            exchange.draw = weather
+            while not feed.now():
+                await clock.settle()
+            clock.calm = False
             for step in range(round(hours * 3600 / STEP_S)):
-                await weather.pass_over(exchange)
                 await clock.advance(STEP_S)
-                await answered()
-                exchange.requests.clear()
                 if step * STEP_S % SAMPLE_S == 0:
                     samples.append((step * STEP_S / 3600, process.memory_info().rss))
-            exchange.draw = lambda _path: None
+            clock.calm = True
             for _ in range(60):
                 await clock.advance(STEP_S)
-                await answered()
             tasks.cancel_scope.cancel()
-    for _ in range(200):
-        await anyio.lowlevel.checkpoint()
-    after = process.num_fds(), len(asyncio.all_tasks())
-    differing = await anyio.to_thread.run_sync(differences, store, exchange, taken)
-    return figures(weather, taken, samples, before, after, differing)
+        for _ in range(200):
+            await anyio.lowlevel.checkpoint()
+        after = process.num_fds(), len(asyncio.all_tasks())
+    differing = await anyio.to_thread.run_sync(differences, store, taken)
+    return figures(clock.met, taken, samples, before, after, differing)
 
 
-def opener(folder: Path, url: str, store: ParquetCandleStore, clock: ManualClock) -> Venues:
+def opener(folder: Path, url: str, store: ParquetCandleStore, clock: SharedClock) -> Venues:
     """The venues, at the loopback exchange; quotes are pushed."""
     settings = {"base_url": url, "streams": True}
     flags = {f"environments.binance_paper.adapter_settings.{name}": value for name, value in settings.items()}
     return Venues(load(None, env={}, cli=flags).config, "binance_paper", [bundled("plugins")], folder, store, clock)
 
 
-async def begun(feed: LiveFeed) -> None:
-    """Until the feed has its history."""
-    while not feed.now():
-        await answered()
-
-
-async def answered() -> None:
-    """Let what is on its way over the loopback arrive; the clock stands still meanwhile."""
-    await SystemClock().sleep(0.001)
-    for _ in range(20):
-        await anyio.lowlevel.checkpoint()
-
-
-def differences(store: ParquetCandleStore, exchange: LoopbackExchange, taken: Taken) -> list[str]:
+def differences(store: ParquetCandleStore, taken: Taken) -> list[str]:
     """Series whose stored candles are not those of the venue."""
     found = []
     for series, (first, _, last) in taken.ends.items():
         base = series.instrument.partition(":")[2].partition("/")[0]
-        market = next(each for each in exchange.markets if each.base == base)
+        market = next(each for each in MARKETS if each.base == base)
         since = first - series.step_ns
         if store.read(series, since, last) != candles(market, series, since, last):
             found.append(f"{series.instrument} {series.granularity}")
@@ -205,7 +152,7 @@ def slope_percent_a_day(samples: list[tuple[float, int]]) -> float:
 
 
 def figures(
-    weather: Weather,
+    met: dict[str, int],
     taken: Taken,
     samples: list[tuple[float, int]],
     before: tuple[int, int],
@@ -215,7 +162,7 @@ def figures(
     """What is told, and what the exit code is made of."""
     rss = [value / 1e6 for _, value in samples]
     return {
-        "faults": dict(sorted(weather.met.items())),
+        "faults": dict(sorted(met.items())),
         "inputs": dict(sorted(taken.kinds.items())),
         "candles_missed": taken.missed(),
         "gaps": taken.gaps,

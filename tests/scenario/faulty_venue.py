@@ -23,7 +23,8 @@ from dudzian_daemon.adapters.venue_budget import CEILING
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, Candle, Series
 from dudzian_daemon.kernel.clock import SystemClock
-from dudzian_daemon.testing.exchange import Fault, FaultKind, LoopbackExchange, Request
+from dudzian_daemon.testing.exchange import LoopbackExchange
+from dudzian_daemon.testing.exchange_faults import Fault, FaultKind, Request
 from dudzian_daemon.testing.exchange_market import MARKETS, POL, Market
 
 ENVIRONMENT: Final = "binance_paper"

@@ -51,6 +51,8 @@ class MadeSource:
         self.silent = False
         self.one_sided = False
         self.size = 2.0
+        #: Seconds between two pushed prices.
+        self.push_seconds = 1.0
         #: What the venue says of its market beside that it is open.
         self.rules: dict[str, Any] = {}
         self.lacking: Callable[[str, int], bool] = lambda _granularity, _start_ms: False
@@ -83,7 +85,7 @@ class MadeSource:
         return [TopOfBook(symbol, price - 0.01, price + 0.01, 2.0, 3.0) for symbol in symbols]
 
     async def next_tops(self, symbols: Sequence[str]) -> Sequence[TopOfBook]:
-        await self._clock.sleep(1)
+        await self._clock.sleep(self.push_seconds)
         if self.silent:
             await anyio.sleep_forever()
         self._ask("push")
@@ -99,7 +101,7 @@ class MadeSource:
         return bids, asks, self.now_ms
 
     async def next_depths(self, symbols: Sequence[str], levels: int) -> Sequence[Depth]:
-        await self._clock.sleep(1)
+        await self._clock.sleep(self.push_seconds)
         if self.silent:
             await anyio.sleep_forever()
         self._ask("push")

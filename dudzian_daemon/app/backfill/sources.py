@@ -8,7 +8,8 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 
-from dudzian_daemon.adapters.candle_store import SEEDED, ParquetCandleStore
+from dudzian_daemon.adapters.candle_store import ParquetCandleStore
+from dudzian_daemon.adapters.manifest import SEEDED
 from dudzian_daemon.app.backfill.markets import market_spans
 from dudzian_daemon.app.backfill.plan import SeriesPlan
 from dudzian_daemon.app.venues import Venues

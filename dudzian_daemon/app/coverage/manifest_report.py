@@ -83,7 +83,10 @@ def manifest_table(report: ManifestReport) -> str:
     if interrupted:
         lines.append(f"{interrupted} month files of an interrupted write are not counted; the next write settles them")
     if not (entries or interrupted):
-        lines.append("nothing here: `dudzian seed-paper-cache` makes up candles")
+        name = report.environment
+        lines.append(
+            f"nothing here: `dudzian backfill -e {name}` fetches candles, `dudzian seed-paper-cache -e {name}` makes some up instead"
+        )
     if entries:
         lines.append(f"{'symbol':<24} {'interval':<8} {'rows':>8} {'missing':>8}  {'first':<20}  {'last':<20}  sources")
     lines += [

@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from dudzian_daemon.adapters.candle_store import SEEDED, StoredRange
+from dudzian_daemon.adapters.candle_store import StoredRange
+from dudzian_daemon.adapters.manifest import SEEDED
 from dudzian_daemon.adapters.seed import USUAL_GRANULARITY
 from dudzian_daemon.config.environment import midnight_ns
 from dudzian_daemon.config.schema import CoreConfig

@@ -164,15 +164,24 @@ def _wish(
 
 
 def _span(since: str | None, date_window: str | None) -> tuple[int | None, int | None]:
-    """First instant and end, ns; None where the command line says nothing."""
+    """First instant and end, ns; None where the command line says nothing. Raises `ConfigError` for a span that has not begun."""
     from dudzian_daemon.cli.moments import day_ns, window_ns
+    from dudzian_daemon.kernel.clock import SystemClock
 
-    if date_window is None:
-        return (None if since is None else day_ns(since, "--since")), None
-    if since is not None:
+    if since is not None and date_window is not None:
         msg = "expected --since or --date-window, found both"
         raise ConfigError(msg)
-    return window_ns(date_window, "--date-window")
+    span: tuple[int, int | None]
+    if date_window is not None:
+        option, text, span = "--date-window", date_window, window_ns(date_window, "--date-window")
+    elif since is not None:
+        option, text, span = "--since", since, (day_ns(since, "--since"), None)
+    else:
+        return None, None
+    if span[0] > SystemClock().wall_ns():
+        msg = f"{option}: expected a first day that has begun, found {text!r}, of which no venue has a candle yet"
+        raise ConfigError(msg)
+    return span
 
 
 def _rebuild(store: ParquetCandleStore, source: str) -> None:
@@ -296,10 +305,14 @@ def _say(name: str, plans: Sequence[SeriesPlan], outcomes: Sequence[SeriesOutcom
         return
     for plan in plans:
         emit_text(
-            f"{plan.venue}:{plan.symbol} {plan.series.granularity}: {plan.missing_rows} candles to fetch in {len(plan.holes)} holes, "
+            f"{plan.venue}:{plan.symbol} {plan.series.granularity}: {plan.missing_rows} candles to fetch in {_holes(plan)}, "
             f"{plan.stored_rows} are there{', some files are damaged' if plan.damaged else ''}"
         )
     emit_text(f"{name}: {sum(plan.missing_rows for plan in plans)} candles to fetch (plan only)")
+
+
+def _holes(plan: SeriesPlan) -> str:
+    return "1 hole" if len(plan.holes) == 1 else f"{len(plan.holes)} holes"
 
 
 def _told(outcome: SeriesOutcome) -> str:

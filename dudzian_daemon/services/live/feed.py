@@ -182,7 +182,7 @@ class LiveFeed:
                 if desk is None:
                     desk = await self._patiently(partial(self._begin, data))
                 for name, source in data.items():
-                    tasks.start_soon(VenueFeed(desk, source, self._plan_of(name, desk), self._clock).run, name=f"feed.{name}")
+                    tasks.start_soon(VenueFeed(desk, source, self._plan_of(name, desk), self._clock, self._rests).run, name=f"feed.{name}")
                     tasks.start_soon(self._read_rules, source, name=f"feed.{name}.rules")
                 tasks.start_soon(self._storing.run, name="feed.store")
                 tasks.start_soon(self._watch_store, desk, name="feed.store.watch")
@@ -272,6 +272,9 @@ class LiveFeed:
         made = any(desk.makes(series) for series in self._plan.needs if venue_of(series.instrument) == name)
         symbols = [symbol_of(each) for each in self._plan.instruments if venue_of(each) == name and self._is_open(each)]
         return VenuePlan(first, made, symbols, self._plan.poll_seconds, self._plan.quote_seconds, self._plan.pushed, self._plan.book_levels)
+
+    def _rests(self, instrument: str) -> bool:
+        return any(order.instrument == instrument for order in self._driver.core.execution.open_orders)
 
     def _latest(self) -> list[Candle]:
         return [candle for units in self._driver.core.strategies.units.values() for unit in units for candle in unit.latest.values()]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Final
 
 import anyio
 import msgspec
 
-from dudzian_daemon.adapters.venue_answers import BadAnswer
+from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled
 from dudzian_daemon.adapters.venue_data import VenueData
 from dudzian_daemon.domain.errors import AdapterError, Retryable
 from dudzian_daemon.domain.market import SECOND_NS, Book, Candle, Quote, Series
@@ -31,7 +31,7 @@ EARLY_NS: Final = 15 * SECOND_NS
 STALL_S: Final = 15.0
 RECONNECT_S: Final = 1.0
 LONGEST_RECONNECT_S: Final = 30.0
-#: Pushed quotes and books are conflated: the latest of each instrument, this often.
+#: Pushed quotes and books are conflated: the latest of each instrument, this often, but for one that an order rests on.
 CONFLATE_S: Final = 1.0
 #: How often the venue's clock is measured again.
 CLOCK_S: Final = 600.0
@@ -55,13 +55,17 @@ class VenuePlan(msgspec.Struct, frozen=True):
 
 
 class VenueFeed:
-    """Runs until it is cancelled; a venue that does not answer is asked again for ever."""
+    """Runs until it is cancelled; a venue that does not answer is asked again for ever.
 
-    def __init__(self, desk: Desk, data: VenueData, plan: VenuePlan, clock: Clock) -> None:
+    `rests` says whether an order of an instrument is open: then each of its pushed prices goes on, not the latest a second.
+    """
+
+    def __init__(self, desk: Desk, data: VenueData, plan: VenuePlan, clock: Clock, rests: Callable[[str], bool]) -> None:
         self._desk = desk
         self._data = data
         self._plan = plan
         self._clock = clock
+        self._rests = rests
         self._due = dict(plan.first)
         self._latest: dict[str, Quote | Book] = {}
         self._heard_ns = clock.monotonic_ns()
@@ -203,19 +207,31 @@ class VenueFeed:
                 self._log.warning("stream_close_failed", venue=self._data.venue, text=str(error))
             await self._refill()
             await self._clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_RECONNECT_S)
+            pause = min(max(pause * 2, RECONNECT_S), LONGEST_RECONNECT_S)
 
     async def _take_until_lost(self, pause: float) -> float:
-        """Take updates until the connection is lost; the pause before the next one, short again if there was any update."""
+        """Take updates until the connection is lost; the pause before the next one, short again if there was any update.
+
+        None of our own comes on top of one that the venue has asked for, which every request and connection waits for.
+        """
         try:
             while True:
                 for price in await self._next_prices():
-                    self._latest[price.instrument] = price
+                    self._take(price)
                 self._heard_ns = self._clock.monotonic_ns()
                 pause = RECONNECT_S
         except Retryable as error:
             self._log.warning("stream_fault", venue=self._data.venue, text=str(error))
-            return pause
+            return 0.0 if isinstance(error, Throttled) else pause
+
+    def _take(self, price: Quote | Book) -> None:
+        """Keep it until the second is over, or pass it on at once, behind the one that waits, where an order rests."""
+        if not self._rests(price.instrument):
+            self._latest[price.instrument] = price
+            return
+        if price.instrument in self._latest:
+            self._desk.price(self._latest.pop(price.instrument))
+        self._desk.price(price)
 
     async def _next_prices(self) -> Sequence[Quote | Book]:
         if self._plan.book_levels:

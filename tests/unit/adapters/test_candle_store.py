@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from dudzian_daemon.adapters import manifest as manifest_module
 from dudzian_daemon.adapters.candle_files import granularity_named, path_of
 from dudzian_daemon.adapters.candle_store import (
-    SEEDED,
     ParquetCandleStore,
     StoredRange,
     WriteReport,
@@ -30,7 +29,7 @@ from dudzian_daemon.adapters.candle_store import (
     sample_root,
 )
 from dudzian_daemon.adapters.files import sha256_file
-from dudzian_daemon.adapters.manifest import load_manifest, writing
+from dudzian_daemon.adapters.manifest import SEEDED, load_manifest, writing
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, Permanent, Retryable
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, MINUTE_NS, Candle, Series
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dudzian_daemon.adapters.candle_store import SEEDED, ParquetCandleStore, StoredRange
+from dudzian_daemon.adapters.candle_store import ParquetCandleStore, StoredRange
+from dudzian_daemon.adapters.manifest import SEEDED
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, Permanent
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, Candle, Series
 from tests.unit.app.coverage.real_store import at, bar, bars

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dudzian_daemon.adapters.candle_files import path_of
-from dudzian_daemon.adapters.candle_store import SEEDED, ParquetCandleStore
-from dudzian_daemon.adapters.manifest import FILE_NAME, load_manifest
+from dudzian_daemon.adapters.candle_store import ParquetCandleStore
+from dudzian_daemon.adapters.manifest import FILE_NAME, SEEDED, load_manifest
 from dudzian_daemon.adapters.manifest_rebuild import rebuild_manifest
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Candle, Series

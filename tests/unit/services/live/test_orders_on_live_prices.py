@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.domain.market import MINUTE_NS, SECOND_NS, Candle, Series
+from dudzian_daemon.domain.market import MINUTE_NS, SECOND_NS, Book, Candle, Quote, Series
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.orders import OrderStatus
 from dudzian_daemon.kernel import logs
@@ -15,7 +16,7 @@ from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.state import decode_state, encode_state
 from dudzian_daemon.trading.step import Core
 from tests.integration.test_orders_by_hand import open_config
-from tests.scenario.made_venue import BTC, live
+from tests.scenario.made_venue import BTC, MadeSource, live
 
 FIVES = Series(BTC, "5m")
 
@@ -76,3 +77,42 @@ async def test_a_market_order_open_at_a_kill_fills_at_the_first_live_price_after
         assert (fill.order_id, fill.fill_source) == (order, "quote")
         assert 20 * MINUTE_NS <= fill.filled_at - accepted < 20 * MINUTE_NS + 6 * SECOND_NS  # both are on record: the pause is its latency
         assert float(fill.reference_price) == pytest.approx(again.source.market.at(fill.filled_at // 1_000_000) + 0.01)
+
+
+@pytest.mark.parametrize(("levels", "kind"), [(0, Quote), (2, Book)])
+async def test_every_pushed_price_is_an_input_while_an_order_of_its_instrument_rests_and_the_latest_a_second_otherwise(
+    spec, levels, kind
+) -> None:
+    with exact_money():
+        driver = Driver(Core(spec))
+
+    def quick(source: MadeSource) -> None:
+        source.push_seconds = 0.1
+
+    async with live(spec, needs={FIVES: 5}, driver=driver, pushed=True, book_levels=levels, before=quick) as run:
+
+        async def came(seconds: int) -> int:
+            before = len(run.inputs(kind))
+            await run.clock.advance(seconds)
+            return len(run.inputs(kind)) - before
+
+        await run.clock.advance(3)
+        assert await came(10) == 10
+        price = Decimal(str(run.source.market.at(run.source.now_ms)))
+        wish = {
+            "instrument": BTC,
+            "side": "buy",
+            "quantity": "0.001",
+            "kind": "limit",
+            "limit_price": str((price * Decimal("0.98")).quantize(Decimal(1))),
+        }
+        with exact_money():
+            (record,) = driver.command("mine", "order_place", wish, now=run.feed.now())
+        assert [result.status for result in record.results] == [OrderStatus.ACCEPTED], record.verdicts
+        assert await came(10) == pytest.approx(100, abs=2)
+        with exact_money():
+            list(driver.command("gone", "order_cancel", {"order_id": record.results[0].order_id}, now=run.feed.now()))
+        assert driver.core.execution.open_orders == []
+        await run.clock.advance(1)
+        assert await came(10) == 10
+        assert [tick.instant for tick in run.ticks] == sorted(tick.instant for tick in run.ticks)
