@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.integration.daemon_process import PATIENCE_S
+
 TOKEN = "a token of more than sixteen characters"
 VARIABLE = "DUDZIAN_KILL_SWITCH_TOKEN"
 
@@ -17,7 +19,7 @@ def port(home: Path) -> int:
 
 def post(port: int, token: str | None = TOKEN, **headers: str) -> tuple[int, dict[str, Any]]:
     """What `POST /kill-switch` is answered."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
     connection.request("POST", "/kill-switch", headers={**authorization, **headers})
     response = connection.getresponse()
@@ -28,7 +30,7 @@ def post(port: int, token: str | None = TOKEN, **headers: str) -> tuple[int, dic
 
 def scrape(port: int) -> dict[str, float]:
     """The figures, by name and labels as they are written."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()

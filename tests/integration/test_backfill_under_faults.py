@@ -10,7 +10,7 @@ import stamina
 from dudzian_daemon.adapters.venue_data import ATTEMPTS
 from tests.scenario.faulty_venue import KINDS, Storm, ceiling, filled
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.integration
 
 
 def test_the_store_equals_the_truth_and_every_fault_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
