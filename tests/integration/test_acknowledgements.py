@@ -38,7 +38,7 @@ def held(home: Path) -> Iterator[Child]:
 
 
 def livez(where: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", where, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", where, timeout=PATIENCE_S)
     connection.request("GET", "/livez")
     status = connection.getresponse().status
     connection.close()
