@@ -73,7 +73,7 @@ def test_every_old_script_has_its_new_name_and_that_command_exists(document: Pat
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_all_blocks_can_be_typed_in_order_and_end_as_stated(document: Path, day: StandIns, tmp_path: Path) -> None:
     checkout = Checkout(tmp_path, day, unused_port())
