@@ -45,7 +45,9 @@ def test_through_a_stop_and_a_start(tmp_path: Path) -> None:
         looks = {name: all_ended.enter_context(watching(tmp_path, name, "--json", *more)) for name, more in places.items()}
         for look in looks.values():
             look.wait_for_log("no daemon runs there; waiting for one (Ctrl-C ends)")
-        second = all_ended.enter_context(daemon(tmp_path, "--config", config, "--speed", "max"))
+        second = all_ended.enter_context(daemon(tmp_path, "--config", config, "--speed", "max", faults="journal.release=pause@3"))
+        looks["status"].wait_for_line('"running":true')  # it is held until somebody has seen it
+        second.go_on()
         assert second.end().code == 0
         ended = {name: look.end() for name, look in looks.items()}
     after = json.loads(dudzian(tmp_path, "status", "--json", "--data-dir", tmp_path / "data").out)
