@@ -18,7 +18,7 @@ from dudzian_daemon.cli.main import COMMANDS_PACKAGE, command_names
 from dudzian_daemon.domain.alerts import AlertCode, alert
 from dudzian_daemon.sinks.alerts.book import AlertBook, write_book
 from tests.docs.operator_day import ROOT, SMOKE, Day, Done
-from tests.integration.daemon_process import daemon, short_config
+from tests.integration.daemon_process import LASTING, daemon, short_config
 
 SCHEMAS = ROOT / "docs" / "reference" / "schemas"
 TOKEN = "a token of the tests, long enough"
@@ -160,13 +160,13 @@ def test_what_writes_where_it_is_asked_to(day: Day, tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_beside_a_running_daemon(day: Day, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    config = short_config(tmp_path, guarded=GUARDED)
+    config = short_config(tmp_path, guarded=GUARDED, lasting=LASTING)
     token = {"CORE_SCHEDULER_TOKEN": TOKEN}
 
     def ask(command: str, *arguments: object) -> None:
         holds(command, day.ask(*command.split(), *arguments, "--json", data=data, **token))
 
-    with daemon(tmp_path, "--config", config, env=token) as child:
+    with daemon(tmp_path, "--config", config, "--speed", 100_000, env=token) as child:
         child.wait_for_line("running")
         both = ("--config", config)
         for command in ("status", "positions", "orders", "strategy list", "show-risk-state"):
