@@ -78,7 +78,7 @@ async def channel(plugin: str, folder: Path, *, secret: str = "", **parameters: 
     source = await anyio.to_thread.run_sync(lambda: load_plugin("alerts", plugin, [bundled("plugins")]))
     http = HttpClient(only_loopback)
     tools = ChannelTools(
-        name=f"{plugin}:test", secret=secret, http=http, require_reachable=only_loopback, data_folder=str(folder), timeout_seconds=5
+        name=f"{plugin}:test", secret=secret, http=http, require_reachable=only_loopback, data_folder=str(folder), timeout_seconds=60
     )
     try:
         params = msgspec.convert(parameters, source.plugin.Params)
