@@ -30,7 +30,7 @@ WITHHELD_S = 1.0
 @contextmanager
 def held(home: Path) -> Iterator[Child]:
     """A daemon on the demo whose disk hangs."""
-    with started(home, "--config", write_config(home), "--speed", 864_000, "--no-ui", faults=HANGING, env={VARIABLE: TOKEN}) as child:
+    with started(home, "--config", write_config(home), "--speed", 200_000, "--no-ui", faults=HANGING, env={VARIABLE: TOKEN}) as child:
         for _ in range(3):
             child.wait_for_point("journal.fsync")
         child.wait_for_point("status.renamed")
