@@ -13,7 +13,7 @@ from tests.integration.killing import BRIEF, KillLoop
 KILLS = 30
 
 
-@pytest.mark.timeout(600)  # thirty starts, each of which takes its time on a busy machine
+@pytest.mark.timeout(1200)  # thirty starts, each of which takes its time on a busy machine
 def test_a_session_killed_thirty_times_is_the_one_that_nobody_killed(tmp_path: Path) -> None:
     loop = KillLoop(tmp_path, kills=KILLS, life_s=0.5, window=BRIEF)
     outcome = loop.run()

@@ -19,8 +19,8 @@ assert sys.platform == "linux", "mounts, limits of a running process and FIFOs"
 
 pytestmark = pytest.mark.integration
 
-#: Of a daemon whose second line is on disk and that writes no third one until it is told to go on.
-HELD_BACK = "journal.release=pause@2"
+#: Of a daemon that writes no further line after its third commit, the first with a cycle, until it is told to go on.
+HELD_BACK = "journal.release=pause@3"
 
 
 def one_line(ended: Ended) -> str:
@@ -37,7 +37,8 @@ def started(home: Path, faults: str = "") -> Child:
 def held_back(home: Path) -> Child:
     """One that has most of the session before it, whatever is done to its disk meanwhile."""
     child = started(home, HELD_BACK)
-    for _ in range(2):
+    child.wait_for_log('"state":"running"')  # what it wrote before that it needs to start at all
+    for _ in range(3):
         child.wait_for_point("journal.release")
     return child
 
