@@ -18,7 +18,7 @@ START_NS: Final = 1_704_067_200 * SECOND_NS
 _QUIET_ROUNDS: Final = 3
 _MOST_ROUNDS: Final = 100_000
 #: How long tasks that wait for a worker thread are waited for, by the machine's clock (seconds), and how often that is looked at.
-_THREADS_S: Final = 15.0
+_THREADS_S: Final = 60.0
 _THREADS_LOOK_S: Final = 0.0005
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.cli.main import main
-from tests.integration.daemon_process import Ended, cycles, daemon, dudzian, journal_lines, short_config
+from tests.integration.daemon_process import LASTING, Ended, cycles, daemon, dudzian, journal_lines, short_config
 
 TOKEN = "a token of the tests, long enough"
 WITH = {"CORE_SCHEDULER_TOKEN": TOKEN}
@@ -36,7 +36,7 @@ def test_suspend_and_resume_beside_a_running_daemon(tmp_path: Path) -> None:
     def ask(*arguments: str, env: dict[str, str]) -> Ended:
         return dudzian(tmp_path, "strategy", *arguments, "--data-dir", data, env=env)
 
-    with daemon(tmp_path, "--config", short_config(tmp_path, guarded=GUARDED), env=WITH) as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path, guarded=GUARDED, lasting=LASTING), "--speed", 100_000, env=WITH) as child:
         child.wait_for_line("running")
         without = ask("suspend", "core_daily_trend", env={})
         wrong = ask("suspend", "core_daily_trend", env={"CORE_SCHEDULER_TOKEN": "another one, just as long"})

@@ -103,7 +103,7 @@ class Checkout:
         if self._daemon is None:
             return None
         try:
-            return self._daemon.wait(timeout=10)
+            return self._daemon.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self._daemon.kill()
             return self._daemon.wait()

@@ -159,11 +159,11 @@ class Day:
     def scrape(self) -> str:
         """What a daemon that trades says to Prometheus."""
         data = self.folder / "scraped"
-        with Child(self.folder / "scraping", "run", "-e", "demo", "--speed", "2000000", "--metrics-port", 0, "--data-dir", data) as child:
+        with Child(self.folder / "scraping", "run", "-e", "demo", "--speed", "500000", "--metrics-port", 0, "--data-dir", data) as child:
             child.wait_for_line(" fill ")
             child.wait_for_line("equity")
             port = self.ask("status", "--json", data=data).answer["metrics_port"]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as page:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
                 found = page.read().decode()
             child.send(signal.SIGTERM)
             assert child.end().code == 0

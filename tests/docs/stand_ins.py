@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
-from aiosmtpd.controller import Controller
+from aiohttp.test_utils import TestServer
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -15,6 +14,7 @@ from dudzian_daemon.domain.market import DAY_NS, SECOND_NS
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.testing.exchange import LoopbackExchange
 from dudzian_daemon.testing.exchange_market import MARKETS, Market
+from tests.integration.loopback_ports import MailServer
 
 TOKEN = "1234567:stand-in-of-a-bot"
 #: POL is listed as MATIC goes; the venue knows the candles of both.
@@ -107,9 +107,9 @@ def stand_ins() -> Iterator[StandIns]:
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(LoopbackExchange(clock, markets=markets)) as exchange:
         found = StandIns(portal, exchange, clock)
         server = portal.call(found.start_http)
-        found.smtp_port = unused_port()
-        mail = Controller(found.inbox, hostname="127.0.0.1", port=found.smtp_port)
+        mail = MailServer(found.inbox)
         mail.start()
+        found.smtp_port = mail.port
         try:
             yield found
         finally:

@@ -13,7 +13,6 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     return Day(tmp_path_factory.mktemp("day"))
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", EFFECTS)
 def test_it_has_its_effect(name: str, day: Day) -> None:
     EFFECTS[name](day)

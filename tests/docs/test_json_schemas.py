@@ -18,7 +18,7 @@ from dudzian_daemon.cli.main import COMMANDS_PACKAGE, command_names
 from dudzian_daemon.domain.alerts import AlertCode, alert
 from dudzian_daemon.sinks.alerts.book import AlertBook, write_book
 from tests.docs.operator_day import ROOT, SMOKE, Day, Done
-from tests.integration.daemon_process import daemon, short_config
+from tests.integration.daemon_process import LASTING, daemon, short_config
 
 SCHEMAS = ROOT / "docs" / "reference" / "schemas"
 TOKEN = "a token of the tests, long enough"
@@ -133,14 +133,12 @@ def test_the_files_are_those_of_the_code() -> None:
     assert stale == [], "make them again: python -m dudzian_daemon.cli.json_schemas docs/reference/schemas"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("command", ON_CANDLES)
 def test_without_a_session(command: str, day: Day) -> None:
     for arguments in ON_CANDLES[command]:
         holds(command, day.ask(*command.split(), *arguments, "--json"))
 
 
-@pytest.mark.timeout(120)
 def test_after_a_session(day: Day) -> None:
     day.reported.exists()
     for command, asked in ON_SESSION.items():
@@ -148,7 +146,6 @@ def test_after_a_session(day: Day) -> None:
             holds(command, day.ask(*command.split(), *arguments, "--json", data=day.session))
 
 
-@pytest.mark.timeout(120)
 def test_what_writes_where_it_is_asked_to(day: Day, tmp_path: Path) -> None:
     session = day.folder / "session"
     day.session.exists()
@@ -161,16 +158,15 @@ def test_what_writes_where_it_is_asked_to(day: Day, tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(120)
 def test_beside_a_running_daemon(day: Day, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    config = short_config(tmp_path, guarded=GUARDED)
+    config = short_config(tmp_path, guarded=GUARDED, lasting=LASTING)
     token = {"CORE_SCHEDULER_TOKEN": TOKEN}
 
     def ask(command: str, *arguments: object) -> None:
         holds(command, day.ask(*command.split(), *arguments, "--json", data=data, **token))
 
-    with daemon(tmp_path, "--config", config, env=token) as child:
+    with daemon(tmp_path, "--config", config, "--speed", 100_000, env=token) as child:
         child.wait_for_line("running")
         both = ("--config", config)
         for command in ("status", "positions", "orders", "strategy list", "show-risk-state"):

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import unused_port
 
 from dudzian_daemon.cli.main import command_names
 from tests.docs.checkout import ROOT, TAGS, Block, Checkout, blocks_of
 from tests.docs.stand_ins import StandIns, stand_ins
+from tests.integration.loopback_ports import port_for_later
 
 DOCUMENTS = [ROOT / "docs" / "runbook.md", ROOT / "docs" / "runbook.pl.md"]
 OLD_SCRIPTS = [
@@ -73,10 +73,10 @@ def test_every_old_script_has_its_new_name_and_that_command_exists(document: Pat
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_all_blocks_can_be_typed_in_order_and_end_as_stated(document: Path, day: StandIns, tmp_path: Path) -> None:
-    checkout = Checkout(tmp_path, day, unused_port())
+    checkout = Checkout(tmp_path, day, port_for_later())
     try:
         for block in blocks_of(document):
             _typed(checkout, block, document)

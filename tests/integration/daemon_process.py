@@ -27,13 +27,22 @@ from dudzian_daemon.config.places import bundled
 from dudzian_daemon.kernel.clock import SystemClock
 
 #: How long a child may keep a test waiting before the test fails and says what the child has said.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 LAST_LINE = "Shutdown complete"
 DEMO_WINDOWS = bundled("config").joinpath("core.yaml").read_text(encoding="utf-8").partition("      windows:\n")[2].partition("\n    d")[0]
 #: A month of one instrument by the hour: some ten round trips, a fraction of a second at full speed.
 SHORT_WINDOWS = "        - {start: 2024-02-01, end: 2024-03-01, instruments: [ETH_USDT], granularity: 1h}"
+#: A change of `short_config` for a session beside which commands run: at `--speed 100000` it lasts two minutes, trades after two seconds.
+LASTING = (SHORT_WINDOWS, SHORT_WINDOWS.replace("2024-03-01", "2024-07-01"))
+#: A change of the demo: BTC by the day from two days before it is bought; held for three months, which `HOLDING` makes 46 s.
+HELD = (DEMO_WINDOWS, DEMO_WINDOWS.strip("\n").splitlines()[0].replace("2020-10-15", "2020-10-20"))
+HOLDING = ("--speed", 172_800)
+FIRST_FILL = "fill       trend      buy BTC/USDT"
 #: A change of the configuration: a run that leaves no package of its day, for tests that make their own.
 NO_PACKAGE = ("version: 1\n", "version: 1\nreporting: {package_at_stop: false}\n")
+#: What the stages of a stop may take, and what they may take here: on a busy machine a stage that works is no stage that hangs.
+BUDGETS = "budgets_seconds: {feed: 1, cycle: 2, close_positions: 2, sinks: 2, report: 2, adapters: 1}"
+LONG_BUDGETS = "budgets_seconds: {feed: 60, cycle: 60, close_positions: 60, sinks: 60, report: 60, adapters: 60}"
 
 
 class Ended(NamedTuple):
@@ -68,6 +77,11 @@ class Lines:
                 return line
         msg = f"ended without {text!r}"
         raise EOFError(msg)
+
+    def skip(self) -> None:
+        """Leave out what has come: the next wait is for a line to come."""
+        while not self._queue.empty():
+            self._queue.get()
 
     def rest(self) -> str:
         """All lines there were, once the stream has ended."""
@@ -210,14 +224,14 @@ def daemon(home: Path, *arguments: object, faults: str = "", env: Mapping[str, s
 
 
 def write_config(home: Path, **changes: tuple[str, str]) -> Path:
-    """The bundled configuration in `home`/config with each (old, new) text exchanged; the main file."""
+    """The bundled configuration in `home`/config with each (old, new) text exchanged, and long budgets for a stop unless one is theirs."""
     folder = shutil.copytree(bundled("config"), home / "config")
     path = folder / "core.yaml"
     text = path.read_text(encoding="utf-8")
     for old, new in changes.values():
         assert old in text
         text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text.replace(BUDGETS, LONG_BUDGETS), encoding="utf-8")
     return path
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 from threading import Event
 from typing import Any, Final
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
@@ -23,18 +22,18 @@ import psutil
 
 from dudzian_daemon.adapters.journal_reader import latest_cycles
 from dudzian_daemon.kernel.clock import SystemClock
-from dudzian_daemon.services.inbox import CommandFile, send
-from tests.integration.daemon_process import DEMO_WINDOWS, cycles, daemon, journal_lines, report, write_config
+from dudzian_daemon.services.inbox import CommandFile, read_reply, send
+from tests.integration.daemon_process import DEMO_WINDOWS, PATIENCE_S, cycles, daemon, journal_lines, report, write_config
 
 #: One in so many lives ends while it begins.
 DURING_START: Final = 10
-#: The hours of the demo, and two months of one instrument for when there is little time.
+#: The hours of the demo, and those of one instrument for when there is little time.
 LONG: Final = DEMO_WINDOWS.strip("\n").splitlines()[-1]
-BRIEF: Final = "        - {start: 2024-02-01, end: 2024-04-01, instruments: [ETH_USDT], granularity: 1h}"
+BRIEF: Final = "        - {start: 2024-01-08, end: 2024-07-01, instruments: [ETH_USDT], granularity: 1h}"
 #: Market seconds that the whole session has.
-_MARKET_S: Final = {LONG: 15_700_000, BRIEF: 5_180_000}
-#: What a life takes beside its wait, at most on a busy machine: the market must not be over before the last kill.
-_ASKING_S: Final = 0.8
+_MARKET_S: Final = 15_100_000
+#: What a life takes beside its wait, many times over: the market must not be over before the last kill.
+_ASKING_S: Final = 3.0
 #: The lives that nobody cuts short may have most of the market before them.
 _LAST_LIFE_S: Final = 900.0
 _TRACED: Final = "run.recover=trace;run.assemble=trace"
@@ -72,7 +71,7 @@ class KillLoop:
         self._random = Random(seed)
         self._life_s = life_s
         self._kills = kills
-        self._speed = max(1_000, round(_MARKET_S[window] / (kills * (life_s / 2 + _ASKING_S))))
+        self._speed = max(1_000, round(_MARKET_S / (kills * (life_s / 2 + _ASKING_S))))
         config = write_config(home, windows=(DEMO_WINDOWS, window))
         self._said = ("--config", config)
         self._told: Counter[str] = Counter()
@@ -114,9 +113,9 @@ class KillLoop:
             if during_start:
                 self._wait(self._random.uniform(0.0, 0.9))
             else:
-                child.wait_for_line("session")
+                child.wait_for_line("equity")
                 self._wait(self._random.uniform(0.0, self._life_s))
-                seen = self._ask()
+                seen = self._ask(answered=outcome.kills % 2 == 0)
             with suppress(psutil.NoSuchProcess):
                 psutil.Process(child.pid).kill()
             ended = child.end()
@@ -129,16 +128,17 @@ class KillLoop:
         self._note(ended.out, ended.err)
         self._judge(seen | self._left(ended.out))
 
-    def _ask(self) -> dict[str, int]:
-        """What HTTP tells, beside a command that waits for its reply."""
-        send(self.data, CommandFile("risk_state"))
-        self._wait(self._random.uniform(0.0, 0.2))  # some kills hit while it is answered
-        port = self.data / "run" / "metrics.port"
-        try:
-            with urlopen(f"http://127.0.0.1:{port.read_text().strip()}/metrics", timeout=5.0) as answer:
-                found = _FIGURE.search(answer.read().decode())
-        except (URLError, OSError):  # it is not listening yet
-            return {}
+    def _ask(self, *, answered: bool) -> dict[str, int]:
+        """What HTTP tells, beside a command whose reply is waited for, or that may be hit by the kill while it is answered."""
+        command_id = send(self.data, CommandFile("risk_state"))
+        self._wait(self._random.uniform(0.0, 0.2))
+        until = self._clock.monotonic_ns() + int(PATIENCE_S * 1e9)
+        while answered and read_reply(self.data, command_id) is None:
+            assert self._clock.monotonic_ns() < until, f"no reply to {command_id}"
+            self._wait(0.01)
+        port = (self.data / "run" / "metrics.port").read_text().strip()
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
+            found = _FIGURE.search(answer.read().decode())
         return {"http": int(float(found["sequence"]))} if found is not None else {}
 
     def _left(self, out: str) -> dict[str, int]:

@@ -53,14 +53,10 @@ REVERSION = "interval: {}, cadence_seconds: {}, max_drift_seconds: 120, warmup_b
 ARBITRAGE = "cadence_seconds: 30, max_drift_seconds: {}, warmup_bars: {}"
 LIMITS = "max_notional: 75000, max_open_seconds: 180{}}}"
 PURPOSE = "    credential_purpose: trading\n"
-BUDGETS = "budgets_seconds: {feed: 1, cycle: 2, close_positions: 2, sinks: 2, report: 2, adapters: 1}"
-#: Of a clock that runs ahead a second is soon over.
-LONG_BUDGETS = "budgets_seconds: {feed: 60, cycle: 60, close_positions: 60, sinks: 60, report: 60, adapters: 60}"
 DEFAULT_CHANGES: dict[str, tuple[str, str]] = {
     "reversion": (REVERSION.format("5m", 900), REVERSION.format("1m", 60)),
     "arbitrage": (ARBITRAGE.format(10, 30), ARBITRAGE.format(60, 2)),
     "spread": (LIMITS.format(""), LIMITS.format(", max_age_seconds: 60")),
-    "budgets": (BUDGETS, LONG_BUDGETS),
     "port": ("metrics_http: {", "metrics_http: {enabled: false, "),
     "streams": (PURPOSE, PURPOSE + "    adapter_settings: {streams: true, quote_seconds: 5}\n"),
 }

@@ -33,12 +33,13 @@ def race(home: Path, config: Path, number: int, races: Races) -> None:
     with ExitStack() as both:
         children = []
         for _ in range(2):
-            child = both.enter_context(daemon(home, "--config", config, "--no-ui", "--speed", 100_000))
+            child = both.enter_context(daemon(home, "--config", config, "--no-ui", "--speed", 1_000, faults="journal.release=trace"))
             child.when_ended = ended.put
             children.append(child)
         loser = ended.get(timeout=PATIENCE_S)
         winner = next(each for each in children if each is not loser)
-        winner.err.wait_for('"state":"running"')
+        winner.wait_for_log('"state":"running"')
+        winner.wait_for_point("journal.release")  # that it ran is on disk
         with suppress(psutil.NoSuchProcess):
             psutil.Process(winner.pid).kill()
         lost = loser.end()

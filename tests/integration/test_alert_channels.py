@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -17,7 +16,6 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from dudzian_daemon.adapters.http import MOST_BYTES, HttpClient, only_loopback
@@ -27,6 +25,7 @@ from dudzian_daemon.domain.alert_channels import AlertChannel, ChannelTools
 from dudzian_daemon.domain.alerts import Alert, AlertCode, Severity, alert
 from dudzian_daemon.domain.errors import AuthFailed, ConfigError, Offline, Permanent, Retryable
 from dudzian_daemon.domain.records import RiskChange
+from tests.integration.loopback_ports import MailServer, closed_port
 from tests.unit.sinks.alert_bench import Bench, ScriptedChannel
 
 pytestmark = pytest.mark.integration
@@ -78,7 +77,7 @@ async def channel(plugin: str, folder: Path, *, secret: str = "", **parameters: 
     source = await anyio.to_thread.run_sync(lambda: load_plugin("alerts", plugin, [bundled("plugins")]))
     http = HttpClient(only_loopback)
     tools = ChannelTools(
-        name=f"{plugin}:test", secret=secret, http=http, require_reachable=only_loopback, data_folder=str(folder), timeout_seconds=5
+        name=f"{plugin}:test", secret=secret, http=http, require_reachable=only_loopback, data_folder=str(folder), timeout_seconds=60
     )
     try:
         params = msgspec.convert(parameters, source.plugin.Params)
@@ -247,9 +246,9 @@ async def test_an_answer_of_ten_megabytes_is_not_read(tmp_path: Path, plugin: st
 
 
 @pytest.mark.parametrize("plugin", HTTP_CHANNELS)
-async def test_a_server_that_is_down_or_speaks_no_tls_gives_no_answer_and_no_token_away(tmp_path: Path, plugin: str) -> None:
+async def test_a_server_that_is_down_or_speaks_no_tls_gives_no_answer_and_no_token_away(tmp_path: Path, plugin: str, refusing: int) -> None:
     async with receiver() as server:
-        for url in (server.url.replace("http:", "https:"), f"http://127.0.0.1:{unused_port()}"):
+        for url in (server.url.replace("http:", "https:"), f"http://127.0.0.1:{refusing}"):
             async with channel(plugin, tmp_path, secret=TOKEN, **parameters_of(plugin, url)) as made:
                 with pytest.raises(Retryable, match=r"127\.0\.0\.1 gave no answer") as raised:
                     await made.send(TOLD)
@@ -275,10 +274,11 @@ async def ten_megabytes(request: web.Request) -> web.StreamResponse:
     return answer
 
 
-def unused_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    """A port at which nobody listens."""
+    with closed_port() as port:
+        yield port
 
 
 # -- mail --------------------------------------------------------------------------------------------------------------
@@ -300,8 +300,7 @@ class Mailbox:
 
 @contextmanager
 def mail_server(mailbox: Mailbox, **options: Any) -> Iterator[int]:
-    controller = Controller(mailbox, hostname="127.0.0.1", port=0, **options)
-    controller.port = unused_port()
+    controller = MailServer(mailbox, **options)
     controller.start()
     try:
         yield controller.port
@@ -358,7 +357,7 @@ async def test_a_right_password_is_taken(tmp_path: Path) -> None:
     assert len(mailbox.mails) == 1
 
 
-async def test_mail_servers_without_tls_or_with_endless_replies_give_no_answer(tmp_path: Path) -> None:
+async def test_mail_servers_without_tls_or_with_endless_replies_give_no_answer(tmp_path: Path, refusing: int) -> None:
     with mail_server(Mailbox()) as port:
         for security in ("starttls", "tls"):
             async with channel("email", tmp_path, **mail(port, security=security)) as email:
@@ -367,7 +366,7 @@ async def test_mail_servers_without_tls_or_with_endless_replies_give_no_answer(t
     async with talking(b"220-x\r\n" * 1_500_000) as port, channel("email", tmp_path, **mail(port)) as email:
         with pytest.raises(Retryable, match="gave no answer"):
             await email.check()
-    async with channel("email", tmp_path, **mail(unused_port())) as email:
+    async with channel("email", tmp_path, **mail(refusing)) as email:
         with pytest.raises(Retryable, match="gave no answer"):
             await email.send(TOLD)
 
@@ -415,10 +414,10 @@ TRIP = RiskChange(profile="balanced", change="tripped", state="reducing", rule="
 @pytest.mark.parametrize("trouble", ["down", "slow", "429", "tls", "10 MB"])
 @pytest.mark.parametrize("plugin", ["telegram", "sms"])
 async def test_an_outage_is_told_once_on_the_fallback_and_what_waits_comes_after_it_over_a_restart_too(
-    tmp_path: Path, plugin: str, trouble: str
+    tmp_path: Path, plugin: str, trouble: str, refusing: int
 ) -> None:
     async with receiver() as server:
-        url = {"down": f"http://127.0.0.1:{unused_port()}", "tls": server.url.replace("http:", "https:")}.get(trouble, server.url)
+        url = {"down": f"http://127.0.0.1:{refusing}", "tls": server.url.replace("http:", "https:")}.get(trouble, server.url)
         server.answer = {"slow": hang, "429": too_many, "10 MB": ten_megabytes}.get(trouble, server.answer)
         routes = {Severity.CRITICAL: [f"{plugin}:a"]}
         spare = ScriptedChannel()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.daemon_process import cycles, daemon, dudzian, journal_lines, short_config
+from tests.integration.daemon_process import LASTING, cycles, daemon, dudzian, journal_lines, short_config
 
 pytestmark = pytest.mark.integration
 
@@ -112,9 +112,9 @@ def test_a_channel_that_hangs_changes_no_decision_and_what_waits_is_sent_by_the_
 
 
 def test_a_critical_alert_is_acknowledged_in_a_running_daemon(tmp_path: Path) -> None:
-    config = short_config(tmp_path, tight=TIGHT)
+    config = short_config(tmp_path, tight=TIGHT, lasting=LASTING)
     data = ("--data-dir", tmp_path / "data")
-    with daemon(tmp_path, "--config", config, "--speed", "200000", "--no-ui", faults="") as running:
+    with daemon(tmp_path, "--config", config, "--speed", "100000", "--no-ui", faults="") as running:
         running.wait_for_line("paper only")
         alert_id = ""
         while not alert_id:

@@ -100,7 +100,7 @@ def test_a_second_signal_ends_a_process_that_hangs_in_a_strategy(tmp_path: Path,
     last = cycles(journal_lines(tmp_path / "data"))[-1]["sequence"]
     said, then = ended.err.splitlines()[-2:]
     assert re.fullmatch(
-        rf"dudzian: strategy {re.escape(UNIT)} has not come back for \d\.\d s, and SIG(INT|TERM) waits for it; the process ends: "
+        rf"dudzian: strategy {re.escape(UNIT)} has not come back for \d+\.\d s, and SIG(INT|TERM) waits for it; the process ends: "
         f"cycles up to {last} are durable, session {session} stays open",
         said,
     )

@@ -17,12 +17,12 @@ import pytest
 
 from dudzian_daemon.adapters.secret_store import SecretStore, place_of
 from tests.integration.bad_plugin import plugin_source
-from tests.integration.daemon_process import DEMO_WINDOWS, SHORT_WINDOWS, daemon, dudzian, write_config
+from tests.integration.daemon_process import DEMO_WINDOWS, LASTING, PATIENCE_S, daemon, dudzian, write_config
 from tests.integration.live_paper import configured, market, start
 
 assert sys.platform != "win32", "signals as POSIX has them"
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.integration
 
 #: It reads what it should not and says it in an exception, as a library does that puts a signed address into its error.
 LEAKING = plugin_source(
@@ -88,7 +88,7 @@ def leaking_config(home: Path) -> Path:
     (plugins / "leaking.py").write_text(LEAKING, encoding="utf-8")
     entry = "  demo_mean_reversion:\n    description: The reversion of the core set on hourly candles.\n    plugin: mean_reversion\n"
     level = ("logging: {level: INFO}", "logging: {level: DEBUG, format: json}")
-    path = write_config(home, level=level, windows=(DEMO_WINDOWS, SHORT_WINDOWS))
+    path = write_config(home, level=level, windows=(DEMO_WINDOWS, LASTING[1]))
     text = path.read_text(encoding="utf-8")
     assert entry in text
     before, _, rest = text.partition(entry)
@@ -97,7 +97,7 @@ def leaking_config(home: Path) -> Path:
 
 
 def asked(port: int, method: str, path: str, token: str = "") -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request(method, path, headers={"Authorization": f"Bearer {token}"} if token else {})
     content = connection.getresponse().read()
     connection.close()
@@ -109,7 +109,7 @@ def test_no_secret_is_seen_in_logs_metrics_reports_journal_or_errors(tmp_path: P
     home.mkdir()
     config, env = leaking_config(home), environment(home, canaries)
     answers, said = [], []
-    with daemon(home, "--config", config, "--no-ui", "--speed", 200_000, env=env) as running:
+    with daemon(home, "--config", config, "--no-ui", "--speed", 100_000, env=env) as running:
         running.wait_for_line("paper only")
         port = int((home / "data" / "run" / "metrics.port").read_text())
         answers += [asked(port, "POST", "/kill-switch", "wrong " + "x" * 20), asked(port, "GET", "/metrics")]

@@ -10,6 +10,9 @@ from queue import SimpleQueue
 import pytest
 
 from tests.integration.daemon_process import (
+    FIRST_FILL,
+    HELD,
+    HOLDING,
     LAST_LINE,
     PATIENCE_S,
     Child,
@@ -22,22 +25,26 @@ from tests.integration.daemon_process import (
     short_config,
     tree,
     verdicts,
+    write_config,
 )
 
 pytestmark = pytest.mark.integration
 
-PACED = ("--speed", 864_000)
-FIRST_FILL = "fill       trend      buy BTC/USDT"
+
+def holding(home: Path, faults: str = "") -> Child:
+    """A daemon that soon buys and then holds for longer than any test takes."""
+    return daemon(home, "--config", write_config(home, windows=HELD), *HOLDING, faults=faults)
 
 
 def test_status_and_cycles_beside_a_running_daemon(tmp_path: Path) -> None:
     where = ("--data-dir", tmp_path / "data")
-    with daemon(tmp_path, *PACED) as child:
+    with holding(tmp_path, faults="status.renamed=trace") as child:
         child.wait_for_line(FIRST_FILL)
-        for _ in range(2):
-            child.wait_for_line("equity")  # once a week of the market, which is longer than a snapshot lasts
+        child.points.skip()
+        for _ in range(2):  # the second of them was begun since
+            child.wait_for_point("status.renamed")
         text, document = dudzian(tmp_path, "status", *where), dudzian(tmp_path, "status", "--json", *where)
-        shown = dudzian(tmp_path, "cycles", "-n", 3, "--json", *where)
+        shown = dudzian(tmp_path, "cycles", "-n", 3, "--json", *where, "--config", tmp_path / "config" / "core.yaml")
         child.send(signal.SIGTERM)
         assert child.end().code == 0
     assert (text.code, document.code, shown.code) == (0, 0, 0)
@@ -70,7 +77,7 @@ def test_status_of_a_daemon_that_is_starting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("option", "kind", "held"), [((), "closed", 0), (("--keep-positions",), "stopped", 1)])
 def test_stop_ends_the_daemon(tmp_path: Path, option: tuple[str, ...], kind: str, held: int) -> None:
-    with daemon(tmp_path, *PACED) as child:
+    with holding(tmp_path) as child:
         child.wait_for_line(FIRST_FILL)
         stopped = dudzian(tmp_path, "stop", "--json", *option, "--data-dir", tmp_path / "data")
         ended = child.end()
@@ -136,8 +143,8 @@ def test_a_second_daemon_is_refused_and_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("race", range(10))
 def test_of_two_that_start_at_once_exactly_one_runs(tmp_path: Path, race: int) -> None:
-    """Both are held just before the lock and let go together; the one that runs has seconds of market left when the other is gone."""
-    arguments = ("--config", short_config(tmp_path))
+    """Both are held just before the lock and let go together; the one that runs has most of an hour left when the other is gone."""
+    arguments = ("--config", short_config(tmp_path), "--speed", 1_000)
     with daemon(tmp_path, *arguments, faults="run.lock=pause") as one, daemon(tmp_path, *arguments, faults="run.lock=pause") as other:
         ends: SimpleQueue[Child] = SimpleQueue()
         for child in (one, other):

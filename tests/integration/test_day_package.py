@@ -15,11 +15,13 @@ from dudzian_daemon.app.daily_report.package import daily_package
 from dudzian_daemon.app.preparation import RunOptions, prepare
 from dudzian_daemon.app.process.day_package import DayPackage, still_wanted
 from dudzian_daemon.config.load import load
-from tests.integration.daemon_process import LAST_LINE, NO_PACKAGE, Child, Ended, daemon, dudzian, report, short_config
+from tests.integration.daemon_process import LAST_LINE, NO_PACKAGE, SHORT_WINDOWS, Child, Ended, daemon, dudzian, report, short_config
 
 pytestmark = pytest.mark.integration
 
 REPORTS = Path("data") / "data" / "reports" / "daily"
+#: It fills at one o'clock: a stop that follows has most of the day before the midnight that would belong to the next one.
+ONE_DAY = SHORT_WINDOWS.replace("2024-02-01, end: 2024-03-01", "2024-02-08, end: 2024-02-09")
 
 
 def packages(home: Path) -> dict[str, bytes]:
@@ -53,13 +55,14 @@ def test_the_end_of_the_data_leaves_the_bytes_of_a_later_report(tmp_path: Path) 
 
 
 def test_a_stop_leaves_the_day_of_its_last_cycle_with_the_closing_fills(tmp_path: Path) -> None:
-    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", 216_000) as child:
+    config_path = short_config(tmp_path, day=(SHORT_WINDOWS, ONE_DAY))
+    with daemon(tmp_path, "--config", config_path, "--speed", 1_200) as child:
         child.wait_for_line("fill ")
         child.send(signal.SIGINT)
         assert_ended(child.end())
     ((day, _),) = packages(tmp_path).items()
-    assert day == day_of(report(tmp_path / "data")["last_instant"]).isoformat()
-    config = load(tmp_path / "config" / "core.yaml", env={}).config
+    assert day == day_of(report(tmp_path / "data")["last_instant"]).isoformat() == "2024-02-08"
+    config = load(config_path, env={}).config
     made = daily_package(config, tmp_path / "data", "demo").day.summary
     assert (made.fills > 0, made.open_positions, made.closings > 0) == (True, [], True)
     assert_the_same_by_hand(tmp_path)

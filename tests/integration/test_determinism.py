@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.daemon_process import LAST_LINE, daemon, report, verdicts
+from tests.integration.daemon_process import LAST_LINE, daemon, report, verdicts, write_config
 
 pytestmark = pytest.mark.integration
 
@@ -18,7 +18,9 @@ GOLDEN_SCRIPT = Path(__file__).parents[1] / "scenario" / "golden_chain.py"
 def test_two_processes_end_with_one_content_chain(tmp_path: Path) -> None:
     homes = [tmp_path / "one", tmp_path / "other"]
     for number, home in enumerate(homes):
-        with daemon(home, "--speed", "max", env={"PYTHONHASHSEED": str(number), "TZ": f"UTC{number:+d}"}) as child:
+        with daemon(
+            home, "--config", write_config(home), "--speed", "max", env={"PYTHONHASHSEED": str(number), "TZ": f"UTC{number:+d}"}
+        ) as child:
             ended = child.end()
         assert (ended.code, ended.last_line) == (0, LAST_LINE), ended.err
     reports = [report(home / "data") for home in homes]

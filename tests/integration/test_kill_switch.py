@@ -11,31 +11,29 @@ from typing import Any
 
 import pytest
 
-from dudzian_daemon.kernel.clock import SECOND_NS, SystemClock
 from dudzian_daemon.sinks.risk_state import risk_state_path
 from tests.integration.daemon_process import Child, cycles, daemon, dudzian, journal_file, journal_lines
-from tests.integration.http_of_daemon import TOKEN, VARIABLE, port, post, scrape
+from tests.integration.http_of_daemon import TOKEN, VARIABLE, port, post, pressed, scrape
 from tests.integration.test_orders_by_hand import open_config
 
 assert sys.platform != "win32", "SIGUSR1 and FIFOs as POSIX has them"
 
 pytestmark = pytest.mark.integration
 
-#: The promise is that new orders stop within 1 s of the request; the bound here is three times that.
-BOUND_NS = 3 * SECOND_NS
-
 
 def config_for_low_orders(home: Path) -> Path:
-    """The demo, in which an operator may trade, and order far from the market."""
+    """The demo from a month on before whose end trend buys again, in which an operator may trade, and order far from the market."""
     config = open_config(home, share="0.5")
     text = config.read_text(encoding="utf-8")
     assert "price_collar_bps: 1000" in text
-    config.write_text(text.replace("price_collar_bps: 1000", "price_collar_bps: 9000"), encoding="utf-8")
+    assert "start: 2020-10-15" in text
+    text = text.replace("start: 2020-10-15", "start: 2020-12-20").replace("price_collar_bps: 1000", "price_collar_bps: 9000")
+    config.write_text(text, encoding="utf-8")
     return config
 
 
-def trading(home: Path, config: Path, env: Mapping[str, str] | None = None, *more: str, speed: int = 864_000) -> Child:
-    """A daemon to which a day of the market is, unless it is said otherwise, a tenth of a second."""
+def trading(home: Path, config: Path, env: Mapping[str, str] | None = None, *more: str, speed: int = 300_000) -> Child:
+    """A daemon whose session lasts, unless it is said otherwise, a minute."""
     return daemon(home, "--config", config, "--speed", speed, "--no-ui", *more, env=env)
 
 
@@ -73,8 +71,8 @@ def assert_stopped(home: Path, sequence: int, resting: str) -> None:
     }
 
 
-def test_by_http_new_orders_stop_within_the_bound_and_cancels_pass(tmp_path: Path) -> None:
-    config, clock = config_for_low_orders(tmp_path), SystemClock()
+def test_by_http_new_orders_stop_at_the_cycle_of_the_answer_and_cancels_pass(tmp_path: Path) -> None:
+    config = config_for_low_orders(tmp_path)
     with trading(tmp_path, config, {VARIABLE: TOKEN}) as child:
         child.err.wait_for('"state":"running"')
         resting = resting_order(tmp_path, config)
@@ -84,11 +82,7 @@ def test_by_http_new_orders_stop_within_the_bound_and_cancels_pass(tmp_path: Pat
         assert post(where, Origin="http://evil.example")[0] == 403
         assert dudzian(tmp_path, "status", "--json", "--data-dir", tmp_path / "data").code == 0
 
-        asked = clock.monotonic_ns()
-        status, answer = post(where)
-        took = clock.monotonic_ns() - asked
-        assert (status, answer["accepted"]) == (200, True)
-        assert took < BOUND_NS
+        answer = pressed(tmp_path)
         code, refused = order(tmp_path, "place", "BTC/USDT", "buy", "0.011", config=config)
         assert (code, refused["verdicts"][0]["code"]) == (1, "kill_switch")
         assert order(tmp_path, "cancel", resting)[0] == 0
@@ -112,18 +106,16 @@ def test_by_http_new_orders_stop_within_the_bound_and_cancels_pass(tmp_path: Pat
     assert switched["inputs"][-1][2:] == [answer["id"], "kill_switch", {"on": "yes", "reason": "http"}]
 
 
-def test_by_signal_new_orders_stop_within_the_bound_and_cancels_pass(tmp_path: Path) -> None:
-    config, clock = config_for_low_orders(tmp_path), SystemClock()
+def test_by_signal_new_orders_stop_at_its_cycle_and_cancels_pass(tmp_path: Path) -> None:
+    config = config_for_low_orders(tmp_path)
     with trading(tmp_path, config) as child:
         child.err.wait_for('"state":"running"')
         resting = resting_order(tmp_path, config)
         status, answer = post(port(tmp_path))
         assert (status, answer["accepted"]) == (503, False)
         assert "DUDZIAN_KILL_SWITCH_TOKEN" in answer["detail"]
-        asked = clock.monotonic_ns()
         child.send(signal.SIGUSR1)
         child.err.wait_for('"action":"kill_switch"')
-        assert clock.monotonic_ns() - asked < BOUND_NS
         code, refused = order(tmp_path, "place", "BTC/USDT", "buy", "0.011", config=config)
         assert (code, refused["verdicts"][0]["code"]) == (1, "kill_switch")
         assert order(tmp_path, "cancel", resting)[0] == 0
@@ -158,7 +150,7 @@ def test_the_switch_survives_a_kill_and_the_last_known_state_is_told(tmp_path: P
     where = ("--data-dir", tmp_path / "data")
     with trading(tmp_path, config, {VARIABLE: TOKEN}, speed=20_000) as child:
         child.err.wait_for('"state":"running"')
-        assert post(port(tmp_path))[0] == 200
+        pressed(tmp_path)
         watched = json.loads(dudzian(tmp_path, "show-risk-state", *where, "--json").out)
         assert watched["kill_switch"] is True
         child.send(signal.SIGKILL)

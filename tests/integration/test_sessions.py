@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.integration.daemon_process import LAST_LINE, Ended, cycles, daemon, dudzian, journal_file, journal_lines, short_config, verdicts
+from tests.integration.daemon_process import (
+    LAST_LINE,
+    LASTING,
+    Ended,
+    cycles,
+    daemon,
+    dudzian,
+    journal_file,
+    journal_lines,
+    short_config,
+    verdicts,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -80,7 +91,7 @@ def test_a_damaged_session_is_not_written_on(tmp_path: Path) -> None:
 
 
 def test_a_running_session_is_closed_with_its_positions_through_the_inbox(tmp_path: Path) -> None:
-    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", 216_000) as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path, lasting=LASTING), "--speed", 100_000) as child:
         child.wait_for_line("fill ")
         assert [line["state"] for line in listed(tmp_path)] == ["running"]
         foreign = session(tmp_path, "close", "-e", "binance_paper")

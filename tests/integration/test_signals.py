@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.daemon_process import (
-    DEMO_WINDOWS,
+    FIRST_FILL,
+    HELD,
+    HOLDING,
     LAST_LINE,
     Child,
     Ended,
@@ -32,11 +34,15 @@ STARTS = ("run.import", "run.config", "run.key", "run.lock", "run.logs", "run.po
 #: Where a session is at work: while it reads candles, and while its third commit is written, synced, released.
 WORK = ("feed.warm_up", "journal.write@3", "journal.fsync@3", "journal.release@3")
 STAGES = ("feed", "close_positions", "journal", "sinks", "report", "adapters")
-#: A day of the market in 0.1 s: the first position of the demo is opened after a second and held for ten.
-PACED = ("--speed", 864_000)
-FIRST_FILL = "fill       trend      buy BTC/USDT"
+#: Of the short demo: most of an hour.
+SLOW = ("--speed", 1_000)
 
 both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+
+
+def holding(home: Path) -> Child:
+    """A daemon that soon buys and then holds for longer than any test takes."""
+    return daemon(home, "--config", write_config(home, windows=HELD), *HOLDING)
 
 
 def stopped_in(child: Child, point: str, number: signal.Signals) -> Ended:
@@ -82,7 +88,7 @@ def test_a_stop_at_work_loses_nothing(tmp_path: Path, point: str, number: signal
 @both
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_second_signal_skips_to_the_durable_end(tmp_path: Path, stage: str, number: signal.Signals) -> None:
-    with daemon(tmp_path, "--config", short_config(tmp_path), faults=f"stop.{stage}=pause") as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path), *SLOW, faults=f"stop.{stage}=pause") as child:
         child.wait_for_line("session running")
         child.send(number)
         ended = stopped_in(child, f"stop.{stage}", number)
@@ -93,8 +99,7 @@ def test_a_second_signal_skips_to_the_durable_end(tmp_path: Path, stage: str, nu
 
 
 def test_a_second_signal_does_not_wait_for_a_sink_that_hangs(tmp_path: Path) -> None:
-    config = short_config(tmp_path, budgets=("sinks: 2,", "sinks: 60,"))
-    with daemon(tmp_path, "--config", config, "--speed", "max", faults="decision_log.fsync=pause@2") as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", "max", faults="decision_log.fsync=pause@2") as child:
         child.wait_for_point("decision_log.fsync")
         child.wait_for_point("decision_log.fsync")
         child.send(signal.SIGINT)
@@ -108,7 +113,7 @@ def test_a_second_signal_does_not_wait_for_a_sink_that_hangs(tmp_path: Path) -> 
 
 
 def test_sigint_closes_the_positions_on_the_last_prices(tmp_path: Path) -> None:
-    with daemon(tmp_path, *PACED) as child:
+    with holding(tmp_path) as child:
         child.wait_for_line(FIRST_FILL)
         child.send(signal.SIGINT)
         ended = child.end()
@@ -125,9 +130,7 @@ def test_sigint_closes_the_positions_on_the_last_prices(tmp_path: Path) -> None:
 
 
 def test_sigterm_keeps_the_book_and_the_next_start_goes_on_with_it(tmp_path: Path) -> None:
-    by_the_day = (DEMO_WINDOWS, DEMO_WINDOWS.strip("\n").splitlines()[0])  # the rest of the demo would say nothing more
-    config = ("--config", write_config(tmp_path, windows=by_the_day))
-    with daemon(tmp_path, *config, *PACED) as child:
+    with holding(tmp_path) as child:
         child.wait_for_line(FIRST_FILL)
         child.send(signal.SIGTERM)
         ended = child.end()
@@ -139,7 +142,7 @@ def test_sigterm_keeps_the_book_and_the_next_start_goes_on_with_it(tmp_path: Pat
     assert held["instrument"] == "binance:BTC/USDT"
     assert f"positions stay open, on the record: {held['quantity'].rstrip('0')} binance:BTC/USDT" in ended.out
 
-    with daemon(tmp_path, *config, "--speed", "max") as child:
+    with daemon(tmp_path, "--config", tmp_path / "config" / "core.yaml", "--speed", "max") as child:
         again = child.end()
     assert (again.code, again.last_line, again.err) == (0, LAST_LINE, "")
     lines = journal_lines(tmp_path / "data")
@@ -150,7 +153,7 @@ def test_sigterm_keeps_the_book_and_the_next_start_goes_on_with_it(tmp_path: Pat
 
 
 def test_a_burst_of_signals_is_no_traceback(tmp_path: Path) -> None:
-    with daemon(tmp_path, *PACED) as child:
+    with holding(tmp_path) as child:
         child.wait_for_line(FIRST_FILL)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGINT):
             child.send(number)
@@ -160,7 +163,7 @@ def test_a_burst_of_signals_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_sighup_is_answered_and_changes_nothing(tmp_path: Path) -> None:
-    with daemon(tmp_path, "--config", short_config(tmp_path)) as child:
+    with daemon(tmp_path, "--config", short_config(tmp_path), *SLOW) as child:
         child.wait_for_line("session running")
         child.send(signal.SIGHUP)
         assert child.err.wait_for("SIGHUP").endswith("restart to apply changes\n")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 RACES = 20
 
 
-@pytest.mark.timeout(300)  # forty starts
+@pytest.mark.timeout(600)  # forty starts
 def test_of_two_starts_exactly_one_runs(tmp_path: Path) -> None:
     races, config = Races(), short_config(tmp_path)
     for number in range(RACES):
@@ -23,7 +23,7 @@ def test_of_two_starts_exactly_one_runs(tmp_path: Path) -> None:
     with daemon(tmp_path, "--config", config, "--no-ui", "--speed", "max") as child:
         assert child.end().last_line == LAST_LINE
     ran = [line["w"]["pid"] for line in journal_lines(tmp_path / "data") if line["d"]["kind"] == "run"]
-    assert len(ran) > RACES // 2 and set(ran) <= {*races.winners, child.pid}, "the losers wrote nothing"
+    assert ran == [*races.winners, child.pid], "the losers wrote nothing"
     assert {verdict.integrity for verdict in verdicts(tmp_path)} == {"intact"}
 
 

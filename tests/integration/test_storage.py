@@ -8,26 +8,39 @@ import shutil
 import stat
 import sys
 from pathlib import Path
-from threading import Event
 
 import psutil
 import pytest
 
-from tests.integration.daemon_process import LAST_LINE, Ended, daemon, dudzian, journal_file, report, short_config, verdicts
+from tests.integration.daemon_process import LAST_LINE, Child, Ended, daemon, dudzian, journal_file, report, short_config, verdicts
 from tests.integration.small_disk import small_disk
 
 assert sys.platform == "linux", "mounts, limits of a running process and FIFOs"
 
 pytestmark = pytest.mark.integration
 
-#: A day of the market in a fraction of a second: the short session takes about four.
-PACED = ("--no-ui", "--speed", 600_000)
+#: Of a daemon that writes no further line after its third commit, the first with a cycle, until it is told to go on.
+HELD_BACK = "journal.release=pause@3"
 
 
 def one_line(ended: Ended) -> str:
     """What the operator reads on stderr, beside log lines and the notice of a new key."""
     (line,) = [line for line in ended.err.splitlines() if line.startswith("dudzian: ") and "made the signing key" not in line]
     return line
+
+
+def started(home: Path, faults: str = "") -> Child:
+    """A daemon on the short session, as fast as it goes."""
+    return daemon(home, "--config", short_config(home), "--no-ui", "--speed", "max", faults=faults)
+
+
+def held_back(home: Path) -> Child:
+    """One that has most of the session before it, whatever is done to its disk meanwhile."""
+    child = started(home, HELD_BACK)
+    child.wait_for_log('"state":"running"')  # what it wrote before that it needs to start at all
+    for _ in range(3):
+        child.wait_for_point("journal.release")
+    return child
 
 
 def again(home: Path) -> Ended:
@@ -63,23 +76,23 @@ def fill(folder: Path) -> Path:
 
 
 def test_a_full_disk_holds_the_session_until_there_is_space_again(tmp_path: Path, content: str) -> None:
-    with small_disk(tmp_path / "data"), daemon(tmp_path, "--config", short_config(tmp_path), *PACED) as child:
-        child.err.wait_for('"state":"running"')
+    with small_disk(tmp_path / "data"), held_back(tmp_path) as child:
         filler = fill(tmp_path / "data")
-        child.err.wait_for('"state":"frozen"')
+        child.go_on()
+        child.wait_for_log('"state":"frozen"')
         filler.unlink()
-        child.err.wait_for("the disk takes lines again")
+        child.wait_for_log("the disk takes lines again")
         ended = child.end()
         assert (ended.code, ended.last_line, "\nTraceback" in ended.err) == (0, LAST_LINE, False), ended
         assert_whole(tmp_path, content)
 
 
 def test_a_limit_of_the_files_size_is_a_full_disk_too(tmp_path: Path, content: str) -> None:
-    with daemon(tmp_path, "--config", short_config(tmp_path), *PACED) as child:
-        child.err.wait_for('"state":"running"')
+    with held_back(tmp_path) as child:
         process = psutil.Process(child.pid)
         process.rlimit(resource.RLIMIT_FSIZE, (journal_file(tmp_path / "data").stat().st_size + 100, resource.RLIM_INFINITY))
-        child.err.wait_for('"state":"frozen"')
+        child.go_on()
+        child.wait_for_log('"state":"frozen"')
         process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         ended = child.end()
     assert (ended.code, ended.last_line, "\nTraceback" in ended.err) == (0, LAST_LINE, False), ended
@@ -88,13 +101,13 @@ def test_a_limit_of_the_files_size_is_a_full_disk_too(tmp_path: Path, content: s
 
 def test_no_descriptors_are_left_for_a_while(tmp_path: Path, content: str) -> None:
     """What is open stays open: the journal goes on, readers see an old snapshot, and nobody spins."""
-    with daemon(tmp_path, "--config", short_config(tmp_path), *PACED) as child:
-        child.err.wait_for('"state":"running"')
+    with daemon(tmp_path, "--config", short_config(tmp_path), "--no-ui", "--speed", 250_000) as child:
+        child.wait_for_log('"state":"running"')
         process = psutil.Process(child.pid)
         limits = process.rlimit(resource.RLIMIT_NOFILE)
         before = len(child.err.seen)
         process.rlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
-        Event().wait(1.5)
+        child.wait_for_log('"delay_seconds":2.0')  # a service was refused, tried again a second later, and was refused again
         told = len(child.err.seen) - before
         process.rlimit(resource.RLIMIT_NOFILE, limits)
         ended = child.end()
@@ -114,8 +127,7 @@ def test_a_read_only_folder_is_said_at_the_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("done", ["deleted", "renamed", "replaced", "truncated"])
 def test_a_journal_that_is_taken_away_ends_the_run_and_is_never_written_elsewhere(tmp_path: Path, done: str, content: str) -> None:
-    with daemon(tmp_path, "--config", short_config(tmp_path), "--no-ui", "--speed", 300_000) as child:
-        child.err.wait_for('"state":"running"')
+    with held_back(tmp_path) as child:
         path = journal_file(tmp_path / "data")
         kept = path.with_suffix(".kept")
         if done == "truncated":  # copytruncate of logrotate
@@ -126,6 +138,7 @@ def test_a_journal_that_is_taken_away_ends_the_run_and_is_never_written_elsewher
         if done == "replaced":
             path.touch()
         length = kept.stat().st_size
+        child.go_on()
         ended = child.end()
     assert (ended.code, ended.last_line) == (1, LAST_LINE), ended
     assert {"deleted": "found it deleted or moved away", "renamed": "found it deleted or moved away"}.get(done, "found") in one_line(ended)

@@ -292,7 +292,7 @@ async def test_pushed_books_are_the_venues_own_and_come_back_after_a_cut(tmp_pat
                     found[book.instrument] = book
             return found
 
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await until_all(exchange.now_ms)
             for _ in range(5):
                 exchange.skew_ms += 60_000  # the market moves by more than the book is deep
@@ -321,7 +321,7 @@ async def test_a_pushed_book_costs_its_first_state_and_a_polled_one_its_share_of
 async def test_a_crossed_book_is_left_out_and_counted(tmp_path, monkeypatch) -> None:
     async with opened(tmp_path, "kraken", streams=True) as (_, data, shared):
         monkeypatch.setattr(exchange_books, "TICK", -0.01)  # bids above asks
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not shared.refused_rows["book"]:
                 assert await data.next_books(["BTC/USDT"], 10) == []
         with pytest.raises(BadAnswer, match="expected the best bid below the best ask"):
@@ -334,7 +334,7 @@ async def test_after_many_refused_handshakes_the_next_one_is_tried_at_once(tmp_p
     async with opened(tmp_path, venue, streams=True) as (exchange, data, _):
         await data.markets()
         exchange.fail("status", path, times=12)
-        with anyio.fail_after(15):  # ccxt by itself would wait for half a minute by now
+        with anyio.fail_after(60):  # ccxt by itself would have waited for more than two minutes by now
             for _ in range(12):
                 with pytest.raises(Retryable):
                     await data.next_quotes(["BTC/USDT"])
@@ -360,7 +360,7 @@ async def test_a_connection_that_is_made_after_it_was_given_up_is_closed(tmp_pat
             tasks.cancel_scope.cancel()
         await data.drop_streams()
         go_on.set()
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             assert await data.next_quotes(["BTC/USDT"])
             while len(exchange.sockets) > 1:
                 await data.next_quotes(["BTC/USDT"])

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.daemon_process import LAST_LINE, Child, child_environment, daemon, dudzian, short_config
+from tests.integration.daemon_process import LAST_LINE, LASTING, PATIENCE_S, Child, child_environment, daemon, dudzian, short_config
 
 assert sys.platform != "win32", "signals and terminals as POSIX has them"
 
@@ -45,7 +45,9 @@ def test_through_a_stop_and_a_start(tmp_path: Path) -> None:
         looks = {name: all_ended.enter_context(watching(tmp_path, name, "--json", *more)) for name, more in places.items()}
         for look in looks.values():
             look.wait_for_log("no daemon runs there; waiting for one (Ctrl-C ends)")
-        second = all_ended.enter_context(daemon(tmp_path, "--config", config, "--speed", "max"))
+        second = all_ended.enter_context(daemon(tmp_path, "--config", config, "--speed", "max", faults="journal.release=pause@3"))
+        looks["status"].wait_for_line('"running":true')  # it is held until somebody has seen it
+        second.go_on()
         assert second.end().code == 0
         ended = {name: look.end() for name, look in looks.items()}
     after = json.loads(dudzian(tmp_path, "status", "--json", "--data-dir", tmp_path / "data").out)
@@ -61,10 +63,10 @@ def test_through_a_stop_and_a_start(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_it_well_and_a_pipe_has_no_escape_code(tmp_path: Path) -> None:
-    config = short_config(tmp_path)
+    config = short_config(tmp_path, lasting=LASTING)
     shows = {"status": "equity", "show-risk-state": "equity", "cycles": "equity", "positions": "demo, cycle", "orders": "demo, cycle"}
     with ExitStack() as all_ended:
-        child = all_ended.enter_context(daemon(tmp_path, "--config", config, "--speed", 1_000_000))
+        child = all_ended.enter_context(daemon(tmp_path, "--config", config, "--speed", 100_000))
         child.wait_for_line("equity")
         own = {"cycles": ("--config", config, "-e", "demo")}
         looks = {name: all_ended.enter_context(watching(tmp_path, name, *own.get(name, ()))) for name in shows}
@@ -90,7 +92,7 @@ def test_a_screen_is_cleared_unless_its_owner_wants_no_codes(tmp_path: Path, var
         while b"equity" not in seen:
             seen += os.read(reader, 65_536)
         look.send_signal(signal.SIGINT)
-        assert look.wait(20) == 0
+        assert look.wait(PATIENCE_S) == 0
     os.close(reader)
     assert seen.startswith(CLEAR.encode()) == (variables == {"TERM": "xterm"})
     assert (b"\x1b" in seen) == (variables == {"TERM": "xterm"})

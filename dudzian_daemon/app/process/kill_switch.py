@@ -20,7 +20,7 @@ from dudzian_daemon.app.process.tokens import usable
 from dudzian_daemon.config.runtime import KillSwitchToken
 from dudzian_daemon.domain.errors import ConfigError, DudzianError, Retryable
 from dudzian_daemon.kernel import logs
-from dudzian_daemon.kernel.clock import Clock
+from dudzian_daemon.kernel.clock import SECOND_NS, Clock
 from dudzian_daemon.services.inbox import CommandFile, Reply, read_reply, send
 from dudzian_daemon.sinks.risk_state import read_risk_state
 
@@ -104,13 +104,12 @@ class KillSwitch:
         return command_id
 
     async def _replied(self, command_id: str) -> Reply | None:
-        with anyio.move_on_after(REPLY_SECONDS):
-            while True:
-                reply = await anyio.to_thread.run_sync(read_reply, self._data_folder, command_id)
-                if reply is not None:
-                    return reply
-                await self._clock.sleep(_POLL_SECONDS)
-        return None
+        until_ns = self._clock.monotonic_ns() + round(REPLY_SECONDS * SECOND_NS)
+        while True:
+            reply = await anyio.to_thread.run_sync(read_reply, self._data_folder, command_id)
+            if reply is not None or self._clock.monotonic_ns() >= until_ns:
+                return reply
+            await self._clock.sleep(_POLL_SECONDS)
 
 
 def carried(data_folder: Path, environment: str) -> list[tuple[str, dict[str, str]]]:

@@ -294,7 +294,8 @@ class AlertSink:
         work = [partial(write_book, settings.data_folder, msgspec.json.encode(self.book))]
         work += [partial(audit.append_audit, settings.audit_path, lines, now)] if lines else []
         work += [partial(audit.write_incident, settings.data_folder, msgspec.structs.replace(each)) for each in incidents]
-        problems = await anyio.to_thread.run_sync(_done, work)
+        with anyio.CancelScope(shield=True):  # what was taken out of the lists is written, whoever ends this task meanwhile
+            problems = await anyio.to_thread.run_sync(_done, work)
         for problem in problems:
             if problem not in self._problems:  # one that lasts is told once
                 log.error("not_kept", action="go_on", detail=problem, at=iso_utc(now))

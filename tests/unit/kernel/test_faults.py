@@ -34,7 +34,7 @@ def start(faults: str, trace: Path | None = None) -> subprocess.Popen[str]:
 
 
 def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = child.communicate(timeout=15)
+    out, err = child.communicate(timeout=60)
     return child.returncode, out, err
 
 

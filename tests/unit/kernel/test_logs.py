@@ -247,7 +247,7 @@ class Stalled:
 
     def write(self, line: bytes) -> None:
         self.begun.set()
-        self.released.wait(10)
+        self.released.wait(60)
         self.lines.append(line)
 
     def close(self) -> None:
@@ -258,7 +258,7 @@ def test_a_stalled_reader_holds_its_thread_and_costs_what_does_not_fit() -> None
     target = Stalled()
     output = Output(lambda event: str(event["n"]).encode(), target, background=True)
     output.put({"n": -1})
-    assert target.begun.wait(10)
+    assert target.begun.wait(60)
     for number in range(10_005):
         output.put({"n": number})
     assert output.lost == 5

@@ -150,7 +150,7 @@ def test_the_thread_names_who_blocks_the_watched_one() -> None:
         named.set()
 
     def blocking_call() -> bool:
-        return named.wait(10.0)
+        return named.wait(60.0)
 
     call, limits = Call(1, "slow[BTC]", "slow"), Limits(warn_seconds=0.05, limit_seconds=600.0, budget_seconds=60.0)
     with Watchdog(SystemClock(), lambda: call, lambda: limits, on_late=on_late, on_budget=print, on_limit=print):

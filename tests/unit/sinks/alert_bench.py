@@ -28,7 +28,7 @@ from dudzian_daemon.testing.clock import ManualClock
 from tests.unit.sinks.durable import durable, follow
 
 #: Real seconds after which a test that waits has failed: a bound of behaviour, not of speed.
-BOUND_S = 20
+BOUND_S = 60
 LOG_ID = "nowhere"
 
 

@@ -65,7 +65,7 @@ class Watched:
             await self.sink.stop()
 
     async def written(self) -> RiskState:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while (state := await self.read()) is None:
                 pass
         return state
@@ -132,14 +132,14 @@ async def test_a_switch_and_a_trip_are_written_without_waiting_for_the_period(tm
         first = await watched.written()
         trip = [record for record in watched.feed([50.0], start=hour(2)) if record.risk]
         publish(watched.bus, watched.desk.records[first.sequence :])
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while (state := await watched.written()).sequence < trip[0].sequence:
                 pass
         assert (state.profiles[0].force_liquidation, state.profiles[0].daily_trip_day) == (True, TODAY)
         assert state.account.profiles[0].state is TradingState.REDUCING
         switched = watched.switch()
         publish(watched.bus, [switched])
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while not (state := await watched.written()).account.kill_switch:
                 pass
     assert state.sequence == switched.sequence
@@ -155,7 +155,7 @@ async def test_without_a_change_it_is_written_once_a_period(tmp_path: Path) -> N
         assert (await watched.written()).sequence == first.sequence
         await watched.clock.advance(PERIOD_SECONDS)
         following = iter(range(2, 10_000))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while (await watched.written()).sequence == first.sequence:
                 publish(watched.bus, watched.feed([100.0], start=hour(next(following))))
 

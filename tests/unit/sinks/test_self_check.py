@@ -48,7 +48,7 @@ class Watched:
             tasks.start_soon(self.sink.run)
             for span in seconds:
                 await self.clock.advance(span)
-                with anyio.fail_after(5):
+                with anyio.fail_after(60):
                     while self.sink.folds == 0 and not self.told:
                         await anyio.lowlevel.checkpoint()
             await self.sink.stop()

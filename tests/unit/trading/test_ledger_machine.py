@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -381,6 +380,5 @@ def histories(count: int, *, kind: type[AccountMachine] = AccountMachine, **chan
     run_state_machine_as_test(kind, settings=settings(max_examples=count, stateful_step_count=STEPS, deadline=None, **changes))
 
 
-@pytest.mark.timeout(120)
 def test_random_histories_add_up_to_the_last_digit() -> None:
     histories(HISTORIES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -14,11 +14,13 @@ import pytest
 from dudzian_daemon.app.process.kill_switch import REPLY_SECONDS, KillSwitch
 from dudzian_daemon.config.runtime import KillSwitchToken
 from dudzian_daemon.domain.errors import Retryable
-from dudzian_daemon.kernel.clock import SystemClock
+from dudzian_daemon.kernel.clock import SECOND_NS
 from dudzian_daemon.services.inbox import CommandFile, Inbox, Reply, expire_commands, inbox_folder
 from dudzian_daemon.testing.clock import ManualClock
 
 TOKEN = "a token of more than sixteen characters"
+#: Real seconds after which a test that waits has failed.
+BOUND_S = 60
 HELD = {"DUDZIAN_KILL_SWITCH_TOKEN": TOKEN}
 
 
@@ -33,8 +35,8 @@ def waiting(folder: Path) -> list[Path]:
 
 
 @asynccontextmanager
-async def served(folder: Path, *, accepted: bool = True) -> AsyncIterator[list[CommandFile]]:
-    """An inbox that answers what comes, and what came."""
+async def served(folder: Path, clock: ManualClock, *, accepted: bool = True) -> AsyncIterator[list[CommandFile]]:
+    """An inbox on the clock that answers what comes, and what came."""
     seen: list[CommandFile] = []
 
     async def obey(command_id: str, command: CommandFile) -> Reply:
@@ -42,25 +44,42 @@ async def served(folder: Path, *, accepted: bool = True) -> AsyncIterator[list[C
         return Reply(command_id, accepted=accepted, detail="said", sequence=7 if accepted else None)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Inbox(folder, obey, SystemClock()).run)
+        tasks.start_soon(Inbox(folder, obey, clock).run)
         yield seen
         tasks.cancel_scope.cancel()
 
 
-async def test_with_the_token_it_is_a_command_like_any_other(folder: Path) -> None:
-    switch = KillSwitch(folder, SystemClock(), KillSwitchToken(), HELD)
-    with anyio.fail_after(10):
-        async with served(folder) as seen:
-            status, document = await switch.press(TOKEN)
+async def pressed(switch: KillSwitch, clock: ManualClock) -> tuple[HTTPStatus, Mapping[str, object]]:
+    """The answer, for which time goes by on the clock."""
+    answers: list[tuple[HTTPStatus, Mapping[str, object]]] = []
+
+    async def ask() -> None:
+        answers.append(await switch.press(TOKEN))
+
+    with anyio.fail_after(BOUND_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await clock.settle()
+            while not answers:
+                await clock.advance(0.02)
+    return answers[0]
+
+
+async def test_with_the_token_it_is_a_command_like_any_other_and_answered_within_a_second(folder: Path) -> None:
+    """What the machine needs to write and sync is no part of that second: on this clock it takes no time."""
+    clock = ManualClock()
+    switch = KillSwitch(folder, clock, KillSwitchToken(), HELD)
+    async with served(folder, clock) as seen:
+        status, document = await pressed(switch, clock)
+    assert clock.monotonic_ns() < SECOND_NS
     assert (status, document["accepted"], document["sequence"]) == (HTTPStatus.OK, True, 7)
     assert seen == [CommandFile("kill_switch", {"on": "yes", "reason": "http"})]
 
 
 async def test_what_the_daemon_refuses_is_a_conflict(folder: Path) -> None:
-    switch = KillSwitch(folder, SystemClock(), KillSwitchToken(), HELD)
-    with anyio.fail_after(10):
-        async with served(folder, accepted=False):
-            status, document = await switch.press(TOKEN)
+    clock = ManualClock()
+    async with served(folder, clock, accepted=False):
+        status, document = await pressed(KillSwitch(folder, clock, KillSwitchToken(), HELD), clock)
     assert (status, document["accepted"], document["detail"]) == (HTTPStatus.CONFLICT, False, "said")
 
 
@@ -95,24 +114,15 @@ async def test_a_daemon_without_a_usable_token_lets_nobody_in(
 
 async def test_an_inbox_that_does_not_answer_keeps_the_command(folder: Path) -> None:
     clock = ManualClock()
-    switch = KillSwitch(folder, clock, KillSwitchToken(), HELD)
-    answers = []
-
-    async def ask() -> None:
-        answers.append(await switch.press(TOKEN))
-
-    with anyio.fail_after(REPLY_SECONDS + 10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask)
-            while not answers:
-                await clock.advance(REPLY_SECONDS)
-    ((status, document),) = answers
+    status, document = await pressed(KillSwitch(folder, clock, KillSwitchToken(), HELD), clock)
+    assert REPLY_SECONDS * SECOND_NS <= clock.monotonic_ns() < (REPLY_SECONDS + 0.1) * SECOND_NS
     (path,) = await anyio.to_thread.run_sync(waiting, folder)
     assert (status, document["accepted"], document["id"]) == (HTTPStatus.ACCEPTED, True, path.stem)
 
 
 async def test_a_signal_is_a_command_and_a_disk_that_refuses_it_is_asked_again(folder: Path) -> None:
-    switch = KillSwitch(folder, ManualClock(), None, {})
+    clock = ManualClock()
+    switch = KillSwitch(folder, clock, None, {})
     inbox = inbox_folder(folder)
 
     def block() -> None:
@@ -126,10 +136,8 @@ async def test_a_signal_is_a_command_and_a_disk_that_refuses_it_is_asked_again(f
         await switch.run()
     await anyio.to_thread.run_sync(inbox.unlink)
     await anyio.to_thread.run_sync(expire_commands, folder)
-    with anyio.fail_after(10):
-        async with served(folder) as seen, anyio.create_task_group() as tasks:
-            tasks.start_soon(switch.run)  # the signal is not forgotten
-            while not seen:
-                await anyio.to_thread.run_sync(waiting, folder)
-            tasks.cancel_scope.cancel()
+    async with served(folder, clock) as seen, anyio.create_task_group() as tasks:
+        tasks.start_soon(switch.run)  # the signal is not forgotten
+        await clock.advance(1)
+        tasks.cancel_scope.cancel()
     assert seen == [CommandFile("kill_switch", {"on": "yes", "reason": "SIGUSR1"})]

@@ -78,13 +78,13 @@ def test_interrupted_it_takes_what_is_under_way_and_begins_nothing_more() -> Non
 
     def work(number: int) -> int:
         if number in (1, 2):
-            begun.wait(30)
+            begun.wait(60)
         return number
 
     def take(number: int, _outcome: int) -> None:
         told.append(number)
         if number == 0:
-            begun.wait(30)  # two are under way, two wait
+            begun.wait(60)  # two are under way, two wait
             raise KeyboardInterrupt
 
     with ThreadPoolExecutor(2) as executor, pytest.raises(KeyboardInterrupt):
