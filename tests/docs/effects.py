@@ -116,7 +116,7 @@ def history_bars(day: Day) -> None:
 
 @effect(f"{RUN} --health-interval")
 def health_interval(day: Day) -> None:
-    """so often every alert channel is checked, and an alert says how all is"""
+    """so often an alert says how all is"""
     paced = ("-e", "demo", "--health-interval", 1, "--speed", 1_000_000, "--no-ui", "--metrics-port", 0)
     with Child(day.folder / "healthy", RUN, *paced, "--data-dir", day.folder / "healthy" / "data") as child:
         child.wait_for_log('"code":"HEALTH"')
