@@ -716,6 +716,17 @@ def resource_limits(day: Day) -> None:
     assert 'dudzian_resource_use{resource="memory_mb"} ' in day.scrape
 
 
+@effect("load_test_scheduler.py --iterations", "load_test_scheduler.py --schedules", "load_test_scheduler.py --output", "logs/load_tests")
+def load_test(day: Day) -> None:
+    """a daemon of its own plays so many hours of so many schedules; the report there holds that against `runtime.resource_limits`"""
+    path = day.folder / "loaded/logs/load_tests/paper_mode.json"
+    asked = ("--iterations", 24, "--schedules", 3, "--pace-ms", 10, "--output", path)
+    done = day.ask("load-test-scheduler", *asked, "--json", data=day.folder / "loaded")
+    assert (done.code, done.answer) == (0, json.loads(path.read_text()))
+    assert (done.answer["iterations"], len(done.answer["schedules"]), done.answer["runs"]) == (24, 3, 72)
+    assert {each["name"]: each["limit"] for each in done.answer["budgets"]}["memory_mb"] == 2048.0
+
+
 @effect("data/reports/daily")
 def report_space(day: Day) -> None:
     """`preflight` says how much room there is for it; below `reporting.min_free_mb` (2 GB) it fails, and the pre-check is exit 5"""
