@@ -134,7 +134,7 @@ class Daemon:
     async def run(self) -> int:
         """From the port to the last line; returns the exit code."""
         supervisor = Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=stages(self._prepared))
-        end = SessionEnd(self._prepared, supervisor)
+        end = SessionEnd(self._prepared, supervisor, self._clock)
         loop, settings = asyncio.get_running_loop(), self._prepared.config.runtime.metrics_service
         switch = self._kill_switch = KillSwitch(self._prepared.data_folder, self._clock, settings.kill_switch_token, self._env)
         self._signals.listen_on(loop, end.on_signal)
