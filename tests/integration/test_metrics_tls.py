@@ -165,7 +165,7 @@ async def test_silent_handshakes_meet_the_deadline_and_keep_nobody_out(tmp_path:
             with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                 await each.receive()
         counted = refused((await scraped(port, client(pair)))[1])
-        assert counted["evicted"] + counted["head_deadline"] == 100
+        assert counted.get("evicted", 0) + counted["head_deadline"] == 100  # which of them first is the machine's matter
         assert "tls_handshake" not in counted
 
 
