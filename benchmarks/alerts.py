@@ -98,7 +98,7 @@ def configured(home: Path, channels: str, hanging: int, answering: int) -> Path:
     text = f"{head}      windows:\n{WINDOW}    derived_venues:{rest.partition('    derived_venues:')[2]}"
     text = text.replace("alert_channels: [file:local]\n    replay", f"alert_channels: {channels}\n    replay", 1)
     text = text.replace("    max_daily_loss_pct: 0.015", "    max_daily_loss_pct: 0.0001")
-    main.write_text(text.replace("metrics_http: {", "metrics_http: {enabled: false, "), encoding="utf-8")
+    main.write_text(text.replace("metrics_service: {", "metrics_service: {enabled: false, "), encoding="utf-8")
     desk, phone = (f"{{timeout_seconds: 60, parameters: {{url: 'http://127.0.0.1:{port}/'}}}}" for port in (hanging, answering))
     alerts = f"version: 1\nalerts:\n  channels:\n    webhook: {{desk: {desk}, phone: {phone}}}\n"
     (folder / "alerts.yaml").write_text(alerts, encoding="utf-8")

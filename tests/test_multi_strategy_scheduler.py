@@ -181,7 +181,7 @@ def misbehaving(home: Path, *ways: str) -> tuple[Path, Mapping[str, str]]:
         home,
         strategies=("strategies:\n", f"strategies:\n{strategies}"),
         schedules=("        btc_trend_d1:", f"{schedules}        btc_trend_d1:"),
-        watchdog=("  metrics_http: {", "  watchdog: {warn_seconds: 0.2, limit_seconds: 1}\n  metrics_http: {"),
+        watchdog=("  metrics_service: {", "  watchdog: {warn_seconds: 0.2, limit_seconds: 1}\n  metrics_service: {"),
     )
     return config, {"DUDZIAN_PLUGINS_DIR": str(home / "plugins")}
 

@@ -1,5 +1,7 @@
 """Accepts the connections of one HTTP port: a cap, a deadline for every request head, and no flood when descriptors run out.
 
+With TLS the handshake is part of what the deadline and the cap are for: a client that is silent in it is like any other.
+
 Each accepted connection is handed to an aiohttp protocol; what is asked on it, and by whom, is the guard's matter.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,16 +31,19 @@ CAP_RECOVERY_NS: Final = 60 * SECOND_NS
 class Connections:
     """At most `cap` connections; one that has waited `head_deadline_s` seconds for a complete request head is dropped.
 
-    `note` is called with the reason for every connection that is refused or dropped.
+    `note` is called with the reason for every connection that is refused or dropped. With `tls` they are encrypted.
     """
 
-    def __init__(self, *, cap: int, head_deadline_s: float, clock: Clock, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, cap: int, head_deadline_s: float, clock: Clock, note: Callable[[str], None], tls: ssl.SSLContext | None = None
+    ) -> None:
         self._configured_cap = cap
         self._cap = cap
         self._shrunk_until_ns = 0
         self._head_deadline_s = head_deadline_s
         self._clock = clock
         self._note = note
+        self._tls = tls
         self._open: dict[web.RequestHandler, _Connection] = {}
 
     def __len__(self) -> int:
@@ -46,17 +52,20 @@ class Connections:
     async def accept_all(self, listener: socket.socket, new_handler: Callable[[], web.RequestHandler]) -> None:
         """Accept on the non-blocking `listener` until cancelled."""
         loop = asyncio.get_running_loop()
-        while True:
-            accepted = await self._accept(loop, listener)
-            if accepted is None:
-                continue
-            if self._make_room():
-                protocol = partial(_Connection, new_handler(), self._open, self._head_deadline_s, self._note)
-                await loop.connect_accepted_socket(protocol, accepted)
-            else:
-                self._note("too_many_connections")
-                accepted.close()
-                await anyio.lowlevel.checkpoint()
+        async with anyio.create_task_group() as handshakes:
+            while True:
+                accepted = await self._accept(loop, listener)
+                if accepted is None:
+                    continue
+                if self._make_room():
+                    protocol = partial(_Connection, new_handler(), self._open, self._head_deadline_s, self._note, plain=self._tls is None)
+                    transport, connection = await loop.connect_accepted_socket(protocol, accepted)
+                    if self._tls is not None:
+                        handshakes.start_soon(self._shake_hands, self._tls, transport, connection)
+                else:
+                    self._note("too_many_connections")
+                    accepted.close()
+                    await anyio.lowlevel.checkpoint()
 
     @contextmanager
     def serving(self, handler: web.RequestHandler) -> Iterator[None]:
@@ -76,6 +85,24 @@ class Connections:
         for connection in list(self._open.values()):
             connection.abort()
         await anyio.lowlevel.checkpoint()
+
+    async def _shake_hands(self, tls: ssl.SSLContext, transport: asyncio.BaseTransport, connection: _Connection) -> None:
+        """Encrypt what has connected, or drop it: no TLS, no certificate, a foreign one; the deadline of the head runs meanwhile."""
+        if not isinstance(transport, asyncio.WriteTransport):
+            return
+        try:
+            secured = await asyncio.get_running_loop().start_tls(
+                transport,
+                connection,
+                tls,
+                server_side=True,
+                ssl_handshake_timeout=self._head_deadline_s,
+                ssl_shutdown_timeout=self._head_deadline_s,
+            )
+        except OSError:  # that of OpenSSL and a broken connection alike
+            connection.refuse("tls_handshake")
+        else:
+            connection.secured(secured)
 
     async def _accept(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> socket.socket | None:
         try:
@@ -120,6 +147,8 @@ class _Connection(asyncio.Protocol):
         table: dict[web.RequestHandler, _Connection],
         head_deadline_s: float,
         note: Callable[[str], None],
+        *,
+        plain: bool,
     ) -> None:
         self.waiting = True
         self.waiting_since = 0.0
@@ -128,19 +157,31 @@ class _Connection(asyncio.Protocol):
         self._table = table
         self._head_deadline_s = head_deadline_s
         self._note = note
-        self._transport: asyncio.Transport | None = None
+        self._plain = plain
+        self._handed_over = False
+        self._dropped = False
+        self._transport: asyncio.BaseTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = transport
         self._table[self._handler] = self
         self._wait()
-        self._handler.connection_made(transport)
+        if self._plain:
+            self._hand_over(transport)
+        elif isinstance(transport, asyncio.ReadTransport):
+            transport.pause_reading()  # what comes belongs to the handshake
+
+    def secured(self, transport: asyncio.BaseTransport | None) -> None:
+        """The handshake is done, unless the client has gone in it."""
+        if transport is not None and self._handler in self._table:
+            self._transport = transport
+            self._hand_over(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
-        self._handler.connection_lost(exc)
+        if self._handed_over:
+            self._handler.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._handler.data_received(data)
@@ -167,14 +208,24 @@ class _Connection(asyncio.Protocol):
 
     def drop(self, reason: str) -> None:
         """Close at once, counted under `reason`."""
+        self._dropped = True
         self._note(reason)
         self.abort()
+
+    def refuse(self, reason: str) -> None:
+        """As `drop`, where it was not for a drop that it came to this."""
+        if not self._dropped:
+            self.drop(reason)
 
     def abort(self) -> None:
         """Close at once, without waiting for a client that does not read."""
         self._forget()
-        if self._transport is not None:
+        if isinstance(self._transport, asyncio.WriteTransport):
             self._transport.abort()
+
+    def _hand_over(self, transport: asyncio.BaseTransport) -> None:
+        self._handed_over = True
+        self._handler.connection_made(transport)
 
     def _wait(self) -> None:
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -42,13 +43,17 @@ _HEADERS: Final = {
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one port grants its clients: times in seconds, sizes in bytes; `allowed_hosts` (`name` or `name:port`) beside loopback."""
+    """What one port grants its clients: times in seconds, sizes in bytes; `allowed_hosts` (`name` or `name:port`) beside loopback.
+
+    With `tls` it speaks HTTPS and nothing else.
+    """
 
     head_deadline_s: float = HEAD_DEADLINE_S
     connections: int = MAX_CONNECTIONS
     body_bytes: int = MAX_BODY_BYTES
     stop_grace_s: float = STOP_GRACE_S
     allowed_hosts: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -66,11 +71,12 @@ class GuardedServer:
         limits: Limits = DEFAULT_LIMITS,
         on_refused: Callable[[str], None] = lambda _reason: None,
     ) -> None:
+        self._scheme = "http" if limits.tls is None else "https"
         self._routes = list(routes)
         self._limits = limits
         self._refusals = _Refusals(name, clock, on_refused)
         self._connections = Connections(
-            cap=limits.connections, head_deadline_s=limits.head_deadline_s, clock=clock, note=self._refusals.note
+            cap=limits.connections, head_deadline_s=limits.head_deadline_s, clock=clock, note=self._refusals.note, tls=limits.tls
         )
         self._hosts: frozenset[str] = frozenset()
 
@@ -127,7 +133,7 @@ class GuardedServer:
             self._refusals.note("host")
             raise web.HTTPMisdirectedRequest
         for origin in request.headers.getall("Origin", []):
-            if origin.lower() not in {f"http://{name}" for name in self._hosts}:
+            if origin.lower() not in {f"{self._scheme}://{name}" for name in self._hosts}:
                 self._refusals.note("origin")
                 raise web.HTTPForbidden
 

@@ -165,6 +165,16 @@ def entries(path: Path) -> Iterator[Entry]:
                 yield entry_of(path, f"line {number}", line[:-1])
 
 
+def entries_from(path: Path, offset: int) -> Iterator[tuple[Entry, int]]:
+    """Whole lines of a log from the (unpacked) byte `offset` on, each with the byte after it. Raises `IntegrityError`."""
+    with open_log(path) as stream, unpacking(path):
+        stream.seek(offset)
+        for line in raw_lines(stream):
+            if line.endswith(b"\n"):
+                where, offset = f"at byte {offset}", offset + len(line)
+                yield entry_of(path, where, line[:-1]), offset
+
+
 def entry_of(path: Path, where: str, line: bytes) -> Entry:
     """The entry in a line given without its newline. Raises `IntegrityError`, which says `where`, when it is not one."""
     try:
@@ -295,12 +305,9 @@ class Follower:
     def poll(self) -> list[Entry]:
         """New whole lines; a line that is still being written comes with a later poll."""
         added: list[Entry] = []
-        with open_log(self._path) as stream:
-            stream.seek(self._offset)
-            for line in raw_lines(stream):
-                if line.endswith(b"\n"):
-                    added.append(entry_of(self._path, f"at byte {self._offset}", line[:-1]))
-                    self._offset += len(line)
+        for entry, end in entries_from(self._path, self._offset):
+            added.append(entry)
+            self._offset = end
         return added
 
 

@@ -1,4 +1,4 @@
-"""What this process has used of the machine since it began, as the system counts it."""
+"""What a process has used of the machine since it began, as the system counts it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     written_bytes: int | None
 
 
-def process_usage() -> Usage:
-    """Ask the system. Blocks for a moment."""
+def process_usage(pid: int | None = None) -> Usage:
+    """Ask the system, of this process or of another one of ours. Blocks. Raises `ProcessLookupError` for one that has ended."""
     import psutil  # only where it is asked: a start does without it
 
-    process = psutil.Process()
-    with process.oneshot():
-        times = process.cpu_times()
-        memory_bytes = process.memory_info().rss
     counters: Any = None
-    if ask := getattr(process, "io_counters", None):  # macOS counts none
-        with suppress(psutil.AccessDenied):  # some containers hide them
-            counters = ask()
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            memory_bytes = process.memory_info().rss
+        if ask := getattr(process, "io_counters", None):  # macOS counts none
+            with suppress(psutil.AccessDenied):  # some containers hide them
+                counters = ask()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        msg = f"process {pid} has ended"
+        raise ProcessLookupError(msg) from None
     return Usage(
         cpu_seconds=times.user + times.system,
         memory_bytes=memory_bytes,

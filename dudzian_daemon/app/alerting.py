@@ -86,6 +86,7 @@ def alert_sink(
         audit_path=data_folder / chosen.alert_audit.path,
         environment=environment,
         runbook=alerts.runbook,
+        check_interval_seconds=config.scheduler(chosen.scheduler).health_check_interval,
         health_interval_seconds=alerts.health_interval_seconds,
         retry_seconds=alerts.retry_seconds,
         retry_cap_seconds=alerts.retry_cap_seconds,

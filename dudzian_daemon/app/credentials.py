@@ -57,7 +57,7 @@ def expected_secrets(config: CoreConfig, environment: str) -> list[ExpectedSecre
         ExpectedSecret(label=token.token_id, kind="access_token", purpose="scheduler", variable=token.token_env)
         for token in config.scheduler(chosen.scheduler).rbac_tokens
     ]
-    switch = config.runtime.metrics_http.kill_switch_token
+    switch = config.runtime.metrics_service.kill_switch_token
     if switch is not None:
         found.append(ExpectedSecret(label=switch.token_id, kind="access_token", purpose="kill switch", variable=switch.token_env))
     return found

@@ -94,7 +94,6 @@ def flags(config: CoreConfig, environment: str, wanted: OneSchedule, selected: S
         f"{own}.risk_profile": ("--risk-profile", wanted.risk_profile),
         f"{schedule}.risk_profile": ("--risk-profile", wanted.risk_profile),
         f"{schedule}.warmup_bars": ("--history-bars", wanted.history_bars),
-        f"{scheduler}.health_check_interval": ("--health-interval", wanted.health_interval),
         "alerts.health_interval_seconds": ("--health-interval", wanted.health_interval),
     }
     if wanted.window is not None:

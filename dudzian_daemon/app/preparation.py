@@ -13,7 +13,7 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters import data_folder
-from dudzian_daemon.app import one_schedule
+from dudzian_daemon.app import metrics_tls, one_schedule
 from dudzian_daemon.app.one_schedule import OneSchedule
 from dudzian_daemon.app.plugins.adapters import adapters_of
 from dudzian_daemon.app.plugins.channel_entries import ChannelEntry, channel_entries
@@ -29,6 +29,7 @@ from dudzian_daemon.config.load import LoadedConfig, load
 from dudzian_daemon.config.overlay import Flag
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.trading.spec import SessionSpec
 
 
@@ -115,6 +116,7 @@ def prepared_of(loaded: LoadedConfig, options: RunOptions, env: Mapping[str, str
         raise ConfigError(msg)
     if not chosen.offline_mode:
         require_live(config, environment, options)
+    metrics_tls.looked_over(loaded, SystemClock().wall_ns())
     folders = plugin_folders(options.plugins_dir, env)
     names = strategies_of(config, environment)
     supplied = controllers_of(options.modules, names)
@@ -158,7 +160,7 @@ def loaded_for(options: RunOptions, env: Mapping[str, str]) -> LoadedConfig:
     """The configuration with what the command line changes of it. Raises `ConfigError`."""
     flags: dict[str, Any] = dict(options.settings)
     if options.metrics_port is not None:
-        flags["runtime.metrics_http.port"] = Flag("--metrics-port", options.metrics_port)
+        flags["runtime.metrics_service.port"] = Flag("--metrics-port", options.metrics_port)
     loaded = load(options.config, env=env, cli=flags)
     environment = loaded.config.environment_id(options.environment)
     if options.scheduler is not None:

@@ -22,6 +22,8 @@ from dudzian_daemon.app.daily_trend.risk_profiles import RiskProfiles
 from dudzian_daemon.app.daily_trend.runtime_plan import RuntimePlan
 from dudzian_daemon.app.daily_trend.smoke_audit import NormalisedSummary
 from dudzian_daemon.app.first_start import Begun
+from dudzian_daemon.app.load_test.plan import PlannedLoad
+from dudzian_daemon.app.load_test.report import LoadTest
 from dudzian_daemon.app.parity.compare import ParityReport
 from dudzian_daemon.app.plan import Plan
 from dudzian_daemon.app.process.rehearsal import Rehearsed
@@ -58,6 +60,7 @@ DOCUMENTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "init": (Begun,),
     "inspect-manifest": (documents.Manifest,),
     "journal archive": (documents.JournalArchive,),
+    "load-test-scheduler": (LoadTest, PlannedLoad),
     "order place": (documents.Ordered,),
     "order cancel": (documents.Ordered,),
     "order close": (documents.Ordered,),

@@ -38,7 +38,9 @@ class Alerts(Section, frozen=True, kw_only=True):
     fallback: Annotated[
         tuple[Channel, ...], about("who gets what another channel did not take, in this order; then the other active ones")
     ] = ()
-    health_interval_seconds: Annotated[Seconds, about("seconds between two health reports, each with a check of every channel")] = 3_600
+    health_interval_seconds: Annotated[
+        Seconds, about("seconds between two health reports; channels are checked each `health_check_interval` of the scheduler")
+    ] = 3_600
     head_channel: Annotated[
         Channel | None, about("who gets the journal's newest signed head each `head_interval_seconds` and at a stop; none: nobody")
     ] = None

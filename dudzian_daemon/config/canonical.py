@@ -53,7 +53,7 @@ NOT_TRADING: Final[Mapping[str, frozenset[str]]] = {
     "RiskProfile": frozenset({"description", "data_quality"}),
     "Risk": frozenset({"decision_log"}),
     "InstrumentBucket": frozenset({"tags"}),
-    "Runtime": frozenset({"metrics_http", "resource_limits", "watchdog", "journal"}),
+    "Runtime": frozenset({"metrics_service", "resource_limits", "watchdog", "journal"}),
     "Scheduler": frozenset({"telemetry_namespace", "decision_log_category", "health_check_interval", "rbac_tokens"}),
     "InstrumentEntry": frozenset({"categories", "backfill_windows"}),
 }

@@ -19,7 +19,11 @@ from dudzian_daemon.config.references import expand
 from dudzian_daemon.config.schema import CoreConfig
 
 #: Values that name a file to read: relative ones are taken from the configuration's folder. Output paths stay as they are.
-INPUT_PATHS: Final = ("risk.decision_log.signing_key_path", "risk.decision_log.head_signing_key_path")
+INPUT_PATHS: Final = (
+    "risk.decision_log.signing_key_path",
+    "risk.decision_log.head_signing_key_path",
+    *(f"runtime.metrics_service.tls.{name}" for name in ("certificate", "key", "client_ca")),
+)
 
 
 class LoadedConfig(msgspec.Struct, frozen=True, dict=True):
@@ -32,7 +36,7 @@ class LoadedConfig(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def sources(self) -> Mapping[str, Source]:
-        """Origin of every value, by its dotted path (`runtime.metrics_http.port`)."""
+        """Origin of every value, by its dotted path (`runtime.metrics_service.port`)."""
         return {key_text(path): self.document.source(path) for path, _ in leaves(self.config)}
 
     @property

@@ -284,9 +284,9 @@ def warnings(document: Document) -> Iterator[Problem]:
         plugin, _, name = channel.partition(":")
         if path[0] == "environments" and document.at(("alerts", "channels", plugin, name, "enabled")) is False:
             yield document.problem(path, f"{channel!r} is not enabled: it is not used")
-    host = document.at(("runtime", "metrics_http", "host"))
+    host = document.at(("runtime", "metrics_service", "host"))
     if isinstance(host, str) and not _is_loopback(host):
-        yield document.problem(("runtime", "metrics_http", "host"), f"{host!r} is reachable from other machines")
+        yield document.problem(("runtime", "metrics_service", "host"), f"{host!r} is reachable from other machines")
 
 
 def _is_loopback(host: str) -> bool:

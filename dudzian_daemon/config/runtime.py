@@ -11,6 +11,7 @@ from dudzian_daemon.config.fields import (
     DottedName,
     Granularity,
     Host,
+    InputPath,
     Label,
     Name,
     Positive,
@@ -50,7 +51,7 @@ class Scheduler(Section, frozen=True, kw_only=True):
 
     telemetry_namespace: Annotated[DottedName, about("prefix of its telemetry")] = "runtime.multi_strategy"
     decision_log_category: Annotated[DottedName, about("category of its decisions in the log")] = "runtime.scheduler"
-    health_check_interval: Annotated[Seconds, about("seconds between two health reports")] = 120
+    health_check_interval: Annotated[Seconds, about("seconds between two checks of every alert channel while it runs")] = 120
     rbac_tokens: Annotated[tuple[AccessToken, ...], about("tokens that may control it; empty: the owner of the data folder may")] = ()
     schedules: Annotated[dict[Name, Schedule], Meta(min_length=1, description="its schedules by name")]
 
@@ -62,12 +63,24 @@ class KillSwitchToken(Section, frozen=True, kw_only=True):
     token_env: Annotated[Variable, about("environment variable that holds it; it goes before the keychain")] = "DUDZIAN_KILL_SWITCH_TOKEN"
 
 
-class MetricsHttp(Section, frozen=True, kw_only=True):
+class MetricsTls(Section, frozen=True, kw_only=True):
+    """PEM files of an encrypted port; with `client_ca`, a client without a certificate of it is refused (mTLS)."""
+
+    certificate: Annotated[InputPath, about("the server's certificate, the chain behind it")]
+    key: Annotated[InputPath, about("its private key, without passphrase, readable by its owner only")]
+    client_ca: Annotated[InputPath | None, about("who signs the clients' certificates; none: any client of this machine is answered")] = (
+        None
+    )
+
+
+class MetricsService(Section, frozen=True, kw_only=True):
     """The Prometheus and health endpoint, and the kill switch by HTTP."""
 
     enabled: Annotated[bool, about("false: no port is opened")] = True
-    host: Annotated[Host, about("address to listen on; keep it on loopback")] = "127.0.0.1"
+    host: Annotated[Host, about("address to listen on; one that is not loopback needs tls.client_ca")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port; 0 lets the system choose")] = 9108
+    allowed_hosts: Annotated[tuple[Host, ...], about("names by which it may be asked, beside those of loopback and `host` itself")] = ()
+    tls: Annotated[MetricsTls | None, about("certificate and key; none: plain HTTP")] = None
     kill_switch_token: Annotated[KillSwitchToken | None, about("token of `POST /kill-switch`; none: there is no such endpoint")] = None
 
 
@@ -111,7 +124,7 @@ class Runtime(Section, frozen=True, kw_only=True):
     """What runs in the process."""
 
     multi_strategy_schedulers: Annotated[dict[Name, Scheduler], about("schedulers by name")] = field(default_factory=dict)
-    metrics_http: Annotated[MetricsHttp, about("metrics and health endpoint")] = MetricsHttp()
+    metrics_service: Annotated[MetricsService, about("metrics and health endpoint")] = MetricsService()
     resource_limits: Annotated[ResourceLimits, about("budgets of the process")] = ResourceLimits()
     watchdog: Annotated[WatchdogLimits, about("limits of a strategy's call")] = WatchdogLimits()
     journal: Annotated[JournalFiles, about("files of the journal")] = JournalFiles()

@@ -32,6 +32,8 @@ _TYPES: Final = {
 _FORMATS: Final = {"decimal": "a number", "date": "a date such as 2024-01-31"}
 _LIMITS: Final = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 _NOTHING: Final = {"type": "null"}
+#: Keys that had another name before, with the one they have now.
+_RENAMED: Final[dict[Path, str]] = {("runtime", "metrics_http"): "metrics_service"}
 
 
 def structural_problems(document: Document) -> Iterator[Problem]:
@@ -69,7 +71,9 @@ class _Teller:
     def _unknown_keys(self, path: Path, known: dict[str, Any], found: dict[str, Any]) -> Iterator[Problem]:
         for key in found:
             if key not in known:
-                yield self.document.problem((*path, key), f"unknown key{suggestion(key, known)}", at_key=True)
+                place = (*path, key)
+                now = f"; it is called {_RENAMED[place]!r} now" if place in _RENAMED else suggestion(key, known)
+                yield self.document.problem(place, f"unknown key{now}", at_key=True)
 
     def _union(self, error: ValidationError, path: Path, node: Any) -> Iterator[Problem]:
         """An optional value is told as the value it may be; a choice of several types as that choice."""

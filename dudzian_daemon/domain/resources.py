@@ -8,8 +8,8 @@ import msgspec
 
 State = Literal["ok", "near", "over"]
 
-#: Units for people, by the key in `runtime.resource_limits`.
-UNITS: Final = {"cpu_percent": "% of a core", "memory_mb": "MB", "io_read_mb_s": "MB/s", "io_write_mb_s": "MB/s"}
+#: Units for people, by the key in `runtime.resource_limits`; `latency_ms` is that of a load test.
+UNITS: Final = {"cpu_percent": "% of a core", "memory_mb": "MB", "io_read_mb_s": "MB/s", "io_write_mb_s": "MB/s", "latency_ms": "ms"}
 
 
 class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ class Status(msgspec.Struct, kw_only=True):
     pid: int
     started_at: int
     metrics_port: int | None = None
+    metrics_url: str = ""
     state: str = "starting"
     detail: str = ""
     ready: bool = False

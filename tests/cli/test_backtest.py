@@ -176,7 +176,7 @@ def test_its_journal_is_intact_and_says_what_the_daemon_s_says(
     windows: str, chosen: tuple[str, ...], days: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = tmp_path / "home"
-    config = write_config(home, windows=(DEMO_WINDOWS, windows), port=("metrics_http: {", "metrics_http: {enabled: false, "))
+    config = write_config(home, windows=(DEMO_WINDOWS, windows), port=("metrics_service: {", "metrics_service: {enabled: false, "))
     _keep_schedules(config, chosen)
     with daemon(home, "--config", config, "--speed", "max") as child:
         assert child.end().code == 0

@@ -96,11 +96,10 @@ def test_what_is_said_of_the_one_schedule_takes_effect_and_is_told_with_its_sour
     told = {
         f"{schedule}.risk_profile": ["aggressive", "cli --risk-profile"],
         f"{schedule}.warmup_bars": [150, "cli --history-bars"],
-        "runtime.multi_strategy_schedulers.demo_pipeline.health_check_interval": [77, "cli --health-interval"],
         "alerts.health_interval_seconds": [77, "cli --health-interval"],
         "environments.demo.adapter_settings.poll_seconds": [30, "cli --poll-seconds"],
         "logging.level": ["DEBUG", "cli --log-level"],
-        "runtime.metrics_http.enabled": [True, "default"],
+        "runtime.metrics_service.enabled": [True, "default"],
     }
     assert {key: list(plan["values"][key].values()) for key in told} == told
     assert plan["values"][f"{schedule}.cadence_seconds"]["source"].startswith(str(plan["config_file"]["path"]))
@@ -158,7 +157,7 @@ def test_the_plan_says_of_the_metrics_service_what_there_is_and_why_the_rest_is_
     assert (ui_alerts["path"], ui_alerts["source"]) == (str(tmp_path / "logs" / "ui_telemetry_alerts.jsonl"), "default")
     assert not ui_alerts["sink_available"] and "logs/alerts_audit.jsonl" in ui_alerts["reason"]
     tls, auth, state = told["tls"], told["auth"], told["runtime_state"]
-    assert not tls["enabled"] and "loopback" in tls["reason"]
+    assert not tls["enabled"] and "names no certificate" in tls["reason"]
     assert [tls[name] for name in ("certificate", "key", "client_ca", "client_auth")] == [None, None, None, False]
     assert (auth["required"], auth["token_configured"], auth["token_env"]) == (False, True, "DUDZIAN_KILL_SWITCH_TOKEN")
     assert (state["service_enabled"], state["ui_alert_sink_active"], state["ui_alerts_path"]) == (True, False, None)

@@ -18,6 +18,7 @@ SNAPSHOT = {
     "pid": 1,
     "started_at": 0,
     "metrics_port": 9108,
+    "metrics_url": "http://127.0.0.1:9108/metrics",
     "state": "running",
     "ready": True,
     "not_ready": ["session is ending"],

@@ -136,18 +136,18 @@ def test_an_unknown_environment_exits_2(folder: Path, capsys: pytest.CaptureFixt
 
 
 def test_show_origin(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUDZIAN__RUNTIME__METRICS_HTTP__PORT", "9200")
+    monkeypatch.setenv("DUDZIAN__RUNTIME__METRICS_SERVICE__PORT", "9200")
     code, out = run(capsys, "--config", str(folder / "core.yaml"), "--environment", "demo", "--show-origin")
     lines = out.splitlines()
     assert code == 0
-    assert "runtime.metrics_http.port = 9200  (env DUDZIAN__RUNTIME__METRICS_HTTP__PORT)" in lines
-    assert "runtime.metrics_http.enabled = true  (default)" in lines
+    assert "runtime.metrics_service.port = 9200  (env DUDZIAN__RUNTIME__METRICS_SERVICE__PORT)" in lines
+    assert "runtime.metrics_service.enabled = true  (default)" in lines
     assert f"version = 1  ({folder / 'core.yaml'}:3:10)" in lines
     assert "environments.demo.instrument_universe = []  (default)" in lines
     assert not any(line.startswith("environments.binance_paper") for line in lines)
     _, out = run(capsys, "--config", str(folder / "core.yaml"), "--show-origin", "--json")
-    assert {"key": "runtime.metrics_http.host", "value": "127.0.0.1"}.items() <= next(
-        entry.items() for entry in json.loads(out)["values"] if entry["key"] == "runtime.metrics_http.host"
+    assert {"key": "runtime.metrics_service.host", "value": "127.0.0.1"}.items() <= next(
+        entry.items() for entry in json.loads(out)["values"] if entry["key"] == "runtime.metrics_service.host"
     )
 
 

@@ -150,7 +150,7 @@ class Checkout:
             "DUDZIAN_TELEGRAM_CREDENTIAL": TOKEN,
             "DUDZIAN_EMAIL_CREDENTIAL": "stand-in-of-a-password",
             "DUDZIAN_SMS_CREDENTIAL": "stand-in-of-a-token",
-            "DUDZIAN__RUNTIME__METRICS_HTTP__PORT": str(port),
+            "DUDZIAN__RUNTIME__METRICS_SERVICE__PORT": str(port),
         }
         shutil.copy(ROOT / ".gitignore", self.folder)
         for arguments in (

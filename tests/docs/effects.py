@@ -116,7 +116,7 @@ def history_bars(day: Day) -> None:
 
 @effect(f"{RUN} --health-interval")
 def health_interval(day: Day) -> None:
-    """so often every alert channel is checked, and an alert says how all is"""
+    """so often an alert says how all is"""
     paced = ("-e", "demo", "--health-interval", 1, "--speed", 100_000, "--no-ui", "--metrics-port", 0)
     with Child(day.folder / "healthy", RUN, *paced, "--data-dir", day.folder / "healthy" / "data") as child:
         child.wait_for_log('"code":"HEALTH"')
@@ -714,6 +714,17 @@ def resource_limits(day: Day) -> None:
     """each budget stands in `status` and in the metrics, and beside it what the process uses"""
     assert 'dudzian_resource_limit{resource="cpu_percent"} 65.0' in day.scrape
     assert 'dudzian_resource_use{resource="memory_mb"} ' in day.scrape
+
+
+@effect("load_test_scheduler.py --iterations", "load_test_scheduler.py --schedules", "load_test_scheduler.py --output", "logs/load_tests")
+def load_test(day: Day) -> None:
+    """a daemon of its own plays so many hours of so many schedules; the report there holds that against `runtime.resource_limits`"""
+    path = day.folder / "loaded/logs/load_tests/paper_mode.json"
+    asked = ("--iterations", 24, "--schedules", 3, "--pace-ms", 10, "--output", path)
+    done = day.ask("load-test-scheduler", *asked, "--json", data=day.folder / "loaded")
+    assert (done.code, done.answer) == (0, json.loads(path.read_text()))
+    assert (done.answer["iterations"], len(done.answer["schedules"]), done.answer["runs"]) == (24, 3, 72)
+    assert {each["name"]: each["limit"] for each in done.answer["budgets"]}["memory_mb"] == 2048.0
 
 
 @effect("data/reports/daily")

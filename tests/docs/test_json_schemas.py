@@ -77,7 +77,18 @@ ON_SESSION: dict[str, list[tuple[Any, ...]]] = {
 }
 #: These need a daemon, or write where they are asked to.
 ELSEWHERE = {
-    *("accept-change", "alerts ack", "alerts close", "backfill", "evidence pack", "heads keygen", "init", "order cancel", "order close"),
+    *(
+        "accept-change",
+        "alerts ack",
+        "alerts close",
+        "backfill",
+        "evidence pack",
+        "heads keygen",
+        "init",
+        "load-test-scheduler",
+        "order cancel",
+        "order close",
+    ),
     *("order place", "preflight", "risk what-if", "session close", "session-check", "stop", "strategy resume", "strategy suspend"),
 }
 

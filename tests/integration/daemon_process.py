@@ -237,7 +237,7 @@ def write_config(home: Path, **changes: tuple[str, str]) -> Path:
 
 def short_config(home: Path, **changes: tuple[str, str]) -> Path:
     """A demo that is over soon and opens no port."""
-    port = ("metrics_http: {", "metrics_http: {enabled: false, ")
+    port = ("metrics_service: {", "metrics_service: {enabled: false, ")
     return write_config(home, windows=(DEMO_WINDOWS, SHORT_WINDOWS), port=port, **changes)
 
 

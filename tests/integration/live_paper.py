@@ -57,7 +57,7 @@ DEFAULT_CHANGES: dict[str, tuple[str, str]] = {
     "reversion": (REVERSION.format("5m", 900), REVERSION.format("1m", 60)),
     "arbitrage": (ARBITRAGE.format(10, 30), ARBITRAGE.format(60, 2)),
     "spread": (LIMITS.format(""), LIMITS.format(", max_age_seconds: 60")),
-    "port": ("metrics_http: {", "metrics_http: {enabled: false, "),
+    "port": ("metrics_service: {", "metrics_service: {enabled: false, "),
     "streams": (PURPOSE, PURPOSE + "    adapter_settings: {streams: true, quote_seconds: 5}\n"),
 }
 

@@ -48,7 +48,7 @@ def slow(home: Path, how: str, limits: str) -> tuple[Path, Mapping[str, str]]:
         home,
         strategies=("strategies:\n", f"strategies:\n  slow: {{plugin: slow, parameters: {{how: {how}}}}}\n"),
         schedules=("        btc_trend_d1:", f"        slow_1h: {schedule}\n        btc_trend_d1:"),
-        watchdog=("  metrics_http: {", f"  watchdog: {limits}\n  metrics_http: {{"),
+        watchdog=("  metrics_service: {", f"  watchdog: {limits}\n  metrics_service: {{"),
     )
     return config, {"DUDZIAN_PLUGINS_DIR": str(home / "plugins")}
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import UTC, date
 from pathlib import Path
 
 import anyio
 import anyio.from_thread
 import pytest
+from msgspec.structs import replace
 
-from dudzian_daemon.app.daily_report.day import day_of
-from dudzian_daemon.app.daily_report.package import daily_package
+from dudzian_daemon.adapters.journal_format import segments
+from dudzian_daemon.adapters.journal_reader import entries, sessions
+from dudzian_daemon.app.daily_report.day import Day, day_of
+from dudzian_daemon.app.daily_report.keeping import KeptDay
+from dudzian_daemon.app.daily_report.package import daily_package, package_files, read_day
 from dudzian_daemon.app.preparation import RunOptions, prepare
-from dudzian_daemon.app.process.day_package import DayPackage, still_wanted
+from dudzian_daemon.app.process.day_package import PERIOD_SECONDS, DayPackage, still_wanted
 from dudzian_daemon.config.load import load
+from dudzian_daemon.domain.market import SECOND_NS
+from dudzian_daemon.testing.clock import ManualClock
 from tests.integration.daemon_process import LAST_LINE, NO_PACKAGE, SHORT_WINDOWS, Child, Ended, daemon, dudzian, report, short_config
 
 pytestmark = pytest.mark.integration
 
+SMALL_SEGMENTS = "  journal: {segment_lines: 40}\n  metrics_service: {"
 REPORTS = Path("data") / "data" / "reports" / "daily"
 #: It fills at one o'clock: a stop that follows has most of the day before the midnight that would belong to the next one.
 ONE_DAY = SHORT_WINDOWS.replace("2024-02-01, end: 2024-03-01", "2024-02-08, end: 2024-02-09")
@@ -98,7 +106,7 @@ def test_a_configuration_may_want_none_and_one_that_takes_too_long_is_given_up_w
     assert_ended(ended)
     assert "package" not in ended.out
     prepared = prepare(RunOptions(config=tmp_path / "config" / "core.yaml", data_dir=tmp_path / "data"), os.environ)
-    package = Endless(prepared)
+    package = Endless(prepared, ManualClock())
     assert list(package.lines()) == []
     anyio.run(over_budget, package)
     (line,) = package.lines()
@@ -113,6 +121,68 @@ def test_a_configuration_may_want_none_and_one_that_takes_too_long_is_given_up_w
     with pytest.raises(TimeoutError):
         daily_package(prepared.config, prepared.data_folder, "demo", still_wanted=until_the_third)
     assert not (tmp_path / REPORTS).exists()
+
+
+def test_a_day_that_is_read_along_is_the_day_that_is_read_at_once_wherever_it_was_looked_at(tmp_path: Path) -> None:
+    """Through segments, days without cycles, and a journal that grows by parts of a line."""
+    config = short_config(tmp_path, package=NO_PACKAGE, segments=("  metrics_service: {", SMALL_SEGMENTS))
+    with daemon(tmp_path, "--config", config, "--speed", "max", "--no-ui") as child:
+        assert_ended(child.end())
+    (session,) = sessions(tmp_path / "data", "demo")
+    assert len(session.segments) > 3
+    grown = tmp_path / "grown"
+    kept = KeptDay(grown, environment="demo", artifact="demo", log_id=session.log_id, timezone="UTC")
+    grown.mkdir()
+    for path in session.segments:
+        content = path.read_bytes()
+        for end in (len(content) // 3, len(content) // 3 + 7, len(content)):
+            (grown / path.name).write_bytes(content[:end])
+            kept.catch_up(lambda: None)
+        assert_equal_packages(at_once(grown, session.log_id), read_day(replace(session, folder=grown), "demo", "demo", latest_day(grown)))
+    assert_equal_packages(kept.day(), read_day(session, "demo", "demo", date(2024, 2, 29)))
+
+
+def at_once(folder: Path, log_id: str) -> Day:
+    """By a fold that rolls from day to day over all there is."""
+    whole = KeptDay(folder, environment="demo", artifact="demo", log_id=log_id, timezone="UTC")
+    whole.catch_up(lambda: None)
+    return whole.day()
+
+
+def latest_day(folder: Path) -> date:
+    """As `daily-report` chooses it."""
+    last = [cycle.record.instant for path in segments(folder) for entry in entries(path) for cycle in entry.cycles()][-1]
+    return day_of(last - SECOND_NS)
+
+
+def assert_equal_packages(one: Day, other: Day) -> None:
+    assert package_files(one, UTC) == package_files(other, UTC)
+
+
+def test_a_stop_reads_no_more_than_what_came_since_it_was_read_along(tmp_path: Path) -> None:
+    config = short_config(tmp_path, package=NO_PACKAGE, segments=("  metrics_service: {", SMALL_SEGMENTS))
+    with daemon(tmp_path, "--config", config, "--speed", "max", "--no-ui") as child:
+        assert_ended(child.end())
+    (session,) = sessions(tmp_path / "data", "demo")
+    *passed, last = session.segments
+    content = last.read_bytes()
+    last.write_bytes(b"")
+    clock = ManualClock()
+    package = DayPackage(prepare(RunOptions(config=config, data_dir=tmp_path / "data"), os.environ), clock)
+    package.follow(session.log_id)
+
+    async def stop_after_a_while() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(package.run)
+            await clock.advance(PERIOD_SECONDS)
+            tasks.cancel_scope.cancel()
+        for path in passed:
+            path.write_bytes(b"nobody reads this again\n")
+        last.write_bytes(content)
+        await package.write(session.log_id)
+
+    anyio.run(stop_after_a_while)
+    assert list(packages(tmp_path)) == ["2024-02-29"]
 
 
 class Endless(DayPackage):

@@ -23,7 +23,7 @@ POINTS: Final = ("write", "rename", "renamed")
 
 def config(home: Path) -> Path:
     """The short session, with tiny segments."""
-    return short_config(home, journal=("  metrics_http: {", f"  journal: {{segment_lines: {LINES}}}\n  metrics_http: {{"))
+    return short_config(home, journal=("  metrics_service: {", f"  journal: {{segment_lines: {LINES}}}\n  metrics_service: {{"))
 
 
 def run(home: Path, *arguments: object, faults: str = "") -> Ended:

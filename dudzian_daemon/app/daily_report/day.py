@@ -120,6 +120,7 @@ class DayFold:
         self._positions: dict[tuple[str, str], PositionChange] = {}
         self._peak = ZERO
         self._before: CycleRecord | None = None
+        self._durable: list[CycleDurable] = []
         summary = DailySummary(
             environment=environment,
             artifact=artifact,
@@ -130,6 +131,14 @@ class DayFold:
             data_quality=DataQuality(),
         )
         self.day = Day(summary=summary)
+
+    def followed_by(self, day: date) -> DayFold:
+        """The fold of a later day, which knows what this one knows of the session but its curves. This one takes no more."""
+        told = self.day.summary
+        after = DayFold(environment=self._environment, artifact=told.artifact, log_id=told.log_id, day=day, timezone=told.timezone)
+        after._trips.restore(self._trips.export())
+        after._marks, after._positions, after._peak, after._before = self._marks, self._positions, self._peak, self._before
+        return after
 
     def add(self, cycle: Cycle, content: str) -> None:
         """Take one cycle; `content` is the content link after its line."""
@@ -153,8 +162,11 @@ class DayFold:
         self._before = record
 
     def finish(self) -> Day:
-        """The day as it stands after the last cycle."""
+        """The day as it stands after the last cycle, with its rows, which a day that nobody asks for is spared. To be called once."""
         summary = self.day.summary
+        for durable in self._durable:
+            self.day.ledger += [line for _, line in ledger_lines(durable, self._environment)]
+            self.day.decisions += decision_events(durable, self._environment)
         summary.ledger_rows, summary.decision_events = len(self.day.ledger), len(self.day.decisions)
         summary.round_trips = len(self.day.round_trips)
         summary.winners = sum(trip.profit > 0 for trip in self.day.round_trips)
@@ -208,8 +220,7 @@ class DayFold:
             summary.max_drawdown = max(summary.max_drawdown, round(float(self._peak - record.equity) / float(self._peak), 6))
         self._judge_data(record)
         durable = CycleDurable(record=record, log_id=cycle.log_id, line=cycle.line, line_hash=cycle.line_hash, duration_s=0.0)
-        self.day.ledger += [line for _, line in ledger_lines(durable, self._environment)]
-        self.day.decisions += decision_events(durable, self._environment)
+        self._durable.append(durable)
         self._tell(record)
 
     def _judge_data(self, record: CycleRecord) -> None:

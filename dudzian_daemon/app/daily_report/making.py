@@ -12,9 +12,9 @@ import msgspec
 from dudzian_daemon.adapters import data_folder as folders
 from dudzian_daemon.adapters.age_file import encrypt_file, recipients_of
 from dudzian_daemon.adapters.files import sha256_file, write_atomic
-from dudzian_daemon.app.daily_report.day import DailySummary
+from dudzian_daemon.app.daily_report.day import DailySummary, Day
 from dudzian_daemon.app.daily_report.delivery import mail_report
-from dudzian_daemon.app.daily_report.package import always, daily_package
+from dudzian_daemon.app.daily_report.package import always, daily_package, packed
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
@@ -33,13 +33,17 @@ class MadeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted of a report: `day` (default: the latest recorded), `session` (default: the newest that has it)."""
+    """What is wanted of a report: `day` (default: the latest recorded), `session` (default: the newest that has it).
+
+    `found` is a day that was read already; it goes before both.
+    """
 
     day: date | None = None
     session: str | None = None
     encrypt_to: tuple[str, ...] = ()
     with_pdf: bool = True
     mail: bool = False
+    found: Day | None = None
 
 
 def make_report(
@@ -56,7 +60,12 @@ def make_report(
     """
     recipients = recipients_of(wishes.encrypt_to) if wishes.encrypt_to else list(config.reporting.age_recipients)
     zone = config.reporting.timezone
-    written = daily_package(config, data_folder, environment, wishes.day, log_id=wishes.session, timezone=zone, still_wanted=still_wanted)
+    if wishes.found is not None:
+        written = packed(config, data_folder, environment, wishes.found)
+    else:
+        written = daily_package(
+            config, data_folder, environment, wishes.day, log_id=wishes.session, timezone=zone, still_wanted=still_wanted
+        )
     document, pdf_path = b"", None
     if wishes.with_pdf or wishes.mail:
         from dudzian_daemon.app.daily_report.document import pdf  # only now: pictures and typesetting are an extra

@@ -74,14 +74,20 @@ def daily_package(
     Raises `ConfigError` for a day or session there is nothing of, `IntegrityError` for a damaged journal, and what `still_wanted`
     raises, which is called while the journal is read: then nothing is written.
     """
-    zone = zone_of(timezone)
+    zone_of(timezone)
     artifact, name = config.artifact_name(environment), config.environment_id(environment)
     session, wanted = _session_of(data_folder, artifact, day, log_id, still_wanted)
-    found = read_day(session, name, artifact, wanted, timezone, still_wanted)
+    return packed(config, data_folder, environment, read_day(session, name, artifact, wanted, timezone, still_wanted))
+
+
+def packed(config: CoreConfig, data_folder: Path, environment: str, found: Day) -> Written:
+    """The package of a day that was read, with the alerts of its time. Raises `ConfigError` for an unknown time zone."""
+    zone = zone_of(found.summary.timezone)
+    artifact, name = config.artifact_name(environment), config.environment_id(environment)
     found.alerts = _alerts(data_folder / config.environment(name).alert_audit.path, found)
     found.summary.alerts = {each: count for each in _SEVERITIES if (count := _count(found.alerts, each))}
     files = package_files(found, zone)
-    path = data_folder / REPORTS / wanted.isoformat() / f"{artifact}.zip"
+    path = data_folder / REPORTS / found.summary.report_date / f"{artifact}.zip"
     write_zip(path, files)
     return Written(day=found, zip_path=path, files=files)
 

@@ -1,27 +1,29 @@
-"""Section `metrics_service_details` of the runtime plan: the Prometheus endpoint and the telemetry file, and what is not built beside them.
+"""Section `metrics_service_details` of the runtime plan: the Prometheus endpoint with its TLS, the telemetry file, and what is not built.
 
-The earlier code base had a telemetry service of its own, with TLS and a sink for alerts of a user interface. What it asked that has no
+The earlier code base had a telemetry service of its own, with a sink for alerts of a user interface. What it asked that has no
 meaning here keeps its place, as off, with the reason.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from dudzian_daemon.adapters.file_facts import FileFacts, file_facts
+from dudzian_daemon.app.metrics_tls import url
 from dudzian_daemon.config.load import LoadedConfig
-from dudzian_daemon.config.runtime import Scheduler
+from dudzian_daemon.config.runtime import MetricsTls, Scheduler
+from dudzian_daemon.kernel.clock import iso_utc
 from dudzian_daemon.sinks.telemetry.runs import telemetry_path
 
 #: Where the alerts of a user interface would go.
 UI_ALERTS: Final = Path("logs") / "ui_telemetry_alerts.jsonl"
 PORT_FILE: Final = Path("run") / "metrics.port"
 _NO_UI: Final = "no sink for alerts of a user interface is built: alerts go to the channels and to logs/alerts_audit.jsonl"
-_NO_TLS: Final = "the endpoint listens on loopback only, so nothing is encrypted and no certificate is read"
-_NO_CLIENT_AUTH: Final = "who is on this machine may read the figures; the kill switch alone wants a token"
+_NO_TLS: Final = "runtime.metrics_service.tls names no certificate: plain HTTP, on loopback only"
+_CLIENT_AUTH: Final = "without a client CA, who reaches the port may read the figures; the kill switch wants a token in any case"
 
 
 class JsonLines(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +39,18 @@ class JsonLines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
-    """Always off, with the reason; there is no file to tell of."""
+    """`client_auth`: a client must show a certificate (mTLS). Times are UTC; `reason` says why it is off, or which file cannot be used.
+
+    Of the key there is no digest.
+    """
 
     enabled: bool = False
     client_auth: bool = False
+    subject: str = ""
+    names: tuple[str, ...] = ()
+    not_before: str = ""
+    not_after: str = ""
+    days_left: int | None = None
     certificate: FileFacts | None = None
     key: FileFacts | None = None
     client_ca: FileFacts | None = None
@@ -54,7 +64,7 @@ class ClientAuth(msgspec.Struct, frozen=True, kw_only=True):
     token_configured: bool
     token_id: str
     token_env: str
-    reason: str = _NO_CLIENT_AUTH
+    reason: str = _CLIENT_AUTH
 
 
 class RuntimeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,28 +96,30 @@ class MetricsServiceDetails(msgspec.Struct, frozen=True, kw_only=True):
     runtime_state: RuntimeState
 
 
-def metrics_details(loaded: LoadedConfig, scheduler: Scheduler, root: Path) -> MetricsServiceDetails:
-    """Look at the files below the data folder `root`; connects to nothing."""
-    settings = loaded.config.runtime.metrics_http
+def metrics_details(loaded: LoadedConfig, scheduler: Scheduler, root: Path, now_ns: int) -> MetricsServiceDetails:
+    """Look at the files below the data folder `root`, and at those of TLS; connects to nothing."""
+    settings = loaded.config.runtime.metrics_service
     token = settings.kill_switch_token
     telemetry, ui_alerts = file_facts("telemetry", telemetry_path(root), "log"), file_facts("ui_alerts", root / UI_ALERTS, "log")
     return MetricsServiceDetails(
         enabled=settings.enabled,
         host=settings.host,
         port=settings.port,
-        port_source=loaded.sources["runtime.metrics_http.port"].text,
+        port_source=loaded.sources["runtime.metrics_service.port"].text,
         namespace=scheduler.telemetry_namespace,
         health_check_interval=scheduler.health_check_interval,
         jsonl=_lines(telemetry, sink_available=True, reason=""),
         ui_alerts=_lines(ui_alerts, sink_available=False, reason=_NO_UI),
+        tls=Tls() if settings.tls is None else _tls(settings.tls, now_ns),
         auth=ClientAuth(
+            required=settings.tls is not None and settings.tls.client_ca is not None,
             token_configured=token is not None,
             token_id="" if token is None else token.token_id,
             token_env="" if token is None else token.token_env,
         ),
         runtime_state=RuntimeState(
             service_enabled=settings.enabled,
-            address=f"http://{settings.host}:{settings.port}/metrics" if settings.enabled else "",
+            address=f"{url(settings, settings.port)}/metrics" if settings.enabled else "",
             port_file=str(root / PORT_FILE),
             jsonl_path=telemetry.absolute_path,
             folders=tuple(
@@ -115,6 +127,31 @@ def metrics_details(loaded: LoadedConfig, scheduler: Scheduler, root: Path) -> M
                 for role, folder in (("telemetry_folder", Path(telemetry.parent)), ("port_folder", (root / PORT_FILE).parent))
             ),
         ),
+    )
+
+
+def _tls(tls: MetricsTls, now_ns: int) -> Tls:
+    from dudzian_daemon.adapters.tls_files import TlsFileError, read_certificate
+
+    files: dict[str, Any] = {
+        "certificate": file_facts("tls_cert", Path(tls.certificate), "config", needs_parent=True),
+        "key": file_facts("tls_key", Path(tls.key), "secret", needs_parent=True),
+        "client_ca": None if tls.client_ca is None else file_facts("tls_client_ca", Path(tls.client_ca), "config", needs_parent=True),
+        "client_auth": tls.client_ca is not None,
+        "enabled": True,
+    }
+    try:
+        found = read_certificate(Path(tls.certificate), "certificate")
+    except TlsFileError as error:
+        return Tls(**files, reason=str(error))
+    return Tls(
+        **files,
+        subject=found.subject,
+        names=found.names,
+        not_before=iso_utc(found.not_before_ns),
+        not_after=iso_utc(found.not_after_ns),
+        days_left=found.days_left(now_ns),
+        reason="",
     )
 
 

@@ -93,7 +93,7 @@ def runtime_plan(options: RunOptions, asked: Asked, env: Mapping[str, str], now_
         values={} if loaded is None else _values(loaded),
         files=tuple(outputs),
         security_warnings=warnings,
-        **({} if loaded is None else _details(loaded, prepared, options, root)),
+        **({} if loaded is None else _details(loaded, prepared, options, root, now_ns)),
     )
 
 
@@ -123,6 +123,12 @@ def _outputs(loaded: LoadedConfig | None, prepared: Prepared | None, asked: Aske
         found.append(file_facts("runtime_plan", asked.plan_path, "log", needs_parent=True))
     if loaded is not None and loaded.config.risk.decision_log.signing_key_path is not None:
         found.append(file_facts("signing_key", Path(loaded.config.risk.decision_log.signing_key_path), "secret", needs_parent=True))
+    tls = None if loaded is None else loaded.config.runtime.metrics_service.tls
+    if tls is not None:
+        found.append(file_facts("tls_cert", Path(tls.certificate), "config", needs_parent=True))
+        found.append(file_facts("tls_key", Path(tls.key), "secret", needs_parent=True))
+        if tls.client_ca is not None:
+            found.append(file_facts("tls_client_ca", Path(tls.client_ca), "config", needs_parent=True))
     if prepared is not None:
         found.append(file_facts("runtime_log", root / "logs" / "runtime" / f"{prepared.artifact}.log", "log"))
         found.append(file_facts("decision_log", root / prepared.config.risk.decision_log.path / f"{prepared.artifact}.jsonl", "log"))
@@ -134,7 +140,7 @@ def _values(loaded: LoadedConfig) -> dict[str, Value]:
     return {key_text(path): Value(value, sources[key_text(path)].text) for path, value in leaves(loaded.config)}
 
 
-def _details(loaded: LoadedConfig, prepared: Prepared | None, options: RunOptions, root: Path) -> dict[str, Any]:
+def _details(loaded: LoadedConfig, prepared: Prepared | None, options: RunOptions, root: Path, now_ns: int) -> dict[str, Any]:
     config = loaded.config
     environment = config.environment_id(options.environment)
     chosen = config.environment(environment)
@@ -173,7 +179,7 @@ def _details(loaded: LoadedConfig, prepared: Prepared | None, options: RunOption
         "pipeline_details": {"class": "Core", "module": "dudzian_daemon.trading.step", "built": prepared is not None},
         "risk_profile": profile_facts(schedule.risk_profile, config.profile(schedule.risk_profile))
         | {"source": _source(loaded, chosen.scheduler, name)},
-        "metrics_service_details": metrics_details(loaded, scheduler, root),
+        "metrics_service_details": metrics_details(loaded, scheduler, root, now_ns),
     }
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from dudzian_daemon.adapters.rotation_register import DEFAULT, read_rotations
 from dudzian_daemon.adapters.secret_store import SecretStore
+from dudzian_daemon.app import metrics_tls
 from dudzian_daemon.app.coverage.report import CoverageQuestion, CoverageReport, coverage
 from dudzian_daemon.app.coverage.requirements import Selection
 from dudzian_daemon.app.plugins.places import plugin_folders
@@ -87,7 +88,8 @@ def precheck(question: PrecheckQuestion, store: SecretStore, env: Mapping[str, s
         loaded = load(question.config, env=env)
         name = loaded.config.environment_id(question.environment)
         loaded = load(question.config, env=env, cli=addresses(name, question.base_url, question.ws_url))
-        warnings = (*loaded.warnings, *looked_over(loaded, plugin_folders(None, env)))
+        plugins = looked_over(loaded, plugin_folders(None, env))
+        warnings = (*loaded.warnings, *plugins, *metrics_tls.looked_over(loaded, question.now))
     except ConfigErrors as error:
         return _invalid(question, [problem.text for problem in error.problems])
     except ConfigError as error:

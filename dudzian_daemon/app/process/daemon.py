@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,6 +29,7 @@ from dudzian_daemon.app.change_consent import consented
 from dudzian_daemon.app.change_consent import forget as forget_consent
 from dudzian_daemon.app.left_sessions import close_session
 from dudzian_daemon.app.listeners import QUEUE_SIZE
+from dudzian_daemon.app.metrics_tls import server_context
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.commands import Commands
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
@@ -54,6 +56,7 @@ from dudzian_daemon.services.inbox import Guard, Inbox, expire_commands
 from dudzian_daemon.services.service_manager import ServiceManager
 
 if TYPE_CHECKING:
+    from dudzian_daemon.adapters.http_guard import Limits
     from dudzian_daemon.adapters.metrics_http import MetricsServer
 
 #: An input this late (wall seconds) makes the daemon not ready.
@@ -131,16 +134,16 @@ class Daemon:
     async def run(self) -> int:
         """From the port to the last line; returns the exit code."""
         supervisor = Supervisor(clock=self._clock, units=self._units, verdict=verdict, stages=stages(self._prepared))
-        end = SessionEnd(self._prepared, supervisor)
-        loop, settings = asyncio.get_running_loop(), self._prepared.config.runtime.metrics_http
+        end = SessionEnd(self._prepared, supervisor, self._clock)
+        loop, settings = asyncio.get_running_loop(), self._prepared.config.runtime.metrics_service
         switch = self._kill_switch = KillSwitch(self._prepared.data_folder, self._clock, settings.kill_switch_token, self._env)
         self._signals.listen_on(loop, end.on_signal)
         self._signals.listen_kill_switch(partial(loop.call_soon_threadsafe, switch.on_signal))
         try:
             registry = new_registry()
-            server = self._port(registry)
-            port = None if server is None else server.port
-            assembly = await anyio.to_thread.run_sync(self._assemble, registry, port)  # a dozen syncs, and a fold of what was recorded
+            tls = await anyio.to_thread.run_sync(server_context, settings, self._clock.wall_ns()) if settings.tls else None
+            server = self._port(registry, tls)
+            assembly = await anyio.to_thread.run_sync(self._assemble, registry, server)  # a dozen syncs, and a fold of what was recorded
             assembly.session.opening = [*assembly.session.opening, *switch.asked_during_start()]
             guard = guard_of(self._prepared, assembly, self._clock, self._signals)
             with guard.watchdog:
@@ -166,13 +169,13 @@ class Daemon:
 
     # -- start -----------------------------------------------------------------------------------------------------
 
-    def _port(self, registry: CollectorRegistry) -> MetricsPort | None:
+    def _port(self, registry: CollectorRegistry, tls: ssl.SSLContext | None) -> MetricsPort | None:
         """The metrics port, held from now on. Raises what keeps it from being had."""
         _phase("port", self._signals)
-        settings = self._prepared.config.runtime.metrics_http
-        return MetricsPort(settings, partial(self._metrics_server, registry)) if settings.enabled else None
+        settings = self._prepared.config.runtime.metrics_service
+        return MetricsPort(settings, partial(self._metrics_server, registry), tls) if settings.enabled else None
 
-    def _assemble(self, registry: CollectorRegistry, port: int | None) -> Assembly:
+    def _assemble(self, registry: CollectorRegistry, server: MetricsPort | None) -> Assembly:
         """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
         _phase("recover", self._signals)
         recovered = self._recovered()
@@ -195,12 +198,14 @@ class Daemon:
         )
         forget_consent(self._prepared.data_folder)
         assembly.session.opening = opening
-        assembly.status.status.metrics_port = port
+        if server is not None:
+            assembly.status.status.metrics_port = server.port
+            assembly.status.status.metrics_url = f"{server.url}/metrics"
         if assembly.silent_schedules:
             self._log.warning("schedules_without_candles", schedules=assembly.silent_schedules)
             names = ", ".join(assembly.silent_schedules)
             sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
-        self._announce(assembly, port, recovered)
+        self._announce(assembly, server, recovered)
         gc.freeze()  # what the start has made stays: a full collection would walk its 60,000 objects for 50 ms between two ticks
         return assembly
 
@@ -240,8 +245,17 @@ class Daemon:
             queue = self._bus.subscribe_queued(events.STRATEGY_STATE, name="quarantine", size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
             supervisor.add(QuarantineRecorded(queue, self._prepared.data_folder, names), stage="sinks")
 
-    def _metrics_server(self, registry: CollectorRegistry, server_class: type[MetricsServer], listener: socket.socket) -> MetricsServer:
-        server = server_class(registry, readiness=self._readiness, liveness=self._liveness, clock=self._clock, listener=listener)
+    def _metrics_server(
+        self, registry: CollectorRegistry, server_class: type[MetricsServer], listener: socket.socket, limits: Limits
+    ) -> MetricsServer:
+        server = server_class(
+            registry,
+            readiness=self._readiness,
+            liveness=self._liveness,
+            clock=self._clock,
+            listener=listener,
+            limits=limits,
+        )
         if self._kill_switch is not None and self._kill_switch.by_http:
             server.press = self._kill_switch.press
         if self._assembly is not None:
@@ -289,10 +303,11 @@ class Daemon:
             self._log.info("change_accepted", action="go_on", session=change.log_id, accepted_at=iso_utc(consent.at))
         return consent is not None
 
-    def _announce(self, assembly: Assembly, port: int | None, recovered: Recovered | None) -> None:
+    def _announce(self, assembly: Assembly, server: MetricsPort | None, recovered: Recovered | None) -> None:
+        port = None if server is None else server.port
         if port is not None:
             write_atomic(self._prepared.data_folder / "run" / "metrics.port", f"{port}\n".encode())
-        address = "no metrics port" if port is None else f"metrics on http://127.0.0.1:{port}/metrics"
+        address = "no metrics port" if server is None else f"metrics on {server.url}/metrics"
         self._out.write(f"dudzian: paper only, no order leaves this machine; {address}; session {assembly.journal.log_id}\n")
         if recovered is not None:
             self._tell_recovered(recovered)

@@ -1,20 +1,31 @@
-"""The day's package at the end of a run: what `dudzian daily-report --no-pdf` makes, for the day at which the session has arrived."""
+"""The day's package at the end of a run: what `dudzian daily-report --no-pdf` makes, for the day at which the session has arrived.
+
+While the session runs its journal is read along, so that a stop has little left to read, however long the session.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 
+from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER
+from dudzian_daemon.app.daily_report.keeping import KeptDay
 from dudzian_daemon.app.daily_report.making import Wishes, make_report
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.kernel import logs
+from dudzian_daemon.kernel.clock import Clock
+
+#: Between two readings of what the journal has got.
+PERIOD_SECONDS: Final = 20.0
 
 
 class _GivenUpError(Exception):
@@ -30,13 +41,38 @@ def still_wanted() -> None:
 
 
 class DayPackage:
-    """Makes it once, and keeps where it lies or why there is none. A stop never fails for it."""
+    """Makes it once, and keeps where it lies or why there is none. A stop never fails for it. `run` reads along meanwhile."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    name = "day_package"
+
+    def __init__(self, prepared: Prepared, clock: Clock) -> None:
         self._prepared = prepared
+        self._clock = clock
+        self._kept: KeptDay | None = None
         self._path: Path | None = None
         self._problem = ""
         self._log = logs.logger("daemon")
+
+    def follow(self, log_id: str) -> None:
+        """Say which session `run` reads."""
+        self._kept = self._day_of(log_id)
+
+    def _day_of(self, log_id: str) -> KeptDay:
+        prepared = self._prepared
+        return KeptDay(
+            prepared.data_folder / JOURNAL_FOLDER / prepared.artifact / log_id,
+            environment=prepared.environment,
+            artifact=prepared.artifact,
+            log_id=log_id,
+            timezone=prepared.config.reporting.timezone,
+        )
+
+    async def run(self) -> None:
+        """Read along until cancelled. A journal that cannot be read is told at the stop, which reads on from there."""
+        while self._kept is not None:
+            await self._clock.sleep(PERIOD_SECONDS)
+            with suppress(DudzianError, _GivenUpError):
+                await anyio.to_thread.run_sync(self._kept.catch_up, still_wanted)
 
     async def write(self, log_id: str) -> None:
         """Make the package of the session. Ends early, with nothing written, where the stop's budget is used up."""
@@ -64,7 +100,8 @@ class DayPackage:
             )
 
     def _make(self, log_id: str) -> Path:
-        wishes = Wishes(session=log_id, with_pdf=False)
-        prepared = self._prepared
+        kept, prepared = self._kept or self._day_of(log_id), self._prepared
+        kept.catch_up(still_wanted)
+        wishes = Wishes(found=kept.day(), with_pdf=False)
         made = make_report(prepared.config, prepared.data_folder, prepared.environment, wishes, os.environ, still_wanted)
         return Path(made.package)

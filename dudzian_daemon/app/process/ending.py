@@ -14,6 +14,7 @@ from dudzian_daemon.app.process.day_package import DayPackage
 from dudzian_daemon.app.process.signals import StopRequest
 from dudzian_daemon.domain.errors import DudzianError, IntegrityError, Permanent, PluginError, StorageError
 from dudzian_daemon.kernel import logs
+from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.hosting import judge
 from dudzian_daemon.kernel.supervisor import Action, RestartPolicy, Stage, StopReport, Supervisor
@@ -48,10 +49,10 @@ def stages(prepared: Prepared) -> list[Stage]:
 class SessionEnd:
     """Keeps who asked for the stop, ends the session accordingly, and has the last word."""
 
-    def __init__(self, prepared: Prepared, supervisor: Supervisor) -> None:
+    def __init__(self, prepared: Prepared, supervisor: Supervisor, clock: Clock) -> None:
         self._prepared = prepared
         self._supervisor = supervisor
-        self._package = DayPackage(prepared)
+        self._package = DayPackage(prepared, clock)
         self._by_operator = False
         self._keep_positions = self._closes = False
         self._signals = 0
@@ -87,6 +88,9 @@ class SessionEnd:
         supervisor.add_action("finish_journal", partial(self._finish, assembly), stage="journal")
         supervisor.add_action("write_report", partial(self._write_report, assembly), stage="report")
         supervisor.add_action("write_day_package", partial(self._write_package, assembly), stage="report")
+        if self._prepared.config.reporting.package_at_stop:
+            self._package.follow(assembly.journal.log_id)
+            supervisor.add(self._package, stage="feed")
         supervisor.add(session, stage="journal", restart=_NO_RESTART, essential=True)
 
     def ending(self, *, data_ended: bool) -> Ending:

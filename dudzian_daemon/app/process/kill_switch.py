@@ -139,7 +139,7 @@ def tell_on(why: str) -> None:
 
 def _find(token: KillSwitchToken | None, env: Mapping[str, str]) -> str:
     if token is None:
-        msg = "no token is configured: runtime.metrics_http.kill_switch_token"
+        msg = "no token is configured: runtime.metrics_service.kill_switch_token"
         raise ConfigError(msg)
     secret = find_token(token.token_id, token.token_env, env)
     if not secret:

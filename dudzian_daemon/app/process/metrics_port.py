@@ -6,6 +6,7 @@ A port in use must be known before anything starts; aiohttp, a third of what a s
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,14 @@ import anyio
 import anyio.to_thread
 
 from dudzian_daemon.adapters.loopback import bind_loopback
-from dudzian_daemon.config.runtime import MetricsHttp
+from dudzian_daemon.app.metrics_tls import host_in_url, url
+from dudzian_daemon.config.runtime import MetricsService
 
 if TYPE_CHECKING:
+    from dudzian_daemon.adapters.http_guard import Limits
     from dudzian_daemon.adapters.metrics_http import MetricsServer
 
-Build = Callable[["type[MetricsServer]", socket.socket], "MetricsServer"]
+Build = Callable[["type[MetricsServer]", socket.socket, "Limits"], "MetricsServer"]
 
 
 class MetricsPort:
@@ -26,18 +29,24 @@ class MetricsPort:
 
     name = "metrics_http"
 
-    def __init__(self, settings: MetricsHttp, build: Build) -> None:
-        self._listener = bind_loopback(settings.host, settings.port, option="--metrics-port")
+    def __init__(self, settings: MetricsService, build: Build, tls: ssl.SSLContext | None = None) -> None:
+        """Take the port, to speak HTTPS where there is `tls`. Raises `ConfigError` where it cannot be had."""
+        self._tls = tls
+        proven = settings.tls is not None and settings.tls.client_ca is not None
+        self._listener = bind_loopback(settings.host, settings.port, option="--metrics-port", proven=proven)
         self._build = build
         self._server: MetricsServer | None = None
         self._loading = anyio.CancelScope()
         self.port = int(self._listener.getsockname()[1])
+        self.url = url(settings, self.port)
+        self._hosts = (host_in_url(settings), *settings.allowed_hosts)
 
     async def run(self) -> None:
         """Load the server off the loop, then serve until cancelled or stopped; a restart takes the same port again."""
         with self._loading:
             if self._server is None:
-                self._server = self._build(await anyio.to_thread.run_sync(_load, abandon_on_cancel=True), self._listener)
+                server_class, limits_class = await anyio.to_thread.run_sync(_load, abandon_on_cancel=True)
+                self._server = self._build(server_class, self._listener, limits_class(allowed_hosts=self._hosts, tls=self._tls))
             await self._server.run()
 
     async def stop(self) -> None:
@@ -49,7 +58,8 @@ class MetricsPort:
             await self._server.stop()
 
 
-def _load() -> type[MetricsServer]:
+def _load() -> tuple[type[MetricsServer], type[Limits]]:
+    from dudzian_daemon.adapters.http_guard import Limits
     from dudzian_daemon.adapters.metrics_http import MetricsServer  # aiohttp comes with it
 
-    return MetricsServer
+    return MetricsServer, Limits

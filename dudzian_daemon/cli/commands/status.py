@@ -59,8 +59,8 @@ def _lines(status: Status, pid: int | None, folder: Path) -> Iterator[str]:
     yield f"account      equity {status.equity:.2f}, cash {status.cash:.2f}"
     for position in status.positions:
         yield f"position     {position.instrument} {position.quantity.normalize():f} of {position.strategy}, cost {position.cost:.2f}"
-    if status.metrics_port is not None and pid is not None:
-        yield f"metrics      http://127.0.0.1:{status.metrics_port}/metrics"
+    if status.metrics_url and pid is not None:
+        yield f"metrics      {status.metrics_url}"
     if status.token and pid is not None:
         yield f"token        {status.token}"
     if pid is not None:

@@ -25,7 +25,7 @@ EXAMPLES = """Examples:
 
   dudzian validate-config --config config/core.yaml --json
 
-  DUDZIAN__RUNTIME__METRICS_HTTP__PORT=9200 dudzian validate-config --show-origin
+  DUDZIAN__RUNTIME__METRICS_SERVICE__PORT=9200 dudzian validate-config --show-origin
 
   dudzian validate-config --schema > core.schema.json
 """
@@ -52,11 +52,13 @@ def command(
 
         emit_json(editor_schema())
         return
+    from dudzian_daemon.app import metrics_tls
     from dudzian_daemon.app.plugins.channel_entries import all_channels, channel_entries
     from dudzian_daemon.app.plugins.places import plugin_folders
     from dudzian_daemon.app.plugins.strategy_entries import looked_over
     from dudzian_daemon.config.check import ConfigErrors
     from dudzian_daemon.config.load import load
+    from dudzian_daemon.kernel.clock import SystemClock
 
     folders = plugin_folders(plugins_dir, os.environ)
     try:
@@ -64,6 +66,7 @@ def command(
         wanted = [loaded.config.environment_id(environment)] if environment else list(loaded.config.environments)
         unused = looked_over(loaded, folders)
         channel_entries(loaded, all_channels(loaded.config), folders)
+        unused += metrics_tls.looked_over(loaded, SystemClock().wall_ns())
     except ConfigErrors as error:
         _report_invalid(error.problems, json)
     except ConfigError as error:

@@ -59,6 +59,7 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     audit_path: Path
     environment: str
     runbook: str
+    check_interval_seconds: int
     health_interval_seconds: int
     retry_seconds: int
     retry_cap_seconds: int
@@ -111,7 +112,7 @@ class AlertSink:
             await self._load()
         try:
             async with anyio.create_task_group() as tasks:
-                for work in (self._save_when_wanted, self._look_around, self._report_health, self._send_heads):
+                for work in (self._save_when_wanted, self._look_around, self._check_channels, self._report_health, self._send_heads):
                     tasks.start_soon(work, name=f"alerts.{work.__name__.strip('_')}")
                 for name in self._outbox.names:
                     tasks.start_soon(self._outbox.deliver, name, name=f"alerts.{name}")
@@ -188,12 +189,16 @@ class AlertSink:
             if self._dirty:
                 self._dirty_now()
 
+    async def _check_channels(self) -> None:
+        """Every channel, at the start and each interval."""
+        while True:
+            await self._outbox.check_all()
+            await self._clock.sleep(self._settings.check_interval_seconds)
+
     async def _report_health(self) -> None:
-        """A check of every channel at the start, and a report with one each interval."""
-        await self._outbox.check_all()
+        """A report each interval, with what the newest checks and deliveries said of the channels."""
         while True:
             await self._clock.sleep(self._settings.health_interval_seconds)
-            await self._outbox.check_all()
             lines = [f"{name} {health.status}{f' ({health.detail})' if health.detail else ''}" for name, health in self._outbox.snapshot()]
             unclosed = self.book.open()
             critical = sum(each.alert.severity == "critical" for each in unclosed)

@@ -43,8 +43,8 @@ def test_preparing_reads_and_writes_nothing(tmp_path: Path) -> None:
 
 def test_flags_win_over_the_configuration(tmp_path: Path) -> None:
     options = RunOptions(data_dir=tmp_path, environment="paper", speed="max", metrics_port=1234)
-    prepared = prepare(options, {"DUDZIAN__runtime__metrics_http__port": "99"})
-    assert (prepared.environment, prepared.speed, prepared.config.runtime.metrics_http.port) == ("binance_paper", None, 1234)
+    prepared = prepare(options, {"DUDZIAN__runtime__metrics_service__port": "99"})
+    assert (prepared.environment, prepared.speed, prepared.config.runtime.metrics_service.port) == ("binance_paper", None, 1234)
 
 
 def test_a_disabled_environment_does_not_run() -> None:

@@ -71,9 +71,9 @@ PLANTED = [
         "token 'scheduler-local' is there already",
     ),
     (
-        "  metrics_http: {host: 127.0.0.1, port: 9108}\n",
-        "  metrics_http: {host: 127.0.0.1, port: 0x2394}",
-        "runtime.metrics_http.port",
+        "  metrics_service: {host: 127.0.0.1, port: 9108}\n",
+        "  metrics_service: {host: 127.0.0.1, port: 0x2394}",
+        "runtime.metrics_service.port",
         "expected a plain decimal number, found 0x2394; quote it if it is text",
     ),
     (
@@ -304,7 +304,7 @@ def test_what_is_allowed_but_odd_is_a_warning(replaced: Replaced) -> None:
     main = replaced("required_permissions: [read, trade]", "required_permissions: [read, trade]\n    alert_channels: ['telegram:primary']")
     assert [warning.key for warning in load(main, env={}).warnings] == [
         "environments.binance_paper.alert_channels[0]",
-        "runtime.metrics_http.host",
+        "runtime.metrics_service.host",
     ]
 
 

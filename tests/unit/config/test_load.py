@@ -17,7 +17,7 @@ from dudzian_daemon.config.provenance import Problem, leaves
 
 Problems = Callable[[Path], tuple[Problem, ...]]
 Replaced = Callable[..., Path]
-PORT = "runtime.metrics_http.port"
+PORT = "runtime.metrics_service.port"
 
 
 def texts(problems: tuple[Problem, ...], folder: Path) -> list[str]:
@@ -63,16 +63,16 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
 
 
 def test_flag_beats_variable_beats_file_beats_default(replaced: Replaced) -> None:
-    env = {"dudzian__Runtime__Metrics_HTTP__port": "9200", "DUDZIAN__DEFAULT_ENVIRONMENT": "paper", "DUDZIAN_OTHER": "x"}
+    env = {"dudzian__Runtime__Metrics_Service__port": "9200", "DUDZIAN__DEFAULT_ENVIRONMENT": "paper", "DUDZIAN_OTHER": "x"}
     flags = {PORT: Flag("--metrics-port", 9300)}
-    bare = replaced("  metrics_http: {host: 127.0.0.1, port: 9108}\n", "")
-    assert [load(bare, env={}).config.runtime.metrics_http.port, load(bare, env={}).sources[PORT].text] == [9108, "default"]
-    main = replaced("  resource_limits:", "  metrics_http: {host: 127.0.0.1, port: 9109}\n  resource_limits:")
+    bare = replaced("  metrics_service: {host: 127.0.0.1, port: 9108}\n", "")
+    assert [load(bare, env={}).config.runtime.metrics_service.port, load(bare, env={}).sources[PORT].text] == [9108, "default"]
+    main = replaced("  resource_limits:", "  metrics_service: {host: 127.0.0.1, port: 9109}\n  resource_limits:")
     by_file, by_env, by_flag = load(main, env={}), load(main, env=env), load(main, env=env, cli=flags)
-    assert [loaded.config.runtime.metrics_http.port for loaded in (by_file, by_env, by_flag)] == [9109, 9200, 9300]
-    line = main.read_text().splitlines().index("  metrics_http: {host: 127.0.0.1, port: 9109}") + 1
-    assert by_file.sources[PORT].text == f"{main}:{line}:41"
-    assert by_env.sources[PORT].text == "env dudzian__Runtime__Metrics_HTTP__port"
+    assert [loaded.config.runtime.metrics_service.port for loaded in (by_file, by_env, by_flag)] == [9109, 9200, 9300]
+    line = main.read_text().splitlines().index("  metrics_service: {host: 127.0.0.1, port: 9109}") + 1
+    assert by_file.sources[PORT].text == f"{main}:{line}:44"
+    assert by_env.sources[PORT].text == "env dudzian__Runtime__Metrics_Service__port"
     assert by_flag.sources[PORT].text == "cli --metrics-port"
     assert by_env.config.environment_id() == "binance_paper"
     assert by_env.sources["default_environment"].kind == "env"
@@ -105,9 +105,10 @@ def test_variables_find_keys_in_any_case_and_write_assets_in_capitals(folder: Pa
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("DUDZIAN__RUNTIME__METRICS_HTTP__PORT", "x", "{} runtime.metrics_http.port: expected an integer, found text 'x'"),
-        ("DUDZIAN__RUNTIME__METRICS_HTTP__PORT", "", "{} runtime.metrics_http.port: expected an integer, found nothing"),
-        ("DUDZIAN__RUNTIME__METRICS_HTTP__PROT", "1", "{} runtime.metrics_http.prot: unknown key; did you mean 'port'?"),
+        ("DUDZIAN__RUNTIME__METRICS_SERVICE__PORT", "x", "{} runtime.metrics_service.port: expected an integer, found text 'x'"),
+        ("DUDZIAN__RUNTIME__METRICS_SERVICE__PORT", "", "{} runtime.metrics_service.port: expected an integer, found nothing"),
+        ("DUDZIAN__RUNTIME__METRICS_SERVICE__PROT", "1", "{} runtime.metrics_service.prot: unknown key; did you mean 'port'?"),
+        ("DUDZIAN__RUNTIME__METRICS_HTTP__PORT", "1", "{} runtime.metrics_http: unknown key; it is called 'metrics_service' now"),
         ("DUDZIAN__DEFAULT_ENVIRONMENT__X", "1", "{} default_environment.x: default_environment holds a value, not a section"),
         (
             "DUDZIAN__LOGGING__LEVEL",

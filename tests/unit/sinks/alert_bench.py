@@ -99,6 +99,7 @@ class Bench:
             "audit_path": folder / "logs" / "alerts_audit.jsonl",
             "environment": "demo",
             "runbook": "docs/reference/alerts.md",
+            "check_interval_seconds": 3_600,
             "health_interval_seconds": 3_600,
             "retry_seconds": 5,
             "retry_cap_seconds": 300,

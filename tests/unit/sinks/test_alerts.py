@@ -333,15 +333,28 @@ async def test_severities_go_their_own_ways(tmp_path: Path) -> None:
 
 async def test_a_health_report_comes_every_interval_and_tells_of_every_channel(tmp_path: Path) -> None:
     good, bad = ScriptedChannel(), ScriptedChannel()
-    bench = Bench(tmp_path, {"file:a": good, "sms:b": bad})
+    bench = Bench(tmp_path, {"file:a": good, "sms:b": bad}, check_interval_seconds=3_000)
     async with bench.running():
         bench.cycle(41)
         bad.check_fault = bad.wrong = Retryable("the operator is away")
-        await bench.later(3_600, lambda: "HEALTH" in good.codes)
+        await bench.later(3_000, lambda: "ALERT-CHANNEL-FAIL" in good.codes)
+        await bench.later(600, lambda: "HEALTH" in good.codes)
         await bench.later(3_600, lambda: good.codes.count("HEALTH") == 2)
     (report, _) = [each for each in good.taken if each.code is AlertCode.HEALTH]
     assert report.title == "demo at cycle 41" and "file:a ok" in report.body and "sms:b error (the operator is away)" in report.body
     assert good.codes.count("ALERT-CHANNEL-FAIL") == 1
+
+
+async def test_channels_are_checked_at_their_own_pace_and_a_report_tells_of_the_newest_check(tmp_path: Path) -> None:
+    one, bad = ScriptedChannel(), ScriptedChannel()
+    bench = Bench(tmp_path, {"file:a": one, "sms:b": bad}, check_interval_seconds=120, health_interval_seconds=400)
+    async with bench.running():
+        bad.check_fault = bad.wrong = Retryable("the operator is away")
+        await bench.later(120, lambda: "ALERT-CHANNEL-FAIL" in one.codes)
+        assert "HEALTH" not in one.codes
+        await bench.later(280, lambda: "HEALTH" in one.codes)
+    (report,) = [each for each in one.taken if each.code is AlertCode.HEALTH]
+    assert "sms:b error (the operator is away)" in report.body
 
 
 def more_than(channel: ScriptedChannel, asked: int) -> bool:

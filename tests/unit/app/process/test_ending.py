@@ -36,7 +36,7 @@ def session_end(prepared: Prepared, close_positions: str = "operator") -> tuple[
     shutdown = replace(prepared.config.shutdown, close_positions=close_positions)
     ready = replace(prepared, loaded=replace(prepared.loaded, config=replace(prepared.config, shutdown=shutdown)))
     supervisor = Supervisor(clock=ManualClock(), units=UnitRegistry(), verdict=verdict, stages=stages(ready))
-    return supervisor, SessionEnd(ready, supervisor)
+    return supervisor, SessionEnd(ready, supervisor, ManualClock())
 
 
 def report(**late: tuple[str, ...]) -> StopReport:
