@@ -27,8 +27,9 @@ def closed_port() -> Iterator[int]:
 
 def port_for_later() -> int:
     """A port that is free, for a process that is started later. Raises `OSError` where all of them are in use."""
+    port: int
     first = _FIRST + os.getpid() * 37 % (_LAST - _FIRST)
-    for port in (*range(first, _LAST), *range(_FIRST, first)):
+    for port in [*range(first, _LAST), *range(_FIRST, first)]:
         with socket.socket() as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
