@@ -11,14 +11,15 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from dudzian_daemon.adapters.chained_log import ChainedLog
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, mark
 from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
+from dudzian_daemon.adapters.log_segments import files_here
 from dudzian_daemon.adapters.process_usage import process_usage
+from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.app.alerting import alert_sink
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.run_logs import ledger_files
@@ -145,7 +146,7 @@ class Listeners:
             opening_equity=self._opening_equity,
         )
 
-    def projections(self, decision_log: ChainedLog) -> list[Sink]:
+    def projections(self, decision_log: SegmentedLog) -> list[Sink]:
         """Files that say again, in another form, what the journal says."""
         environment, log_id, data_folder = self._prepared.environment, self._journal.log_id, self._prepared.data_folder
         files = ledger_files(self._prepared, self._key)
@@ -154,7 +155,7 @@ class Listeners:
             decision_log,
             self._clock,
             environment=environment,
-            begun=mark([decision_log.path], log_id),
+            begun=mark([path for path in files_here(decision_log.written) if path.suffix != ".gz"], log_id),
         )
         telemetry = TelemetrySink(
             self._follow("telemetry"),

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from dudzian_daemon.adapters.chained_log import ChainedLog
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, Mark
+from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.domain.errors import Permanent, StorageError, StorageFull
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.orders import Fill, OrderResult, OrderStatus, Outcome, Signal, Verdict
@@ -41,12 +41,15 @@ class DecisionLog:
 
     name = "decision_log"
 
-    def __init__(self, follower: CycleFollower, log: ChainedLog, clock: Clock, *, environment: str, begun: Mark | None = None) -> None:
+    def __init__(
+        self, follower: CycleFollower, segmented: SegmentedLog, clock: Clock, *, environment: str, begun: Mark | None = None
+    ) -> None:
         """`begun` is how far an earlier run of the session has come; its last cycle may have been cut short."""
         self._follower = follower
         self._begun = begun or Mark()
         follower.begin_after(max(self._begun.sequence - 1, 0))
-        self._log = log
+        self._segmented = segmented
+        self._log = segmented.log
         self._clock = clock
         self._environment = environment
 
@@ -56,7 +59,10 @@ class DecisionLog:
             async for batch in self._follower.cycles():
                 for cycle in batch:
                     wall = msgspec.json.encode({"latency_ms": round(cycle.duration_s * 1_000, 3)})
-                    for event in islice(decision_events(cycle, self._environment), self._told(cycle), None):
+                    events = list(islice(decision_events(cycle, self._environment), self._told(cycle), None))
+                    if events:
+                        self._segmented.go_on(self._clock.wall_ns())
+                    for event in events:
                         self._log.append(msgspec.json.encode(event), wall)
                 await self._commit()
             # Of this log's writer: whether the session is closed or may be resumed says its journal alone.

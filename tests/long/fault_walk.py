@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 
 from dudzian_daemon.adapters.log_report import Completeness, Integrity
 from dudzian_daemon.kernel.clock import SystemClock
@@ -82,10 +83,12 @@ def main() -> int:
             for visit in range(1, min(visits, said.visits) + 1)
             if action == "exit" or not point.startswith(PHASES)
         ]
-        for number, case in enumerate(cases):
-            if found := list(problems(folder / f"case-{number}", case, content)):
+        for number, case in enumerate(cases, start=1):
+            home = folder / f"case-{number}"
+            if found := list(problems(home, case, content)):
                 wrong[case] = found
-                sys.stderr.write(f"{case}: {found}\n")
+            sys.stderr.write(f"{number}/{len(cases)} {case}: {found or 'ok'}\n")
+            rmtree(home)
     document = {
         "check": "fault walk",
         "date": datetime.fromtimestamp(SystemClock().wall_ns() / 1e9, UTC).date().isoformat(),
