@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from dudzian_daemon.adapters.log_report import Integrity
 from dudzian_daemon.adapters.log_segments import ARCHIVE, files_here
 from tests.integration import later_daemon
-from tests.integration.daemon_process import Child, dudzian, short_config
+from tests.integration.daemon_process import Child, dudzian, short_config, verdicts
 
 PROGRAM: Final = (later_daemon.__file__,)
 STANDALONE: Final = (str(Path(__file__).parents[2] / "docs" / "reference" / "verify_standalone.py"),)
@@ -129,12 +131,27 @@ def test_a_kill_where_a_segment_begins_costs_nothing(tmp_path: Path, many: Path,
     assert told(tmp_path) == told(many)
 
 
-def test_a_disk_that_takes_nothing_where_a_segment_begins_is_waited_for(tmp_path: Path, many: Path) -> None:
-    faults = ";".join(f"decision_log.segment.{each}" for each in ("aside=enospc@1", "write=enospc@1", "renamed=enospc@1", "aside=erofs@3"))
-    ended = dudzian(tmp_path, *said(tmp_path, segment_lines=LINES), faults=faults)
+def test_what_a_full_disk_kept_from_being_told_is_told_by_the_next_start_of_another_session(tmp_path: Path, many: Path) -> None:
+    run, segment = said(tmp_path, segment_lines=LINES), "decision_log.segment"
+    faults = f"{segment}.aside=enospc@1;{segment}.write=enospc@1;{segment}.renamed=enospc@1;{segment}.aside=erofs@3"
+    faults += "".join(f";ledger.write=enospc@{visit}" for visit in range(5, 10))
+    ended = dudzian(tmp_path, *run, faults=faults)
     assert ended.code == 0, ended
     assert verify(tmp_path, log(tmp_path))[0] == 0
-    assert told(tmp_path) == told(many)
+    assert len(booked(tmp_path)) < len(booked(many))
+    assert len(told(tmp_path)) < len(told(many)), "the stop does not wait as long as the disk does"
+    assert dudzian(tmp_path, *run).code == 0
+    assert verify(tmp_path, log(tmp_path))[0] == 0
+    assert told(tmp_path) == told(many) * 2
+    assert booked(tmp_path) == sorted(booked(many) * 2)
+    assert {each.integrity for each in verdicts(tmp_path)} == {Integrity.INTACT}
+    assert dudzian(tmp_path, "verify-decision-log", tmp_path / "data" / "data" / "ledger").code == 0
+
+
+def booked(home: Path) -> list[str]:
+    """What the ledger's files tell, in any order."""
+    lines = [json.loads(line)["d"] for file in (home / "data/data/ledger/demo").iterdir() for line in file.read_bytes().splitlines()]
+    return sorted(json.dumps({**d, "session": "", "line_hash": ""}) for d in lines if "line_hash" in d and "session" in d)
 
 
 def test_segments_are_one_log_that_says_what_one_file_says(many: Path, whole: Path) -> None:
@@ -150,3 +167,22 @@ def told(home: Path) -> list[Any]:
     """What the decision log tells, over all of its segments."""
     lines = [json.loads(line)["d"] for file in files_here(log(home)) for line in file.read_bytes().splitlines()]
     return [{**d, "session": "", "line_hash": ""} for d in lines if "line_hash" in d]
+
+
+DECISION: Final = (
+    *("risk_profile", "symbol", "side", "quantity", "requested", "price", "counted_at", "notional", "allowed", "code", "rule", "limit"),
+    *("value", "headroom", "reason", "timestamp", "strategy", "schedule", "signal_id", "group_id", "confidence", "environment"),
+)
+
+
+def test_every_risk_decision_of_the_demo_has_all_of_its_members_and_its_size_in_money(tmp_path: Path) -> None:
+    assert dudzian(tmp_path, "run", "--data-dir", tmp_path / "data", "--metrics-port", 0, "--no-ui", "--speed", "max").code == 0
+    lines = [json.loads(line) for file in files_here(log(tmp_path)) for line in file.read_bytes().splitlines()]
+    decisions = [line for line in lines if line["d"]["kind"] in ("risk_check_passed", "risk_adjusted", "risk_rejected")]
+    assert {line["d"]["allowed"] for line in decisions} == {True, False}
+    for line in decisions:
+        decision = line["d"]
+        assert set(DECISION) <= decision.keys() and line["s"]["mac"]
+        quantity = decision["quantity"] if decision["allowed"] else decision["requested"]
+        assert decision["side"] in ("buy", "sell") and Decimal(decision["counted_at"]) > 0
+        assert Decimal(decision["notional"]) == Decimal(quantity) * Decimal(decision["counted_at"]), decision
