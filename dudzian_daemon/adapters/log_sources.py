@@ -90,8 +90,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         if self.written is None:
             return None
         for due, path in enumerate(self.files, start=1):
-            begun = beginning(path) if path == self.written.path else None
-            number = number_of(path) if begun is None else begun.number
+            number = self.written.number if path == self.written.path else number_of(path)
             if number not in (0, due):
                 return path, f"segment {due} of its log, here or in {ARCHIVE}", f"segment {number}"
         return None

@@ -67,7 +67,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_month_later_the_old_parts_are_archived_while_the_session_goes_on(tmp_path: Path) -> None:
     run = said(tmp_path, segment_lines=LINES)
-    assert dudzian(tmp_path, *run, faults="journal.fsync=kill@6").code != 0
+    assert dudzian(tmp_path, *run, faults="decision_log.segment.renamed=kill@8").code != 0
     done_then, data = [path.name for path in files_here(log(tmp_path))[:-1]], tmp_path / "data"
     assert done_then
     with later(tmp_path, 31, *run, faults="journal.write=pause@8") as child:
