@@ -17,6 +17,8 @@ from tests.integration.daemon_process import Child, dudzian, short_config, verdi
 
 PROGRAM: Final = (later_daemon.__file__,)
 STANDALONE: Final = (str(Path(__file__).parents[2] / "docs" / "reference" / "verify_standalone.py"),)
+#: Market seconds per second, so that the decision log is where the session is.
+PACE: Final = 1_000_000
 #: Lines of a segment, so that each of them is soon full.
 LINES: Final = 20
 
@@ -66,8 +68,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_month_later_the_old_parts_are_archived_while_the_session_goes_on(tmp_path: Path) -> None:
-    run = said(tmp_path, segment_lines=LINES)
-    assert dudzian(tmp_path, *run, faults="decision_log.segment.renamed=kill@8").code != 0
+    run = (*said(tmp_path, segment_lines=LINES)[:-1], PACE)
+    assert dudzian(tmp_path, *run, faults="decision_log.segment.renamed=kill@4").code != 0
     done_then, data = [path.name for path in files_here(log(tmp_path))[:-1]], tmp_path / "data"
     assert done_then
     with later(tmp_path, 31, *run, faults="journal.write=pause@8") as child:
@@ -122,7 +124,7 @@ def test_harm_to_one_of_its_segments_is_found(tmp_path: Path, many: Path, harm: 
 
 @pytest.mark.parametrize("point", ["aside", "write", "rename", "renamed"])
 def test_a_kill_where_a_segment_begins_costs_nothing(tmp_path: Path, many: Path, point: str) -> None:
-    run = said(tmp_path, segment_lines=LINES)
+    run = (*said(tmp_path, segment_lines=LINES)[:-1], PACE)
     assert dudzian(tmp_path, *run, faults=f"decision_log.segment.{point}=kill@2").code != 0
     assert verify(tmp_path, files_here(log(tmp_path))[-1])[0] == 0
     ended = dudzian(tmp_path, *run)
