@@ -3,9 +3,10 @@
 
     python3 verify_standalone.py LOG [LOG ...] [--key-file [ID=]KEY ...] [--expected-key-id ID] [--allow-unsigned] [--head FILE]
 
-LOG is a session's folder, a log file (.gz too), or a folder of ledger files; KEY holds a key as hex or base64 text, one without an id
-is for the first id that is met; FILE has signed heads (HMAC ones: for Ed25519 the standard library has nothing). It shares no code with
-dudzian. What it checks, in this order, is the list "What a verifier checks" of that page.
+LOG is a session's folder, a log file (.gz too; its other segments are found beside it and in the archive), or a folder of ledger files;
+KEY holds a key as hex or base64 text, one without an id is for the first id that is met; FILE has signed heads (HMAC ones: for Ed25519
+the standard library has nothing). It shares no code with dudzian. What it checks, in this order, is the list "What a verifier checks" of
+that page.
 
 Exit codes: 0 intact, 1 tampered or less than a head says, 2 unreadable or wrong usage, 3 key missing, 4 torn tail; of several logs the
 worst one, in the order 1, 2, 3, 4.
@@ -32,6 +33,8 @@ ZEROS = "0" * 64
 LONGEST_LINE = 64 * 1024 * 1024
 LOG_ID = re.compile(r"[0-9a-f]{32}")
 SEGMENT = re.compile(r"\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
+DONE = re.compile(r"(.+)-\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
+ARCHIVE = Path("audit/decisions/decision_log")
 WORST_FIRST = (TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL, INTACT)
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, OSError)
 HEADS_FILE = "heads.log"
@@ -330,6 +333,46 @@ def segments_of(folder: Path) -> list[Path]:
     return files
 
 
+def beginning(path: Path) -> tuple[str, int]:
+    """Log id of a projection's file, and the number of the segment that it says it is."""
+    try:
+        lines = [json.loads(line) for line in islice(lines_of(path), 2)]
+        opening = lines[-1 if lines[0]["d"]["kind"] == "key_change" else 0]["d"]
+        return lines[0]["s"]["log"], opening["number"] if opening["kind"] == "segment" else 1
+    except (*DAMAGED, ValueError, LookupError, TypeError, RecursionError):
+        return "", 0  # what is wrong with it is found where it is judged
+
+
+def number_of(path: Path) -> int:
+    """The number in the name of a segment that is done, else what the file says."""
+    match = DONE.fullmatch(path.name)
+    return int(match[2]) if match else beginning(path)[1]
+
+
+def done_segments(path: Path) -> list[Path]:
+    """Segments of a projection beside the file that is written."""
+    return [each for each in path.parent.glob("*") if (match := DONE.fullmatch(each.name)) and match[1] == path.stem]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of the projection that the one at `path` belongs to, archived ones too: numbered from 1 without a gap."""
+    path = path.absolute()
+    match = DONE.fullmatch(path.name)
+    written = path.with_name(f"{match[1]}.jsonl") if match else path
+    here = done_segments(written) + [written] * written.is_file()
+    log_id = next(filter(None, (beginning(each)[0] for each in [path, *reversed(here)])), "")
+    archive = next((each / ARCHIVE for each in path.parents if (each / ARCHIVE).is_dir()), path.parent)
+    archived = [each for each in done_segments(archive / written.name) if beginning(each)[0] == log_id]
+    files = archived if path in archived else list({*archived, *here} or {path})
+    plain = {each.name: each for each in files if each.suffix != ".gz"}
+    files = [each for each in files if each.suffix != ".gz" or each.stem not in plain or not same(each, plain[each.stem])]
+    files.sort(key=lambda each: (each == written, number_of(each), each.name))
+    for due, each in enumerate(files, start=1):
+        if number_of(each) not in (0, due):
+            raise tampered(f"segment {due}, found {each.name}")
+    return files
+
+
 def same(packed: Path, plain: Path) -> bool:
     """Whether one holds what the other does, as after a packing that was cut short."""
     try:
@@ -426,6 +469,7 @@ def verify(
     named, plain = (key, None) if isinstance(key, dict) else ({}, key)
     inside = path.is_dir() and (LOG_ID.fullmatch(path.absolute().name) or any(SEGMENT.fullmatch(file.name) for file in path.iterdir()))
     files = [path] if inside or not path.is_dir() else sorted(path.glob("*.jsonl"))
+    files = [file for file in files if not ((match := DONE.fullmatch(file.name)) and file.with_name(f"{match[1]}.jsonl") in files)]
     claims = claims_of(files) if path.is_dir() and not inside else {}
     told, met = [], set()
     try:
@@ -453,7 +497,7 @@ def judge(log: Log, path: Path) -> tuple[int, str]:
             raise Stop(UNREADABLE, "expected a log, found no line of one")
         if path.is_dir() and (folder / HEADS_FILE).is_file():
             log.own_heads = (folder / HEADS_FILE).read_bytes()  # before the segments: a daemon writes a head after its lines
-        for file in segments_of(folder) if path.is_dir() else [path]:
+        for file in segments_of(folder) if path.is_dir() else [path] if log.log_id else files_of(path):
             log.walk(file)
         if path.is_dir():
             check_objects(folder / "objects")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -37,6 +37,13 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
+class NewFile(NamedTuple):
+    """Where lines go on: in a file `path`. If that is the name of the file at hand, this one is called `put_aside` before."""
+
+    path: Path
+    put_aside: Path | None
+
+
 def new_log_id() -> str:
     """A random log id, 32 hex digits."""
     return secrets.token_hex(16)
@@ -45,8 +52,8 @@ def new_log_id() -> str:
 class ChainedLog:
     """Owns the last file of a log and the sealer of its lines. `append` is for one thread (the loop's); writing happens in a worker.
 
-    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`; those of a new file are `<faults>.segment.write`,
-    `.fsync`, `.rename`, `.renamed`. Without `sync` a commit writes only.
+    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`; those of a new file are `<faults>.segment.aside`,
+    `.write`, `.fsync`, `.rename`, `.renamed`. Without `sync` a commit writes only.
     """
 
     def __init__(self, path: Path, sealer: LineSealer, descriptor: int, *, length: int, faults: str, sync: bool = True) -> None:
@@ -57,9 +64,9 @@ class ChainedLog:
         self._length = length
         self._faults = faults
         self._sync = sync
-        #: Lines; a path says that those after it belong into a new file there.
-        self._appended: list[bytes | Path] = []
-        self._unwritten: list[bytes | Path] = []
+        #: Lines, and where those after it belong into a new file.
+        self._appended: list[bytes | NewFile] = []
+        self._unwritten: list[bytes | NewFile] = []
         self._named: list[Callable[[], object]] = []
         self._named_unwritten: list[Callable[[], object]] = []
         self._fault: str | None = None
@@ -131,9 +138,12 @@ class ChainedLog:
             self._sealer.hand_over(key)
         self._appended.append(self._sealer.seal(d, w, content))
 
-    def begin_file(self, path: Path) -> None:
-        """The lines after this belong into a new file `path`, which comes into being with the first of them, whole."""
-        self._appended.append(path)
+    def begin_file(self, path: Path, *, put_aside: Path | None = None) -> None:
+        """The lines after this belong into a new file `path`, which comes into being with the first of them, whole.
+
+        Where the file at hand has that name, it is called `put_aside` first: for a moment there is none at `path`.
+        """
+        self._appended.append(NewFile(path, put_aside))
 
     def write_first(self, write: Callable[[], object]) -> None:
         """`write` makes durable what the next line names: it is called before that line is written, off the loop, maybe more than once."""
@@ -197,15 +207,15 @@ class ChainedLog:
         items = self._unwritten[:]
         self._write_named()
         while items:
-            path, lines = _of_one_file(items)
+            new, lines = _of_one_file(items)
             if not lines:
                 break
-            if path is None:
+            if new is None:
                 self._extend(b"".join(lines))
             else:
-                self._begin(path, b"".join(lines))
+                self._begin(new, b"".join(lines))
             self.durable_line += len(lines)
-            done = len(lines) + (path is not None)
+            done = len(lines) + (new is not None)
             del self._unwritten[:done], items[:done]
 
     def _write_named(self) -> None:
@@ -218,9 +228,12 @@ class ChainedLog:
                 raise self._failed(f"what its next line names cannot be written: {error}") from error
             del self._named_unwritten[0]
 
-    def _begin(self, path: Path, data: bytes) -> None:
+    def _begin(self, new: NewFile, data: bytes) -> None:
         """Go on in a new file, which is there with its first lines or not at all; the one before it is whole and synced."""
         self._require_untouched()
+        path = new.path
+        if path == self.path and new.put_aside is not None:  # once: what fails after this is tried again from here
+            self._put_aside(new.put_aside)
         if path.exists() or path.is_symlink():
             raise self._failed(f"expected nothing at {path}, where it goes on, found a file")
         try:
@@ -236,6 +249,20 @@ class ChainedLog:
             raise self._failed(f"it cannot go on in {path} ({error.strerror})") from error
         os.close(self._descriptor)
         self.path, self._descriptor, self._length = path, descriptor, len(data)
+
+    def _put_aside(self, path: Path) -> None:
+        """Give the file at hand another name. A disk that takes no change now may be asked again."""
+        if path.exists() or path.is_symlink():
+            raise self._failed(f"expected nothing at {path}, where it is put aside, found a file")
+        try:
+            fault_point(f"{self._faults}.segment.aside")
+            self.path.rename(path)
+            self.path = path
+            sync_folder(path.parent)
+        except OSError as error:
+            if error.errno == errno.EROFS or error.errno in _FULL:
+                raise self._refused(error) from error
+            raise self._failed(f"it cannot be put aside as {path} ({error.strerror})") from error
 
     def _extend(self, data: bytes) -> None:
         try:
@@ -277,28 +304,31 @@ class ChainedLog:
                 os.truncate(self._descriptor, self._length)
         except OSError as second:
             return self._failed(f"write failed ({error.strerror}), and so did cutting what it left ({second.strerror})")
+        if error.errno == errno.EROFS or error.errno in _FULL:
+            return self._refused(error)
+        return self._failed(f"write failed ({error.strerror})")
+
+    def _refused(self, error: OSError) -> StorageFull:
         if error.errno == errno.EROFS:
             how = "make it writable again, the lines are kept in memory"
             return StorageFull(f"the disk of {self.path} takes no lines ({error.strerror}): {how}")
-        if error.errno in _FULL:
-            return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space, the lines are kept in memory")
-        return self._failed(f"write failed ({error.strerror})")
+        return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space, the lines are kept in memory")
 
     def _failed(self, reason: str) -> StorageError:
         self._fault = f"log {self.path}: {reason}"
         return StorageError(self._fault)
 
 
-def _of_one_file(items: list[bytes | Path]) -> tuple[Path | None, list[bytes]]:
+def _of_one_file(items: list[bytes | NewFile]) -> tuple[NewFile | None, list[bytes]]:
     """What comes first: lines for the file at hand, or a new file and its lines."""
     first = items[0]
-    path = first if isinstance(first, Path) else None
+    new = first if isinstance(first, NewFile) else None
     lines: list[bytes] = []
-    for item in items[path is not None :]:
-        if isinstance(item, Path):
+    for item in items[new is not None :]:
+        if isinstance(item, NewFile):
             break
         lines.append(item)
-    return path, lines
+    return new, lines
 
 
 def _sealer_after(path: Path, line: bytes | None, key: SigningKey | None) -> LineSealer:

@@ -30,13 +30,27 @@ class Mark(msgspec.Struct, frozen=True):
     lines: int = 0
 
 
+class Left(msgspec.Struct, frozen=True):
+    """An earlier session that is closed, the last cycle of it that was told, in how many lines, and the last one there is."""
+
+    folder: Path
+    told: Mark
+    last: int
+
+    def cycles(self) -> Iterator[CycleDurable]:
+        """What is left to tell; of the first cycle the lines up to `told.lines` are told."""
+        return missed(self.folder, max(self.told.sequence - 1, 0), self.last)
+
+
 class CycleFollower:
     """Turns a lossy queue of `CycleDurable` into a complete one, with the help of the session's journal folder.
 
     It begins after cycle `sequence`; what the journal held up to cycle `recorded` when the process started comes first.
     """
 
-    def __init__(self, queue: QueuedSubscription, journal: Path, *, sequence: int = 0, recorded: int = 0) -> None:
+    def __init__(self, queue: QueuedSubscription, journal: Path, *, sequence: int = 0, recorded: int = 0, left: Left | None = None) -> None:
+        """`left` is another session of which not all was told when its process ended."""
+        self._left = left
         self._queue = queue
         self._journal = journal
         self._recorded = recorded
@@ -51,10 +65,19 @@ class CycleFollower:
         """Let `cycles` finish after what is queued."""
         self._queue.end()
 
+    async def left(self) -> AsyncIterator[tuple[CycleDurable, int]]:
+        """The cycles of the other session that are to be told yet, each with the number of its lines that are told."""
+        if self._left is None:
+            return
+        told, rest = self._left.told, self._left.cycles()
+        while batch := await anyio.to_thread.run_sync(lambda: list(islice(rest, _AT_ONCE))):
+            for cycle in batch:
+                yield cycle, told.lines if cycle.record.sequence == told.sequence else 0
+
     async def cycles(self) -> AsyncIterator[list[CycleDurable]]:
         """Batches of cycles without a gap, until the bus is closed and the queue is empty."""
-        missed = self._missed()
-        while batch := await anyio.to_thread.run_sync(lambda: list(islice(missed, _AT_ONCE))):
+        earlier = missed(self._journal, self.sequence, self._recorded)
+        while batch := await anyio.to_thread.run_sync(lambda: list(islice(earlier, _AT_ONCE))):
             self.sequence = batch[-1].record.sequence
             yield batch
         async for messages in self._queue.batches():
@@ -69,22 +92,22 @@ class CycleFollower:
             if complete:
                 yield complete
 
-    def _missed(self) -> Iterator[CycleDurable]:
-        """What earlier runs have recorded after `sequence`: from the end if that is near, else with flat memory from the start."""
-        if self._recorded <= self.sequence:
-            return
-        if self._recorded - self.sequence <= _NEAR:
-            yield from self._read_back(self.sequence + 1, self._recorded)
-            return
-        first = self.sequence
-        for cycle in (cycle for path in segments(self._journal) for entry in entries(path) for cycle in entry.cycles()):
-            if cycle.record.sequence > self._recorded:
-                return
-            if cycle.record.sequence > first:
-                yield durable(cycle)
-
     def _read_back(self, first: int, last: int) -> list[CycleDurable]:
         return [durable(cycle) for cycle in cycles_between(self._journal, first, last)]
+
+
+def missed(folder: Path, sequence: int, recorded: int) -> Iterator[CycleDurable]:
+    """What a journal has after cycle `sequence` up to `recorded`: from its end if that is near, else with flat memory from its start."""
+    if recorded <= sequence:
+        return
+    if recorded - sequence <= _NEAR:
+        yield from map(durable, cycles_between(folder, sequence + 1, recorded))
+        return
+    for cycle in (cycle for path in segments(folder) for entry in entries(path) for cycle in entry.cycles()):
+        if cycle.record.sequence > recorded:
+            return
+        if cycle.record.sequence > sequence:
+            yield durable(cycle)
 
 
 class _Told(msgspec.Struct):

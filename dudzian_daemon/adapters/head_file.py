@@ -26,6 +26,8 @@ from dudzian_daemon.kernel.clock import Clock
 #: A head is written after so many lines, or so much time in which at least one line became durable.
 LINES: Final = 100
 PERIOD_NS: Final = 60 * SECOND_NS
+#: How long a disk that refused a head is left in peace; that it does is told once in a period.
+RETRY_NS: Final = SECOND_NS
 FILE_NAME: Final = HEADS_FILE
 
 log = logs.logger("journal")
@@ -66,6 +68,8 @@ class HeadKeeper:
         self._line = newest().line
         self._written_ns = clock.monotonic_ns()
         self._turn = anyio.Lock()
+        self._refused_ns: int | None = None
+        self._told_ns: int | None = None
 
     async def keep(self, last: bool) -> None:
         """Write a head if it is time for one; the `last` one is written whenever there is something to tell."""
@@ -74,12 +78,17 @@ class HeadKeeper:
             lines = head.line - self._line
             if not lines or not (last or lines >= LINES or now - self._written_ns >= PERIOD_NS):
                 return
+            if not last and self._refused_ns is not None and now - self._refused_ns < RETRY_NS:
+                return
             try:
                 signed = await anyio.to_thread.run_sync(self._file.write, head)
             except (StorageError, ConfigError) as error:
-                log.warning("head_not_written", action="try_again", line=head.line, reason=str(error))
+                self._refused_ns = now
+                if self._told_ns is None or now - self._told_ns >= PERIOD_NS:
+                    self._told_ns = now
+                    log.warning("head_not_written", action="try_again", line=head.line, reason=str(error))
                 return
-            self._line, self._written_ns = head.line, now
+            self._line, self._written_ns, self._refused_ns, self._told_ns = head.line, now, None, None
         self._publish(told(signed))
 
 

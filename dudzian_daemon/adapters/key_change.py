@@ -15,6 +15,7 @@ from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, Line, segments, split
 from dudzian_daemon.adapters.journal_reader import open_log
 from dudzian_daemon.adapters.keychain import SigningKey, ring_variable
+from dudzian_daemon.adapters.log_segments import whole_log
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 
 _CHANGE: Final = b'{"d":{"kind":"%b",' % KEY_CHANGE.encode()
@@ -54,7 +55,7 @@ def _found(path: Path, key_id: str, key: SigningKey) -> SigningKey:
 
 def _require_heir(path: Path, in_force: str, key: SigningKey) -> None:
     """`key` may follow the key in force if that is the log's last one, and the log never had `key`."""
-    used = _keys_of(segments(path.parent) if LOG_ID.fullmatch(path.parent.name) else [path])
+    used = _keys_of(segments(path.parent) if LOG_ID.fullmatch(path.parent.name) else whole_log(path))
     if used[-1:] != [in_force]:
         found = f"expected a last line sealed by key {used[-1] if used else 'none'}, found one by {in_force}"
         msg = f"log {path}: {found}; run: dudzian verify-decision-log {path}"

@@ -12,6 +12,7 @@ import msgspec
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import HEADS_FILE, LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
 from dudzian_daemon.adapters.journal_reader import DAMAGED, open_log, raw_lines
+from dudzian_daemon.adapters.log_segments import ARCHIVE, archived_places, beginning, done_segments, number_of, whole_log, written_file
 from dudzian_daemon.domain.errors import ConfigError
 
 #: What every line of a log begins with, and its seal.
@@ -19,6 +20,7 @@ _LINE_HEAD: Final = b'{"d":'
 _SEAL_HEAD: Final = b',"s":{"log":"'
 _LINES_LOOKED_AT: Final = 1_000
 _BLOCK: Final = 64 * 1024
+_TRIES: Final = 5
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +31,28 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     line_hash: str
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of a projection that is written, as it was found: which file it is, and its number as a segment (0: it says none)."""
+
+    path: Path
+    inode: int
+    number: int
+
+    def now(self, path: Path) -> Path:
+        """Where a file that was found as `path` lies now: a daemon may have put it aside, `dudzian retention` moved it."""
+        if path == self.path and _inode(path) != self.inode:
+            return next((each for each in done_segments(path) if number_of(each) == self.number), path)
+        if path.exists():
+            return path
+        return next((each for each in archived_places(path) if each.is_file()), path)
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A log to judge: its name for people, its files in order (or one stream), the log id and objects its folder claims.
 
     `folder` is that of a session, whose files should be all there; `claims` are what others of its folder say of it, `own_heads` the
-    bytes of the heads beside it, read before its files were looked for.
+    bytes of the heads beside it, read before its files were looked for. `written` is the file among those of a projection that a
+    daemon may put aside before it is opened, with the number it had as a segment.
     """
 
     label: str
@@ -44,19 +63,20 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path | None = None
     claims: tuple[Claim, ...] = ()
     own_heads: bytes = b""
+    written: Written | None = None
 
     def open(self) -> Iterator[tuple[str, BinaryIO]]:
         """Each part with its name; one must be read before the next is taken."""
         if self.stream is not None:
             yield self.label, self.stream
         for path in self.files:
-            with open_log(path) as stream:
+            with open_log(path if self.written is None else self.written.now(path)) as stream:
                 yield str(path), stream
 
     def misplaced(self) -> tuple[Path, str, str] | None:
         """The first file that is not where it belongs in a session's folder, with what was expected and found; None if there is none."""
         if self.folder is None:
-            return None
+            return self._misnumbered()
         for due, path in enumerate(self.files, start=1):
             if (number := _number(path)) != due:
                 return path, f"segment {due}", f"segment {number}"
@@ -65,13 +85,24 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
                 return path, "lines of a log in segments only (YYYY-MM-DD-NNNNNN.jsonl)", "a file of lines under another name"
         return None
 
+    def _misnumbered(self) -> tuple[Path, str, str] | None:
+        """The first segment of a projection that is not the one due; a file that says no number is judged by its lines alone."""
+        if self.written is None:
+            return None
+        for due, path in enumerate(self.files, start=1):
+            number = self.written.number if path == self.written.path else number_of(path)
+            if number not in (0, due):
+                return path, f"segment {due} of its log, here or in {ARCHIVE}", f"segment {number}"
+        return None
+
 
 def find_logs(path: Path) -> list[Source]:
     """The logs at a path: a file, a session's folder, or any folder with logs somewhere below it."""
     with os_errors(path):
         if not path.is_dir():
-            inside_session = LOG_ID.fullmatch(path.absolute().parent.name) and SEGMENT.fullmatch(path.name)
-            return [Source(label=str(path), files=(path,), log_id=path.absolute().parent.name if inside_session else None)]
+            if LOG_ID.fullmatch(path.absolute().parent.name) and SEGMENT.fullmatch(path.name):
+                return [Source(label=str(path), files=(path,), log_id=path.absolute().parent.name)]
+            return [_projection(path)]
         if LOG_ID.fullmatch(path.absolute().name) or segments(path):
             return [_session(path)]
         below = sorted(entry for entry in path.rglob("*") if OBJECTS_FOLDER not in entry.relative_to(path).parts)
@@ -116,9 +147,9 @@ def _own_heads(folder: Path) -> bytes:
 
 
 def _without_copies(files: list[Path]) -> list[Path]:
-    """A packed segment beside the same one unpacked, what a crash of the packing leaves, is read once; any other double stays."""
-    plain = {path.name for path in files}
-    return [path for path in files if path.suffix != ".gz" or path.stem not in plain or not _same(path, path.with_suffix(""))]
+    """A packed segment and the same one unpacked, what a crash of packing or archiving leaves, is read once; any other double stays."""
+    plain = {path.name: path for path in files if path.suffix != ".gz"}
+    return [path for path in files if path.suffix != ".gz" or path.stem not in plain or not _same(path, plain[path.stem])]
 
 
 def _same(packed: Path, plain: Path) -> bool:
@@ -130,6 +161,26 @@ def _same(packed: Path, plain: Path) -> bool:
     except (*DAMAGED, ConfigError, OSError):
         return False
     return False
+
+
+def _projection(path: Path, claims: tuple[Claim, ...] = ()) -> Source:
+    """A log outside of the journal, of a file or of segments, all of which are looked for."""
+    held, files = _found(path, written_file(path))
+    for _ in range(_TRIES):
+        if _inode(held.path) == held.inode:  # else it was put aside meanwhile
+            break
+        held, files = _found(path, held.path)
+    return Source(label=str(path if len(files) == 1 else files[-1]), files=files, claims=claims, written=held)
+
+
+def _found(path: Path, written: Path) -> tuple[Written, tuple[Path, ...]]:
+    inode, begun = _inode(written), beginning(written)
+    held = Written(path=written, inode=inode, number=0 if begun is None else begun.number)
+    return held, tuple(_without_copies(whole_log(path)))
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino if path.is_file() else 0
 
 
 def _number(path: Path) -> int:
@@ -156,12 +207,18 @@ class _Born(msgspec.Struct):
 
 
 def _projections(files: list[Path]) -> list[Source]:
-    """Logs of a file each, with what those that go on after another one say of it."""
+    """Logs of a file each, or of segments, with what those that go on after another one say of it."""
     claims: dict[Path, list[Claim]] = {}
     for file in files:
         named, claim = _claim(file)
         claims.setdefault(file.with_name(named), []).extend([claim] if claim else [])
-    return [Source(label=str(file), files=(file,), claims=tuple(claims.get(file, ()))) for file in files]
+    found: list[Source] = []
+    told: set[Path] = set()
+    for file in sorted(files, key=lambda each: (number_of(each) > 0, each)):  # what is written first: it knows of all its segments
+        if file.absolute() not in told:
+            found.append(_projection(file, tuple(claims.get(file, ()))))
+            told.update(each.absolute() for each in found[-1].files)
+    return sorted(found, key=lambda source: source.label)
 
 
 def _claim(path: Path) -> tuple[str, Claim | None]:

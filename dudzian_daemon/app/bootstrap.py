@@ -106,7 +106,7 @@ def assemble(
     driver = driver if recovered is None else recovered.driver
     core = driver.core
     market = _market(prepared, driver, clock, bus, registry)
-    decision_log = open_decision_log(prepared, key)  # before the journal: what is wrong with it must not leave a session behind
+    decision_log = open_decision_log(prepared, key, clock)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock) if recovered is None else resume_journal(prepared, key, clock, recovered)
 
     listeners = Listeners(prepared, key, clock, bus, core, journal, opening)

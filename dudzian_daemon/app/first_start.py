@@ -19,6 +19,7 @@ from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import CREDENTIALS_FOLDER, INSTRUMENTS_FILE, MAIN_FILE, bundled
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.kernel.clock import SystemClock
 
 _TOP_KEY: Final = re.compile(r"^([a-z_]+):", flags=re.MULTILINE)
 _REPORTING: Final = """
@@ -63,14 +64,14 @@ def begin(folder: Path, environment: str, balance: str | None, data_dir: Path | 
     key = signing_key(
         settings.signing_key_id, env=env, key_file=None if settings.signing_key_path is None else Path(settings.signing_key_path)
     )
-    log = open_decision_log(prepared, key)
-    log.release()
+    decision_log = open_decision_log(prepared, key, SystemClock())
+    decision_log.log.release()
     return Begun(
         environment=prepared.environment,
         config=str(folder / MAIN_FILE),
         files=tuple(str(folder / name) for name in files),
         data_folder=str(prepared.data_folder),
-        decision_log=str(log.path),
+        decision_log=str(decision_log.written),
         key=key.source,
         key_created=key.created,
     )

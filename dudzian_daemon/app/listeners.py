@@ -11,14 +11,16 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from dudzian_daemon.adapters.chained_log import ChainedLog
-from dudzian_daemon.adapters.cycle_follower import CycleFollower, mark
+from dudzian_daemon.adapters.cycle_follower import CycleFollower, Left, mark
 from dudzian_daemon.adapters.event_lines import Names
 from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.journal import SessionJournal
+from dudzian_daemon.adapters.journal_reader import latest_cycles, sessions
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_file import LineFile
+from dudzian_daemon.adapters.log_segments import files_here
 from dudzian_daemon.adapters.process_usage import process_usage
+from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.app.alerting import alert_sink
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.run_logs import ledger_files
@@ -145,16 +147,18 @@ class Listeners:
             opening_equity=self._opening_equity,
         )
 
-    def projections(self, decision_log: ChainedLog) -> list[Sink]:
+    def projections(self, decision_log: SegmentedLog) -> list[Sink]:
         """Files that say again, in another form, what the journal says."""
         environment, log_id, data_folder = self._prepared.environment, self._journal.log_id, self._prepared.data_folder
         files = ledger_files(self._prepared, self._key)
+        decision_files = [path for path in files_here(decision_log.written) if path.suffix != ".gz"]
+        daily = sorted(files.folder.glob("ledger-*.jsonl"))
         decisions = DecisionLog(
-            self._follow("decision_log"),
+            self._follow("decision_log", left_to_tell(data_folder, self._prepared.artifact, log_id, decision_files)),
             decision_log,
             self._clock,
             environment=environment,
-            begun=mark([decision_log.path], log_id),
+            begun=mark(decision_files, log_id),
         )
         telemetry = TelemetrySink(
             self._follow("telemetry"),
@@ -166,11 +170,11 @@ class Listeners:
             marks=self._marks("telemetry"),
         )
         ledger = LedgerSink(
-            self._follow("ledger"),
+            self._follow("ledger", left_to_tell(data_folder, self._prepared.artifact, log_id, daily)),
             files,
             self._clock,
             environment=environment,
-            begun=mark(sorted(files.folder.glob("ledger-*.jsonl")), log_id),
+            begun=mark(daily, log_id),
         )
         return [decisions, telemetry, ledger]
 
@@ -187,13 +191,22 @@ class Listeners:
             names=names,
         )
 
-    def _follow(self, name: str) -> CycleFollower:
+    def _follow(self, name: str, left: Left | None = None) -> CycleFollower:
         """A queue of durable cycles that reads from the journal what earlier runs recorded, and what its bound dropped."""
         queue = self._bus.subscribe_queued(events.CYCLE_DURABLE, name=name, size=QUEUE_SIZE, policy=Policy.DROP_OLDEST)
-        return CycleFollower(queue, self._journal.folder, recorded=self._journal.sequence)
+        return CycleFollower(queue, self._journal.folder, recorded=self._journal.sequence, left=left)
 
     def _marks(self, name: str) -> FoldFile:
         return FoldFile(self._prepared.data_folder / FOLDS_FOLDER / self._prepared.artifact, name, self._journal.folder, self._key)
+
+
+def left_to_tell(root: Path, artifact: str, log_id: str, projection: Sequence[Path]) -> Left | None:
+    """What the projection lacks of the session before `log_id`, if that one is closed; None where nothing of it is told here any more."""
+    before = next((session for session in sessions(root, artifact) if session.log_id != log_id), None)
+    if before is None or before.state != "closed":
+        return None
+    told, newest = mark(projection, before.log_id), latest_cycles(before.folder, 1)
+    return Left(before.folder, told, newest[-1].record.sequence) if told.sequence and newest else None
 
 
 def scheduler_set(prepared: Prepared) -> SchedulerSet:

@@ -16,6 +16,8 @@ from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_segments import done_segments
+from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.app.preparation import Prepared, run_facts
 from dudzian_daemon.app.recovery import Recovered
 from dudzian_daemon.kernel.clock import Clock
@@ -65,19 +67,22 @@ def _append_run(journal: SessionJournal, prepared: Prepared, facts: dict[str, An
     journal.identity = identity_of(encode(facts))
 
 
-def open_decision_log(prepared: Prepared, key: SigningKey) -> ChainedLog:
+def open_decision_log(prepared: Prepared, key: SigningKey, clock: Clock) -> SegmentedLog:
     """The artifact's decision log, one chain over all sessions: resumed if it is there, else begun."""
     folder = prepared.data_folder / prepared.config.risk.decision_log.path
     ensure_dir(folder)
     path = folder / f"{prepared.artifact}.jsonl"
     require_regular_or_absent(path)
+    most_lines = prepared.config.runtime.journal.segment_lines
     if path.exists() and not is_begun(path):
-        return ChainedLog.resume(path, key, faults="decision_log")
+        return SegmentedLog(ChainedLog.resume(path, key, faults="decision_log"), most_lines=most_lines)
     path.unlink(missing_ok=True)
+    if done := done_segments(path):  # a crash has put it aside and not begun the next one
+        return SegmentedLog(ChainedLog.resume(done[-1], key, faults="decision_log"), most_lines=most_lines)
     log = ChainedLog.create(path, new_log_id(), key, faults="decision_log")
-    log.append(encode(genesis(prepared.artifact, "dudzian", signed=True, projection=True)), b"{}")
+    log.append(encode(genesis(prepared.artifact, "dudzian", signed=True, projection=True)), encode({"at": clock.wall_ns()}))
     log.commit_now()
-    return log
+    return SegmentedLog(log, most_lines=most_lines)
 
 
 def ledger_files(prepared: Prepared, key: SigningKey) -> LedgerFiles:

@@ -117,7 +117,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     `rule`, `limit`, `value` and `headroom` describe the rule that refused or clipped; on a plain approval they are
     those of the tightest rule that was passed. Quantities are those of that rule's leg. `crossed` says that an order of
-    ours on the other side of the market was open when this one passed.
+    ours on the other side of the market was open when this one passed. `counted_at` is the price, in the quote asset, at
+    which the gate counted a unit of that leg: None where it has none.
     """
 
     group_id: str
@@ -132,6 +133,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     requested: Decimal
     approved: Decimal
     crossed: bool = False
+    counted_at: Decimal | None = None
 
 
 class OrderKind(StrEnum):

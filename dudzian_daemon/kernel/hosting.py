@@ -24,6 +24,9 @@ class Action(StrEnum):
     STOP_DAEMON = "stop_daemon"
 
 
+#: How long a fault that comes again is not told again; the unit's restarts are counted all the same.
+SAME_FAULT_NS: Final = 60 * SECOND_NS
+
 Verdict = Callable[[Exception], Action]
 _SEVERITY: Final = {action: rank for rank, action in enumerate(Action)}
 
@@ -121,11 +124,19 @@ class Hosted(Task):
         self.stopper: Task | None = None
         self.detail = ""
         self.pausing = False
+        self._told: tuple[str, int] | None = None
 
     @property
     def ended(self) -> bool:
         """Whether neither the service nor its stop call runs."""
         return super().ended and (self.stopper is None or self.stopper.ended)
+
+    def tells(self, now_ns: int) -> bool:
+        """Whether its fault is told: another one at once, the same one again once in a minute."""
+        if self._told is not None and self._told[0] == self.detail and now_ns - self._told[1] < SAME_FAULT_NS:
+            return False
+        self._told = (self.detail, now_ns)
+        return True
 
     @contextmanager
     def pause(self) -> Iterator[None]:

@@ -213,7 +213,8 @@ class Supervisor:
             delay = hosted.restarts.delay_seconds(self._clock.monotonic_ns(), ran_ns)
         log = logs.logger("supervisor").bind(service=hosted.name, action=action, exc_info=error)
         if delay is not None:
-            log.warning("service_restarts", delay_seconds=delay)
+            if hosted.tells(self._clock.monotonic_ns()):
+                log.warning("service_restarts", delay_seconds=delay)
             return delay
         log.error("service_failed")
         hosted.failed = True

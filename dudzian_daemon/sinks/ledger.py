@@ -62,12 +62,15 @@ class LedgerSink:
     async def run(self) -> None:
         """Consume until the bus is closed, then let go of the file."""
         try:
+            async for cycle, told in self._follower.left():
+                await self._tell(cycle, told)
+            if self._log is not None:  # the new session's files follow none of the old one's
+                await self._end_file()
+                self._log.release()
+                self._log = None
             async for batch in self._follower.cycles():
                 for cycle in batch:
-                    told = self._begun.lines if cycle.record.sequence == self._begun.sequence else 0
-                    for day, line in islice(ledger_lines(cycle, self._environment), told, None):
-                        log = await self._log_of(day)
-                        log.append(encode(line), b"{}")
+                    await self._tell(cycle, self._begun.lines if cycle.record.sequence == self._begun.sequence else 0)
                 await self._commit()
             await self._end_file()
         finally:
@@ -77,6 +80,12 @@ class LedgerSink:
     async def stop(self) -> None:
         """Take what is queued and end."""
         self._follower.end()
+
+    async def _tell(self, cycle: CycleDurable, told: int) -> None:
+        """Append what the cycle booked, but for the lines that are there."""
+        for day, line in islice(ledger_lines(cycle, self._environment), told, None):
+            log = await self._log_of(day)
+            log.append(encode(line), b"{}")
 
     async def _log_of(self, day: str) -> ChainedLog:
         path = self._files.folder / f"ledger-{day}.jsonl"

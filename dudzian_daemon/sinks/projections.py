@@ -6,15 +6,17 @@ A projection: it is behind the journal, never ahead of it, and never holds the c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
-from dudzian_daemon.adapters.chained_log import ChainedLog
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, Mark
+from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.domain.errors import Permanent, StorageError, StorageFull
 from dudzian_daemon.domain.events import CycleDurable
+from dudzian_daemon.domain.money import exact_money, plain
 from dudzian_daemon.domain.orders import Fill, OrderResult, OrderStatus, Outcome, Signal, Verdict
 from dudzian_daemon.kernel.clock import Clock, iso_utc
 
@@ -41,23 +43,27 @@ class DecisionLog:
 
     name = "decision_log"
 
-    def __init__(self, follower: CycleFollower, log: ChainedLog, clock: Clock, *, environment: str, begun: Mark | None = None) -> None:
+    def __init__(
+        self, follower: CycleFollower, segmented: SegmentedLog, clock: Clock, *, environment: str, begun: Mark | None = None
+    ) -> None:
         """`begun` is how far an earlier run of the session has come; its last cycle may have been cut short."""
         self._follower = follower
         self._begun = begun or Mark()
         follower.begin_after(max(self._begun.sequence - 1, 0))
-        self._log = log
+        self._segmented = segmented
+        self._log = segmented.log
         self._clock = clock
         self._environment = environment
 
     async def run(self) -> None:
         """Consume until the bus is closed, then let go of the file."""
         try:
+            async for cycle, told in self._follower.left():
+                if self._tell(cycle, told):
+                    await self._commit()
             async for batch in self._follower.cycles():
                 for cycle in batch:
-                    wall = msgspec.json.encode({"latency_ms": round(cycle.duration_s * 1_000, 3)})
-                    for event in islice(decision_events(cycle, self._environment), self._told(cycle), None):
-                        self._log.append(msgspec.json.encode(event), wall)
+                    self._tell(cycle, self._told(cycle))
                 await self._commit()
             # Of this log's writer: whether the session is closed or may be resumed says its journal alone.
             end = {"kind": "stopped", "session": self._follower.log_id, "sequence": self._follower.sequence}
@@ -69,6 +75,16 @@ class DecisionLog:
     async def stop(self) -> None:
         """Take what is queued and end."""
         self._follower.end()
+
+    def _tell(self, cycle: CycleDurable, told: int) -> bool:
+        """Append what the cycle decided, but for the lines that are there; whether there was any."""
+        wall = msgspec.json.encode({"latency_ms": round(cycle.duration_s * 1_000, 3)})
+        events = list(islice(decision_events(cycle, self._environment), told, None))
+        if events:
+            self._segmented.go_on(self._clock.wall_ns())
+        for event in events:
+            self._log.append(msgspec.json.encode(event), wall)
+        return bool(events)
 
     def _told(self, cycle: CycleDurable) -> int:
         return self._begun.lines if cycle.record.sequence == self._begun.sequence else 0
@@ -145,6 +161,8 @@ def _verdict_fields(verdict: Verdict, signal: Signal | None, order: OrderResult 
         "strategy": None if said is None else said.strategy,
         "side": None if order is None else order.side,
         "price": None if order is None or order.terms is None else order.terms.limit_price,
+        "counted_at": verdict.counted_at,
+        "notional": _notional(verdict),
         "confidence": None if signal is None else signal.confidence,
         "reason": None if signal is None else signal.reason,
         "allowed": verdict.outcome is not Outcome.REFUSED,
@@ -156,6 +174,15 @@ def _verdict_fields(verdict: Verdict, signal: Signal | None, order: OrderResult 
         "requested": verdict.requested,
         "quantity": verdict.approved,
     }
+
+
+def _notional(verdict: Verdict) -> Decimal | None:
+    """What passed, or what was refused, in the quote asset at the price by which the gate judged it."""
+    if verdict.counted_at is None:
+        return None
+    quantity = verdict.requested if verdict.outcome is Outcome.REFUSED else verdict.approved
+    with exact_money():
+        return plain(quantity * verdict.counted_at)
 
 
 def _decision_fields(verdict: Verdict | None, signal: Signal | None, fill: Fill | None) -> dict[str, Any]:

@@ -110,6 +110,14 @@ class PreTrade:
         reference, terms = self._reference(leg.instrument).price, leg.terms
         return max(reference, terms.limit_price or reference, terms.stop_price or reference)
 
+    def counted_at(self, leg: OrderLeg) -> Decimal | None:
+        """As `price`, of an order that may have been refused for want of one: None then, and without prices that are no numbers."""
+        mark = self._mark(leg.instrument)
+        if mark is None:
+            return None
+        own = (each for each in (leg.terms.limit_price, leg.terms.stop_price) if each is not None and each.is_finite())
+        return max((mark.price, *own))
+
     def _mark(self, instrument: str) -> Mark | None:
         return None if instrument in self.lost else self._ledger.prices.last_price(instrument)
 

@@ -286,7 +286,8 @@ class ThresholdRiskEngine(RiskStates):
         return Refused(group, self._verdict(group, number, cap, Outcome.REFUSED, ZERO))
 
     def _verdict(self, group: OrderGroup, number: int, cap: Cap, outcome: Outcome, approved: Decimal, *, crossed: bool = False) -> Verdict:
-        requested = group.legs[number].quantity
+        leg = group.legs[number]
+        requested, counted_at = leg.quantity, self.pre_trade.counted_at(leg)
         clipped = outcome is not Outcome.APPROVED
         if cap.code is RefusalCode.INVALID_ORDER and cap.rule == "quantity":
             requested = ZERO  # what is no quantity is not written down as one
@@ -304,6 +305,7 @@ class ThresholdRiskEngine(RiskStates):
             requested=requested,
             approved=approved,
             crossed=crossed,
+            counted_at=None if counted_at is None else plain(counted_at),
         )
 
     def _reserve(self, group: OrderGroup, number: int, leg: OrderLeg) -> None:

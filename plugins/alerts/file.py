@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Annotated, Final
@@ -46,10 +47,13 @@ def _append(path: Path, line: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, _FLAGS, 0o640)
     try:
-        before = os.fstat(descriptor).st_size
+        held = os.fstat(descriptor)
+        if held.st_nlink > 1:
+            raise OSError(errno.EMLINK, "a hard link: what is written there would change another file, put a copy there")
+        before = held.st_size
         if os.write(descriptor, line) != len(line):
             os.ftruncate(descriptor, before)
-            raise OSError(28, "the disk took a part of the line")
+            raise OSError(errno.ENOSPC, "the disk took a part of the line")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -21,6 +21,7 @@ import psutil
 
 from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
 from dudzian_daemon.adapters.log_report import LogReport
+from dudzian_daemon.adapters.log_segments import number_of
 from dudzian_daemon.adapters.log_sources import find_logs
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.config.places import bundled
@@ -246,7 +247,8 @@ def verdicts(home: Path) -> list[LogReport]:
     secret = read_key_file(next(home.rglob("*.key")))
     terms = Terms(key=lambda key_id: SigningKey(id=key_id, secret=secret, source="test"))
     data = home / "data"
-    places = [*data.glob("data/journal/*/*"), *data.glob("logs/decision_journal/*.jsonl")]
+    decisions = [path for path in data.glob("logs/decision_journal/*.jsonl") if not number_of(path)]
+    places = [*data.glob("data/journal/*/*"), *decisions]
     return [verify_log(source, terms) for place in sorted(places) for source in find_logs(place)]
 
 

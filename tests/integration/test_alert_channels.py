@@ -189,6 +189,18 @@ async def test_a_file_gets_a_line(tmp_path: Path) -> None:
     assert [msgspec.json.decode(line, type=Alert) for line in lines] == [TOLD, TOLD]
 
 
+async def test_a_hard_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "else").write_text("of somebody else")
+    (tmp_path / "logs" / "x.jsonl").hardlink_to(tmp_path / "else")
+    async with channel("file", tmp_path, path="logs/x.jsonl") as file:
+        with pytest.raises(Retryable, match="a hard link"):
+            await file.check()
+        with pytest.raises(Retryable, match="a hard link"):
+            await file.send(TOLD)
+    assert (tmp_path / "else").read_text() == "of somebody else"
+
+
 async def test_a_file_that_cannot_be_written_may_be_later(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file where a folder belongs")
     async with channel("file", tmp_path) as file:

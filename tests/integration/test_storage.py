@@ -112,7 +112,7 @@ def test_no_descriptors_are_left_for_a_while(tmp_path: Path, content: str) -> No
         process.rlimit(resource.RLIMIT_NOFILE, limits)
         ended = child.end()
     assert (ended.code, ended.last_line) == (0, LAST_LINE), ended
-    assert told < 40, ended.err
+    assert told < 10, ended.err
     assert '"event":"service_failed"' not in ended.err, "ledger and telemetry wait until a file can be opened again"
     assert_whole(tmp_path, content)
 

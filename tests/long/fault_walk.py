@@ -1,8 +1,8 @@
 """The walk of the [long] checks: `nice -n 15 python -m tests.long.fault_walk [--visits 3] [--actions exit,eio] [--output FILE]`.
 
 A short session meets each fault at each visit of each fault point that it passes, the first few of every point, and is started again
-until it is through: then every log is intact, and the session has decided what it decides undisturbed. Prints one JSON document, and
-writes it to FILE. Exit code 1 when a case ended otherwise, or with a traceback.
+until it is through: then every log is intact, and the session has decided what it decides undisturbed. Says each case as soon as it is
+done, prints one JSON document, and writes it to FILE. Exit code 1 when a case ended otherwise, or with a traceback.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 
 from dudzian_daemon.adapters.log_report import Completeness, Integrity
 from dudzian_daemon.kernel.clock import SystemClock
@@ -27,13 +28,15 @@ ENDINGS = frozenset({0, 1, 2, 137})
 MOST_STARTS = 4
 #: Points that mark where a start or a stop is, and no call of the disk: a process may end there, and meets no error.
 PHASES = ("run.", "stop.", "feed.")
+#: Short ones, so that the points where a new one begins are passed.
+SEGMENTS = ("  metrics_http: {", "  journal: {segment_lines: 20}\n  metrics_http: {")
 
 
 def run(home: Path, faults: str) -> tuple[Ended, Counter[str]]:
     """One process, and how often it passed which point."""
     config = home / "config" / "core.yaml"
     if not config.exists():
-        short_config(home)
+        short_config(home, journal=SEGMENTS)
     said = ("run", "--data-dir", home / "data", "--config", config, "--no-ui", "--speed", "max")
     with Child(home, *said, faults=faults) as child:
         ended = child.end()
@@ -82,10 +85,12 @@ def main() -> int:
             for visit in range(1, min(visits, said.visits) + 1)
             if action == "exit" or not point.startswith(PHASES)
         ]
-        for number, case in enumerate(cases):
-            if found := list(problems(folder / f"case-{number}", case, content)):
+        for number, case in enumerate(cases, start=1):
+            home = folder / f"case-{number}"
+            if found := list(problems(home, case, content)):
                 wrong[case] = found
-                sys.stderr.write(f"{case}: {found}\n")
+            sys.stderr.write(f"{number}/{len(cases)} {case}: {found or 'ok'}\n")
+            rmtree(home)
     document = {
         "check": "fault walk",
         "date": datetime.fromtimestamp(SystemClock().wall_ns() / 1e9, UTC).date().isoformat(),

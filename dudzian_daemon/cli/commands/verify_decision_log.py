@@ -172,6 +172,7 @@ def _all_of(root: Path, environment: str | None, config: Path | None) -> list[So
     """The sessions of the environment, newest first, and the decision log written beside them."""
     from dudzian_daemon.adapters.journal_format import journal_folder
     from dudzian_daemon.adapters.journal_reader import sessions
+    from dudzian_daemon.adapters.log_segments import files_here
     from dudzian_daemon.adapters.log_sources import find_logs
     from dudzian_daemon.config.load import load
 
@@ -183,7 +184,7 @@ def _all_of(root: Path, environment: str | None, config: Path | None) -> list[So
         folder = journal_folder(root, artifact)
         raise _usage(f"expected a session of {name} in {folder}, found none; start one: dudzian run --environment {name}")
     decision_log = root / configuration.risk.decision_log.path / f"{artifact}.jsonl"
-    places = [*(session.folder for session in found), *([decision_log] if decision_log.exists() else [])]
+    places = [*(session.folder for session in found), *files_here(decision_log)[-1:]]
     return [source for place in places for source in find_logs(place)]
 
 

@@ -55,7 +55,7 @@ class TelemetrySink:
 
     async def run(self) -> None:
         """Complete the file, then consume until the bus is closed."""
-        await anyio.to_thread.run_sync(self._complete)
+        await self._complete()
         if self._follower.sequence == 0:
             await anyio.to_thread.run_sync(self._restore)
         last: CycleDurable | None = None
@@ -79,7 +79,7 @@ class TelemetrySink:
         while True:
             try:
                 await anyio.to_thread.run_sync(self._file.append, encoded(runs))
-            except StorageFull:
+            except StorageFull:  # read-only ones among them
                 await self._clock.sleep(FULL_DISK_RETRY_SECONDS)
             except DudzianError as error:
                 msg = f"the scheduler telemetry stays behind the journal: {error}"
@@ -114,14 +114,17 @@ class TelemetrySink:
                 self._late.remove(run.schedule)
                 self._log.info("schedule_in_time", schedule=run.schedule, run=run.run_id, drifts=run.drifts)
 
-    def _complete(self) -> None:
-        """Append what earlier sessions have in their journals and not here; what cannot be read is named and left."""
-        self._file.cut_torn_tail()
+    async def _complete(self) -> None:
+        """Append what earlier sessions have in their journals and not here, before anything else: who comes after marks them as told.
+
+        What cannot be read is named and left.
+        """
+        await anyio.to_thread.run_sync(self._file.cut_torn_tail)
         missing = self._missing()
         count = 0
         try:
-            while lines := list(islice(missing, _AT_ONCE)):
-                self._file.append(encoded(lines))
+            while lines := await anyio.to_thread.run_sync(lambda: list(islice(missing, _AT_ONCE))):
+                await self._append(lines)
                 count += len(lines)
         except DudzianError as error:
             self._log.warning("telemetry_not_completed", reason=str(error), lines=count)

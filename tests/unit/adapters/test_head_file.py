@@ -97,7 +97,19 @@ async def test_a_disk_that_refuses_holds_nothing_up_and_is_tried_again(bench: Be
     assert not bench.told
     await anyio.to_thread.run_sync(bench.path.unlink)
     await bench.cycles(1)
-    assert [head.line for head in await bench.written()] == [LINES + 2]
+    assert not bench.told, "a disk that refused is left in peace for a second"
+    await bench.clock.advance(1)
+    await bench.cycles(1)
+    assert [head.line for head in await bench.written()] == [LINES + 3]
+
+
+async def test_a_disk_that_goes_on_refusing_is_told_of_once_a_minute(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    await anyio.to_thread.run_sync(bench.path.symlink_to, bench.journal.path)
+    await bench.cycles(LINES)
+    for _ in range(61):
+        await bench.clock.advance(1)
+        await bench.cycles(2)
+    assert capsys.readouterr().err.count("head_not_written") == 2
 
 
 def test_the_newest_one_is_the_last_whole_line(tmp_path: Path) -> None:

@@ -153,6 +153,16 @@ async def test_restarts_back_off_from_one_second_doubling_to_the_cap(log_lines: 
     assert {line["service"] for line in restarts} == {"shaky"}
 
 
+async def test_a_fault_that_comes_again_is_told_once_a_minute_and_another_one_at_once(log_lines: LogLines) -> None:
+    async with hosting() as house:
+        faults = [*(["no descriptors"] * 6), "another one", "no descriptors"]
+        house.supervisor.add(Script("shaky", house, *[(0, Hiccup(fault)) for fault in faults]), stage="only")
+        await house.clock.advance(600)
+        assert state_of(house, "shaky") == (S.RUNNING, "", len(faults))
+    told = [line["delay_seconds"] for line in log_lines() if line["event"] == "service_restarts"]
+    assert told == [1, 60, 60], "at once, the other one 63 s later, and the first one after that"
+
+
 async def test_a_fault_that_was_overcome_is_not_the_last_word() -> None:
     async with hosting() as house:
         house.supervisor.add(Script("shaky", house, (0, Hiccup("once")), (1, None)), stage="only")

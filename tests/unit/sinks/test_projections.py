@@ -9,6 +9,8 @@ import anyio
 import msgspec
 
 from dudzian_daemon.adapters.chained_log import ChainedLog
+from dudzian_daemon.adapters.journal_format import encode, genesis
+from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.domain.orders import OrderStatus
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.bus import Bus
@@ -52,17 +54,19 @@ def test_an_order_s_life_is_told_line_by_line_with_who_decided_it_and_how_long_t
     session = desk({hour(1): [enter(target=0.2)]})
     session.feed(candles(BTC_1H, [100.0] * 3))
     path = tmp_path / "decisions.jsonl"
-    log = ChainedLog.create(path, "0" * 32, None)
+    log, clock = ChainedLog.create(path, "0" * 32, None), ManualClock()
+    log.append(encode(genesis("test", "test", signed=False, projection=True)), encode({"at": clock.wall_ns()}))
+    log.commit_now()
 
     async def play() -> None:
         bus = Bus()
-        sink = DecisionLog(follow(bus, "decisions"), log, ManualClock(), environment="test")
+        sink = DecisionLog(follow(bus, "decisions"), SegmentedLog(log, most_lines=1_000), clock, environment="test")
         publish(bus, session.records)
         await sink.stop()
         await sink.run()
 
     anyio.run(play)
-    *lines, stopped = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    _genesis, *lines, stopped = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
     kinds = ["signal_received", "risk_check_passed", "order_submitted", "order_executed"]
     told = [line["d"] for line in lines]
     assert [d["kind"] for d in told] == kinds
@@ -77,5 +81,6 @@ def test_an_order_s_life_is_told_line_by_line_with_who_decided_it_and_how_long_t
     _signal, passed, submitted, executed = told
     assert passed["risk_profile"] == submitted["risk_profile"] != ""
     assert [d["confidence"] for d in told] == [1.0, 1.0, 1.0, None]  # a later cycle does not repeat what its signal id leads to
+    assert (passed["counted_at"], Decimal(passed["notional"])) == ("100", Decimal(passed["quantity"]) * 100)
     assert (passed["allowed"], passed["price"], submitted["side"], executed["status"]) == (True, None, "buy", "filled")
     assert Decimal(executed["quantity"]) == Decimal(passed["quantity"]) > 0

@@ -20,7 +20,7 @@ from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_reader import Cycle, entries
 from dudzian_daemon.adapters.line_file import LineFile
-from dudzian_daemon.domain.errors import Permanent, StorageError, StorageFull
+from dudzian_daemon.domain.errors import Permanent, ReadOnlyDisk, StorageError, StorageFull
 from dudzian_daemon.domain.events import CYCLE_DURABLE, CycleDurable
 from dudzian_daemon.domain.market import DAY_NS, HOUR_NS, Candle, OpenPrint, Quote, WarmUp
 from dudzian_daemon.domain.orders import Intent, Signal
@@ -326,8 +326,9 @@ def test_a_journal_that_cannot_be_read_is_named_and_holds_nothing_back(tmp_path:
     assert marks(first.path)[-2:] == [(second.log_id, 1), (second.log_id, 2)]
 
 
-def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
-    file = Flaky(telemetry_path(tmp_path), StorageFull("no space left"), StorageFull("no space left"))
+@pytest.mark.parametrize("refusal", [StorageFull("no space left"), ReadOnlyDisk("read-only")])
+def test_a_full_disk_is_waited_for(tmp_path: Path, refusal: StorageFull) -> None:
+    file = Flaky(telemetry_path(tmp_path), refusal, refusal)
     bench = Bench(tmp_path, HOURS, file)
 
     async def wait_twice() -> None:
@@ -341,6 +342,26 @@ def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
 
     anyio.run(wait_twice)
     assert len(lines(bench.path)) == len(HOURS)
+
+
+def test_a_disk_that_is_read_only_at_the_start_is_waited_for_before_anything_new_is_told(tmp_path: Path) -> None:
+    crashed = Bench(tmp_path, HOURS)
+    crashed.play()
+    whole = crashed.path.read_bytes()
+    crashed.path.write_bytes(b"".join(whole.splitlines(keepends=True)[:2]))
+    again = Bench(tmp_path, HOURS[:2], Flaky(crashed.path, ReadOnlyDisk("read-only")))
+
+    async def wait() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(again.run, again.cycles)
+            while again.clock.sleeping == 0:
+                await anyio.lowlevel.checkpoint()
+            await again.clock.advance(FULL_DISK_RETRY_SECONDS)
+
+    anyio.run(wait)
+    told = crashed.path.read_bytes()
+    assert told.startswith(whole)
+    assert marks(crashed.path)[-2:] == [(again.log_id, 1), (again.log_id, 2)]
 
 
 def test_a_broken_disk_ends_the_sink_and_nothing_else(tmp_path: Path) -> None:
