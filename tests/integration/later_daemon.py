@@ -13,7 +13,11 @@ def main(days: str, *arguments: str) -> None:
     from dudzian_daemon.kernel.clock import SystemClock
 
     wall_ns = SystemClock.wall_ns
-    SystemClock.wall_ns = lambda clock: wall_ns(clock) + int(days) * _DAY_NS  # type: ignore[method-assign] # a machine of another day
+
+    def later(self: SystemClock) -> int:
+        return wall_ns(self) + int(days) * _DAY_NS
+
+    SystemClock.wall_ns = later  # type: ignore[method-assign] # a machine of another day
     sys.argv = ["dudzian", *arguments]
     command()
 
