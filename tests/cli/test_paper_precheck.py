@@ -154,6 +154,21 @@ def test_a_small_disk_for_the_daily_reports_is_5_until_less_is_wanted(
         assert precheck(data, "--min-free-mb", "17", config=config) == 5
 
 
+def test_the_budgets_of_the_process_are_shown_and_held_against_the_machine(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(config: Path) -> dict[str, Any]:
+        assert precheck(data, "--json", config=config) == 0
+        (found,) = (each for each in document(capsys)["checks"] if each["check"] == "resource_limits")
+        return dict(found)
+
+    shown = "cpu_percent 65 % of a core, memory_mb 2,048 MB, io_read_mb_s 120 MB/s, io_write_mb_s 80 MB/s; a warning from 80% of each"
+    assert told(CONFIG)["message"] == shown
+    beyond = told(altered(tmp_path, "memory_mb: 2048", "memory_mb: 9000000"))
+    assert (beyond["status"], beyond["code"]) == ("warning", "resource_limits_beyond_machine")
+    assert "found memory_mb 9,000,000 of " in beyond["message"]
+
+
 def test_limits_of_the_command_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path_of(data / CACHE, (Series("binance:ETH/USDT", "1d"), 2024, 2)).unlink()
     assert precheck(data, "--json", "--min-ok-ratio", "1.5") == 2

@@ -13,7 +13,9 @@ import psutil
 
 from dudzian_daemon.app.daily_report.package import REPORTS
 from dudzian_daemon.app.precheck.findings import Finding, ok
+from dudzian_daemon.config.runtime import ResourceLimits
 from dudzian_daemon.domain.market import DAY_NS
+from dudzian_daemon.domain.resources import UNITS
 
 _MB: Final = 1_000_000
 #: No clock can be right that shows a day before this version was made: 2026-01-01.
@@ -81,6 +83,22 @@ def permissions(config_files: tuple[Path, ...], data_folder: Path, key_file: Pat
         message=f"other users may change or read {', '.join(str(path) for path in loose)}",
         remedy=f"chmod go-rwx {loose[0]}" if loose[-1] == key_file else f"chmod go-w {' '.join(str(path) for path in loose)}",
     )
+
+
+def resources(limits: ResourceLimits) -> Finding:
+    """The budgets of `runtime.resource_limits`, which this machine has to give."""
+    whole = {"cpu_percent": 100.0 * (psutil.cpu_count() or 1), "memory_mb": psutil.virtual_memory().total / _MB}
+    beyond = [f"{name} {getattr(limits, name):,.10g} of {has:,.0f}" for name, has in whole.items() if getattr(limits, name) > has]
+    if beyond:
+        return Finding(
+            check="resource_limits",
+            status="warning",
+            code="resource_limits_beyond_machine",
+            message=f"expected budgets in runtime.resource_limits that this machine has, found {', '.join(beyond)}",
+            remedy="say less there, so that an alert comes before the machine is full, or use a larger machine",
+        )
+    budgets = [f"{name} {getattr(limits, name):,.10g} {unit}" for name, unit in UNITS.items() if hasattr(limits, name)]
+    return ok("resource_limits", f"{', '.join(budgets)}; a warning from {limits.headroom_warning_threshold:.0%} of each")
 
 
 def python() -> Finding:

@@ -218,6 +218,7 @@ def _others(
     return [
         machine.disk(question.data_folder, config.reporting.min_free_mb if question.min_free_mb is None else question.min_free_mb),
         machine.folder(question.data_folder),
+        machine.resources(config.runtime.resource_limits),
         machine.clock(question.now, _newest(covered)),
         *_venue(config, name, question, env),
         machine.permissions(
