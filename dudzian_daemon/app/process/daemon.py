@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -35,6 +35,8 @@ from dudzian_daemon.app.process.commands import Commands
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.process.kill_switch import KillSwitch, carried, tell_on
 from dudzian_daemon.app.process.metrics_port import MetricsPort
+from dudzian_daemon.app.process.passive_units import PassiveUnits
+from dudzian_daemon.app.process.progress import Progress
 from dudzian_daemon.app.process.quarantine import QuarantineRecorded, opening_commands, read_quarantine
 from dudzian_daemon.app.process.signals import StopRequested, StopSignals
 from dudzian_daemon.app.process.strategy_guard import StrategyGuard, guard_of
@@ -43,12 +45,12 @@ from dudzian_daemon.app.recovery import PendingChange, Recovered, recover, resum
 from dudzian_daemon.app.run_logs import facts_of
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
-from dudzian_daemon.domain.records import CycleRecord, RiskChange, StrategyChange
+from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
 from dudzian_daemon.kernel.clock import Anchored, SystemClock, iso_utc
 from dudzian_daemon.kernel.faults import fault_point
-from dudzian_daemon.kernel.service import Readiness, ServiceState, Unit, UnitRegistry
+from dudzian_daemon.kernel.service import Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervisor
 from dudzian_daemon.services.clock_watch import ClockWatch
 from dudzian_daemon.services.collector import Collector
@@ -59,13 +61,9 @@ if TYPE_CHECKING:
     from dudzian_daemon.adapters.http_guard import Limits
     from dudzian_daemon.adapters.metrics_http import MetricsServer
 
-#: An input this late (wall seconds) makes the daemon not ready.
-OVERDUE_SECONDS: Final = 10.0
 MIB: Final = 1024 * 1024
 #: A venue that does not answer is asked again for ever, at least every minute.
 _FEED_RESTART: Final = RestartPolicy(most_restarts=None)
-_GATE: Final = {"active": ServiceState.RUNNING, "reducing": ServiceState.REDUCING, "halted": ServiceState.HALTED}
-_INACTIVE: Final = {"suspended": ServiceState.SUSPENDED, "quarantined": ServiceState.QUARANTINED}
 
 
 def run(options: RunOptions, env: Mapping[str, str], out: TextIO, signals: StopSignals) -> int:
@@ -128,7 +126,8 @@ class Daemon:
         self._assembly: Assembly | None = None
         self._kill_switch: KillSwitch | None = None
         self._opener = ChannelOpener(env, prepared.data_folder, offline=prepared.chosen.offline_mode)
-        self._manager = ServiceManager(env, clock, self._status_text)
+        self._progress = Progress()
+        self._manager = ServiceManager(env, clock, self._progress.status_text)
         self._log = logs.logger("daemon")
 
     async def run(self) -> int:
@@ -193,9 +192,10 @@ class Daemon:
             self._units,
             self._bus,
             registry,
-            self._readiness,
+            self._progress.readiness,
             console,
         )
+        self._progress.assembly = assembly
         forget_consent(self._prepared.data_folder)
         assembly.session.opening = opening
         if server is not None:
@@ -232,7 +232,7 @@ class Daemon:
             supervisor.add(server, stage="adapters")
         if self._manager.listens:
             supervisor.add(self._manager, stage="adapters")
-        self._add_passive_units(assembly)
+        PassiveUnits(self._units, self._bus).add(assembly.core)
         self._bus.subscribe(events.SESSION_STATE, partial(self._on_session_state, supervisor), name="daemon")
         if self._options.run_once:
             self._end_once_all_ran(end, assembly)
@@ -250,8 +250,8 @@ class Daemon:
     ) -> MetricsServer:
         server = server_class(
             registry,
-            readiness=self._readiness,
-            liveness=self._liveness,
+            readiness=self._progress.readiness,
+            liveness=self._progress.liveness,
             clock=self._clock,
             listener=listener,
             limits=limits,
@@ -261,24 +261,6 @@ class Daemon:
         if self._assembly is not None:
             server.before_scrape = self._assembly.metrics.refresh
         return server
-
-    def _add_passive_units(self, assembly: Assembly) -> None:
-        """What lives inside the step and has a state of its own."""
-        units: dict[str, list[str]] = {}
-        for unit in (unit for each in assembly.core.strategies.units.values() for unit in each):
-            units.setdefault(unit.schedule.strategy, []).append(f"strategy:{unit.name}")
-        for name in ("risk_gate", "paper_execution", *(name for names in units.values() for name in names)):
-            self._units.add(name)
-            self._units.set(name, ServiceState.RUNNING)
-        for strategy, why in assembly.core.strategies.inactive.items():
-            for name in units.get(strategy, ()):
-                self._units.set(name, _INACTIVE[why], why)
-        for profile in assembly.core.gate.states:
-            state = assembly.core.gate.state(profile)
-            if state != "active":
-                self._units.set("risk_gate", _GATE[state], profile)
-        self._bus.subscribe(events.RISK_STATE, self._on_risk, name="units")
-        self._bus.subscribe(events.STRATEGY_STATE, partial(self._on_strategy, units), name="units.strategies")
 
     def _recovered(self) -> Recovered | None:
         """The session that goes on, None where a new one begins. Raises what keeps it from going on."""
@@ -327,52 +309,10 @@ class Daemon:
 
     # -- while it runs ---------------------------------------------------------------------------------------------
 
-    def _readiness(self) -> Readiness:
-        """Ready is progress of data: the session runs, its disk answers, and no input is overdue."""
-        if self._assembly is None:
-            return Readiness(False, ("starting",))
-        reasons = []
-        state = self._assembly.status.status.state
-        if state != "running":
-            reasons.append(f"session is {state}")
-        overdue = self._assembly.session.overdue_seconds()
-        if overdue > OVERDUE_SECONDS:
-            reasons.append(f"the next input is {overdue:.0f} s overdue")
-        if self._assembly.live is not None:
-            reasons += self._assembly.live.not_ready()
-        return Readiness(not reasons, tuple(reasons))
-
-    def _status_text(self) -> str:
-        """The line that a service manager shows."""
-        if self._assembly is None:
-            return "starting"
-        status, readiness = self._assembly.status.status, self._readiness()
-        ready = "ready" if readiness.ready else ", ".join(readiness.reasons)
-        return f"{status.environment}: {status.state}, cycle {status.sequence}, equity {status.equity:.2f}; {ready}"
-
-    def _liveness(self) -> Readiness:
-        """Live is progress of the process: that this is answered, the journal is written, no loop is stuck. The market may be away."""
-        if self._assembly is None:
-            return Readiness(True)
-        status = self._assembly.status.status
-        reasons = [f"session is {status.state}: the journal cannot be written"] if status.state == "frozen" else []
-        if self._assembly.live is not None:
-            reasons += self._assembly.live.progress.stuck()
-        return Readiness(not reasons, tuple(reasons))
-
     def _on_session_state(self, supervisor: Supervisor, _topic: str, state: events.SessionState) -> None:
         self._log.info("session", action="session_state", state=state.state, detail=state.detail)
         if state.state == "data_ended":
             supervisor.request_stop("end_of_data")
-
-    def _on_risk(self, _topic: str, change: RiskChange) -> None:
-        self._log.warning("risk", action=change.change, profile=change.profile, state=change.state, rule=change.rule)
-        self._units.set("risk_gate", _GATE[change.state], "" if change.state == "active" else f"{change.profile}: {change.rule}")
-
-    def _on_strategy(self, units: Mapping[str, Sequence[str]], _topic: str, change: StrategyChange) -> None:
-        self._log.warning("strategy", action=change.change, strategy=change.strategy, reason=change.reason)
-        for name in units[change.strategy]:
-            self._units.set(name, _INACTIVE.get(change.change, ServiceState.RUNNING), "" if change.change == "resumed" else change.reason)
 
     def _end_once_all_ran(self, end: SessionEnd, assembly: Assembly) -> None:
         """End with the instant at which the last of the schedules has run for the first time: the feed gives nothing of a later one."""
