@@ -36,10 +36,11 @@ def test_a_load_is_played_and_reported_and_nothing_else_is_left(
     monkeypatch.setattr("tempfile.tempdir", str(places))
     code, out, _ = ask(capsys, *QUICK, "--schedules", 2, "--data-dir", tmp_path / "data")
     files = sorted((tmp_path / "data").rglob("*.*"))
-    assert (code, [path.suffix for path in files], list(places.iterdir())) == (0, [".json", ".txt"], [])
+    assert ([path.suffix for path in files], list(places.iterdir())) == ([".json", ".txt"], [])
     assert {path.parent for path in files} == {tmp_path / "data/logs/load_tests"}
     report = json.loads(files[0].read_text())
     jsonschema.validate(report, schema_of(COMMAND))
+    assert code == (report["resource_status"] == "error")  # a busy machine may be too slow for this pace
     assert (report["environment"], report["iterations"], report["runs"], report["faults"]) == ("binance_paper", 24, 48, 0)
     assert list(report["schedules"]) == ["core_daily_trend", "core_mean_reversion"]
     assert [each["name"] for each in report["budgets"]] == ["cpu_percent", "memory_mb", "io_read_mb_s", "io_write_mb_s", "latency_ms"]

@@ -13,7 +13,7 @@ import pytest
 from dudzian_daemon.adapters.log_report import Integrity
 from dudzian_daemon.adapters.log_segments import ARCHIVE, files_here
 from tests.integration import later_daemon
-from tests.integration.daemon_process import Child, dudzian, short_config, verdicts
+from tests.integration.daemon_process import BUDGETS, LONG_BUDGETS, Child, dudzian, short_config, verdicts
 
 PROGRAM: Final = (later_daemon.__file__,)
 STANDALONE: Final = (str(Path(__file__).parents[2] / "docs" / "reference" / "verify_standalone.py"),)
@@ -27,10 +27,11 @@ def later(home: Path, days: int, *arguments: object, faults: str = "") -> Child:
     return Child(home, days, *arguments, faults=faults, program=PROGRAM)
 
 
-def said(home: Path, *, segment_lines: int = 50_000) -> tuple[object, ...]:
+def said(home: Path, *, segment_lines: int = 50_000, **changes: tuple[str, str]) -> tuple[object, ...]:
     path = home / "config" / "core.yaml"
     if not path.exists():
-        short_config(home, journal=("  metrics_http: {", f"  journal: {{segment_lines: {segment_lines}}}\n  metrics_http: {{"))
+        journal = ("  metrics_service: {", f"  journal: {{segment_lines: {segment_lines}}}\n  metrics_service: {{")
+        short_config(home, journal=journal, **changes)
     return ("run", "--data-dir", home / "data", "--config", path, "--no-ui", "--speed", "max")
 
 
@@ -134,9 +135,11 @@ def test_a_kill_where_a_segment_begins_costs_nothing(tmp_path: Path, many: Path,
 
 
 def test_what_a_full_disk_kept_from_being_told_is_told_by_the_next_start_of_another_session(tmp_path: Path, many: Path) -> None:
-    run, segment = said(tmp_path, segment_lines=LINES), "decision_log.segment"
-    faults = f"{segment}.aside=enospc@1;{segment}.write=enospc@1;{segment}.renamed=enospc@1;{segment}.aside=erofs@3"
-    faults += "".join(f";ledger.write=enospc@{visit}" for visit in range(5, 10))
+    impatient = (BUDGETS, LONG_BUDGETS.replace("sinks: 60", "sinks: 1"))
+    run, segment = said(tmp_path, segment_lines=LINES, budgets=impatient), "decision_log.segment"
+    faults = f"{segment}.aside=enospc@1;{segment}.write=enospc@1;{segment}.renamed=enospc@1"
+    faults += "".join(f";{segment}.aside=erofs@{visit}" for visit in range(3, 100))
+    faults += "".join(f";ledger.write=enospc@{visit}" for visit in range(5, 100))
     ended = dudzian(tmp_path, *run, faults=faults)
     assert ended.code == 0, ended
     assert verify(tmp_path, log(tmp_path))[0] == 0

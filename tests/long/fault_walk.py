@@ -29,7 +29,7 @@ MOST_STARTS = 4
 #: Points that mark where a start or a stop is, and no call of the disk: a process may end there, and meets no error.
 PHASES = ("run.", "stop.", "feed.")
 #: Short ones, so that the points where a new one begins are passed.
-SEGMENTS = ("  metrics_http: {", "  journal: {segment_lines: 20}\n  metrics_http: {")
+SEGMENTS = ("  metrics_service: {", "  journal: {segment_lines: 20}\n  metrics_service: {")
 
 
 def run(home: Path, faults: str) -> tuple[Ended, Counter[str]]:
