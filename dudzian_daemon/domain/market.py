@@ -81,7 +81,7 @@ class Instrument(msgspec.Struct, frozen=True):
         return f"{self.venue}:{self.symbol}"
 
 
-class Series(msgspec.Struct, frozen=True, order=True, gc=False):
+class Series(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """One stream of candles: which instrument, how long a bar."""
 
     instrument: str

@@ -23,3 +23,8 @@ class Draft(msgspec.Struct):
     faults: list[StrategyFault] = []
     entries: list[LedgerEntry] = []
     closings: list[OrderGroup] = []
+
+    @property
+    def happened(self) -> bool:
+        """True if there is anything to put on record but inputs and signals."""
+        return bool(self.verdicts or self.results or self.fills or self.risk or self.strategies or self.faults or self.entries)

@@ -47,6 +47,9 @@ from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED, Strateg
 #: A tick this long after the last cycle is a cycle too, so that marks and equity become durable and visible.
 LONGEST_SILENCE_NS: Final = MINUTE_NS
 
+#: Phases of which every tick is a cycle.
+EVENTFUL: Final = (Phase.COMMAND, Phase.REVISION, Phase.TIMER)
+
 #: Commands the core obeys. `close_positions` `yes` closes the book, `on` `no` lifts the kill switch, `strategy` names one.
 COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "suspend", "resume", "quarantine"}) | OPERATOR_COMMANDS
 
@@ -142,7 +145,8 @@ class Core:
         self._inputs.extend(tick.inputs)
         if self.funding.settled:
             draft.entries += self.funding.settle(tick.instant, tick.phase)
-        if (tick.instant, tick.phase) > ((self._day + 1) * DAY_NS, Phase.TIMER):
+        midnight = (self._day + 1) * DAY_NS
+        if tick.instant >= midnight and (tick.instant, tick.phase) > (midnight, Phase.TIMER):
             self._roll_day(tick, draft)  # the day ended unseen: its last mark is the new day's base
 
         for item in tick.inputs:  # 1 match resting orders and 2 mark, input by input
@@ -320,11 +324,10 @@ class Core:
         return {name: min(controls.max_reference_bars * step, controls.max_reference_age_ns) for name, step in steps.items()}
 
     def _record(self, tick: Tick, draft: Draft, due: tuple[str, ...]) -> CycleRecord | None:
-        happened = draft.verdicts or draft.results or draft.fills or draft.risk or draft.strategies or draft.faults or draft.entries
-        eventful = tick.phase in (Phase.COMMAND, Phase.REVISION, Phase.TIMER)
-        silence = self._last_cycle is None or tick.instant - self._last_cycle >= LONGEST_SILENCE_NS
-        if not (due or happened or eventful or silence):
-            return None
+        if not (due or tick.phase in EVENTFUL or draft.happened):
+            silence = self._last_cycle is None or tick.instant - self._last_cycle >= LONGEST_SILENCE_NS
+            if not silence:
+                return None
         self.sequence += 1
         self._last_cycle = tick.instant
         inputs, self._inputs = tuple(self._inputs), []
