@@ -55,17 +55,16 @@ class CatastropheStops:
         self.closing.pop(f"{strategy} {instrument}", None)
 
     def _stop(self, strategy: str, instrument: str) -> StopMet | None:
-        mark, book = self._ledger.prices.last_price(instrument), self._ledger.books[strategy, instrument]
-        if mark is None:
+        limits = self._profiles.get(self._owners.get((strategy, instrument), MANUAL))
+        mark = self._ledger.prices.last_price(instrument)
+        if limits is None or mark is None:
             return None
+        book = self._ledger.books[strategy, instrument]
         loss = book.cost - book.quantity * mark.price
         if loss <= ZERO:
             return None
         key = f"{strategy} {instrument}"
         if key in self.closing or self.protections.get(key, Protection.NONE) in (Protection.STOP, Protection.HEDGED):
-            return None
-        limits = self._profiles.get(self._owners.get((strategy, instrument), MANUAL))
-        if limits is None:
             return None
         limit = limits.catastrophe_stop_pct * abs(book.cost)
         return StopMet(strategy, instrument, limits.name, limit, loss) if loss >= limit else None
