@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import psutil
 
-from tests.integration.daemon_process import PATIENCE_S, Child, Ended, daemon
+from tests.integration.daemon_process import PATIENCE_S, Child, Ended, daemon, journal_file
 
 _SAYS_WHO: Final = re.compile(
     r"^dudzian: a daemon \(pid (?P<pid>\d+)\) runs on .*; stop it with: dudzian stop, or choose another --data-dir\n$"
@@ -39,7 +39,8 @@ def race(home: Path, config: Path, number: int, races: Races) -> None:
         loser = ended.get(timeout=PATIENCE_S)
         winner = next(each for each in children if each is not loser)
         winner.wait_for_log('"state":"running"')
-        winner.wait_for_point("journal.release")  # that it ran is on disk
+        while not _on_record(home, winner.pid):  # what a winner before it left torn may come first
+            winner.wait_for_point("journal.release")
         with suppress(psutil.NoSuchProcess):
             psutil.Process(winner.pid).kill()
         lost = loser.end()
@@ -51,6 +52,11 @@ def race(home: Path, config: Path, number: int, races: Races) -> None:
         races.wrong.append(f"race {number}: {problem}")
     else:
         races.won += 1
+
+
+def _on_record(home: Path, pid: int) -> bool:
+    """Whether the entry of this process's run is in the journal."""
+    return re.search(rb'"pid":%d\b[^\n]*\n' % pid, journal_file(home / "data").read_bytes()) is not None
 
 
 def _problem(lost: Ended, winner: int) -> str:
