@@ -33,7 +33,8 @@ from dudzian_daemon.domain.errors import DudzianError, IntegrityError, StorageEr
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.trading.content import ORIGIN
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: Of a disk that takes no lines now, and may later.
+_NO_LINES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -260,7 +261,7 @@ class ChainedLog:
             self.path = path
             sync_folder(path.parent)
         except OSError as error:
-            if error.errno == errno.EROFS or error.errno in _FULL:
+            if error.errno in _NO_LINES:
                 raise self._refused(error) from error
             raise self._failed(f"it cannot be put aside as {path} ({error.strerror})") from error
 
@@ -304,7 +305,7 @@ class ChainedLog:
                 os.truncate(self._descriptor, self._length)
         except OSError as second:
             return self._failed(f"write failed ({error.strerror}), and so did cutting what it left ({second.strerror})")
-        if error.errno == errno.EROFS or error.errno in _FULL:
+        if error.errno in _NO_LINES:
             return self._refused(error)
         return self._failed(f"write failed ({error.strerror})")
 

@@ -56,25 +56,28 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
 def require_usable(files: TlsFiles, now_ns: int) -> Certificate:
     """The server's certificate. Raises `TlsFileError`: not there, no PEM, out of date, of another key, a key that others read."""
-    found = read_certificate(files.certificate, "certificate")
-    _require_current(found, files.certificate, "certificate", now_ns)
-    _require_key(files)
-    if files.client_ca is not None:
-        for each in _certificates(files.client_ca, "client_ca"):
-            _require_current(_facts(each), files.client_ca, "client_ca", now_ns)
-    _context(files)
-    return found
+    return _looked_over(files, now_ns)[0]
 
 
 def server_context(files: TlsFiles, now_ns: int) -> ssl.SSLContext:
     """What a server listens with: TLS 1.2 or newer. Raises what `require_usable` raises."""
-    require_usable(files, now_ns)
-    return _context(files)
+    return _looked_over(files, now_ns)[1]
 
 
 def read_certificate(path: Path, role: str) -> Certificate:
     """The first certificate of a PEM file. Raises `TlsFileError`."""
     return _facts(_certificates(path, role)[0])
+
+
+def _looked_over(files: TlsFiles, now_ns: int) -> tuple[Certificate, ssl.SSLContext]:
+    own = _certificates(files.certificate, "certificate")[0]
+    found = _facts(own)
+    _require_current(found, files.certificate, "certificate", now_ns)
+    _require_key(files, own)
+    if files.client_ca is not None:
+        for each in _certificates(files.client_ca, "client_ca"):
+            _require_current(_facts(each), files.client_ca, "client_ca", now_ns)
+    return found, _context(files)
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:
@@ -89,7 +92,7 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def _require_key(files: TlsFiles) -> None:
+def _require_key(files: TlsFiles, own: x509.Certificate) -> None:
     data = _read(files.key, "key")
     with os_errors(files.key):
         status = files.key.lstat()
@@ -105,7 +108,7 @@ def _require_key(files: TlsFiles) -> None:
         public = load_pem_private_key(data, password=None).public_key()
     except (ValueError, TypeError):
         _refuse("key", files.key, "expected a private key in PEM, found something else")
-    if public != _certificates(files.certificate, "certificate")[0].public_key():
+    if public != own.public_key():
         _refuse("key", files.key, f"expected the key of {files.certificate}, found another one")
 
 

@@ -90,6 +90,11 @@ class Anchored:
         return jump_ns
 
 
+def file_stamp(wall_ns: int) -> str:
+    """`20240131T235959Z`, for the name of a file."""
+    return f"{_EPOCH + timedelta(seconds=wall_ns // SECOND_NS):%Y%m%dT%H%M%SZ}"
+
+
 def iso_utc(wall_ns: int) -> str:
     """`2024-01-31T23:59:59.123456Z` for nanoseconds since 1970-01-01 UTC; what is below a microsecond is cut off."""
     return (_EPOCH + timedelta(microseconds=wall_ns // 1000)).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

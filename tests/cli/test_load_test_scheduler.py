@@ -102,7 +102,7 @@ def judged(*latencies: float, memory_mb: float = 50.0, cpu_percent: float = 10.0
         io_write_mb_s=0.5,
         samples=40,
     )
-    return load_report(plan(), measured, 0)
+    return load_report(plan().told, measured, 0)
 
 
 def test_the_worst_budget_is_the_status() -> None:

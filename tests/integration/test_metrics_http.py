@@ -42,11 +42,10 @@ from dudzian_daemon.kernel.service import Readiness
 from dudzian_daemon.kernel.subscription import Policy
 from dudzian_daemon.sinks.metrics import TOPICS, MetricsSink
 from dudzian_daemon.testing.clock import ManualClock
+from tests.integration.metrics_server import BOUND_S, running
 
 pytestmark = pytest.mark.integration
 
-#: Far above what these tests need: a bound of behaviour, not of speed.
-BOUND_S = 15
 SHORT = Limits(head_deadline_s=0.2, stop_grace_s=0.2)
 PATIENT = Limits(head_deadline_s=600.0, stop_grace_s=0.2)
 WELL = Readiness(ready=True)
@@ -72,18 +71,6 @@ def metrics_server(
         host=host,
         port=port,
     )
-
-
-@asynccontextmanager
-async def running(server: MetricsServer) -> AsyncIterator[int]:
-    """The server's port while it runs; it is stopped in the polite way."""
-    with anyio.fail_after(BOUND_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.run)
-            await server.ready.wait()
-            assert server.port is not None
-            yield server.port
-            await server.stop()
 
 
 @asynccontextmanager

@@ -37,10 +37,10 @@ from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.kernel.service import Readiness
 from dudzian_daemon.testing.clock import ManualClock
 from tests.integration.daemon_process import daemon, dudzian, write_config
+from tests.integration.metrics_server import running
 
 pytestmark = pytest.mark.integration
 
-BOUND_S = 15
 NOW_NS = SystemClock().wall_ns()
 NOW = datetime.fromtimestamp(NOW_NS // 10**9, UTC)
 WELL = Readiness(ready=True)
@@ -104,13 +104,8 @@ async def serving(files: TlsFiles, *, head_deadline_s: float = 600.0, connection
     tls = await anyio.to_thread.run_sync(server_context, files, NOW_NS)
     limits = Limits(head_deadline_s=head_deadline_s, connections=connections, stop_grace_s=0.2, tls=tls)
     server = MetricsServer(new_registry(), readiness=lambda: WELL, liveness=lambda: WELL, clock=ManualClock(), limits=limits, port=0)
-    with anyio.fail_after(BOUND_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.run)
-            await server.ready.wait()
-            assert server.port is not None
-            yield server.port
-            await server.stop()
+    async with running(server) as port:
+        yield port
 
 
 async def scraped(port: int, context: ssl.SSLContext, path: str = "/metrics", **headers: str) -> tuple[int, str]:

@@ -26,7 +26,6 @@ class KeptDay:
         self._offset = 0
         self._fold: DayFold | None = None
         self._before: DayFold | None = None
-        self._last = 0
 
     def catch_up(self, still_wanted: Callable[[], object]) -> None:
         """Read what was added; blocks. What `still_wanted` raises between two lines ends it there. Raises `IntegrityError`."""
@@ -64,6 +63,5 @@ class KeptDay:
         elif instant >= self._fold.end:
             self._before, self._fold = self._fold, self._fold.followed_by(day_of(instant))
         self._fold.add(cycle, content)
-        self._last = instant
         if self._before is not None and self._before.end <= instant - SECOND_NS:
             self._before = None

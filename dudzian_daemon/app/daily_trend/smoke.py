@@ -26,7 +26,7 @@ from dudzian_daemon.domain.market import DAY_NS, Tick
 from dudzian_daemon.domain.money import ZERO, exact_money, plain
 from dudzian_daemon.domain.orders import OrderStatus
 from dudzian_daemon.domain.records import CycleRecord
-from dudzian_daemon.kernel.clock import iso_utc
+from dudzian_daemon.kernel.clock import file_stamp, iso_utc
 from dudzian_daemon.sinks.ledger import ledger_lines
 from dudzian_daemon.trading.step import Core
 from dudzian_daemon.trading.windows import Window
@@ -195,12 +195,12 @@ def smoke(
 
 
 def _written(base: Path, ledger: list[dict[str, Any]], summary: SmokeSummary, now_ns: int, *, archive: bool) -> SmokeReport:
-    stamp = iso_utc(now_ns)[:19].replace("-", "").replace(":", "")
-    folder = base / f"daily_trend_smoke_{stamp}Z_{summary.environment}"
+    name = f"daily_trend_smoke_{file_stamp(now_ns)}_{summary.environment}"
+    folder = base / name
     number = 1
     while folder.exists():
         number += 1
-        folder = base / f"daily_trend_smoke_{stamp}Z_{summary.environment}_{number}"
+        folder = base / f"{name}_{number}"
     told = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
     digest = sha256(told).hexdigest()
     files = {

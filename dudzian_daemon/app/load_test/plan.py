@@ -40,7 +40,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """Schema `dudzian.load_test_plan/1`: what `--dry-run --json` tells of a plan."""
+    """Schema `dudzian.load_test_plan/1`: `iterations` are whole days of hours, `seconds` is about how long they take."""
 
     schema: str = "dudzian.load_test_plan/1"
     environment: str
@@ -53,24 +53,12 @@ class PlannedLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What will be played. `iterations` are whole days of hours; `variables` make a daemon of it, `seconds` is about how long it takes."""
+    """What will be played, and what only a run needs: the candles, and the variables that make a daemon of `loaded`."""
 
-    environment: str
-    artifact: str
-    schedules: dict[str, str]
-    symbols: tuple[str, ...]
-    iterations: int
-    pace_ms: int
-    seconds: float
+    told: PlannedLoad
     series: tuple[SeedSeries, ...]
-    limits: ResourceLimits
     variables: dict[str, str]
     loaded: LoadedConfig
-
-    @property
-    def told(self) -> PlannedLoad:
-        """The plan without what only a run needs."""
-        return PlannedLoad(**{name: getattr(self, name) for name in PlannedLoad.__struct_fields__ if name != "schema"})
 
 
 def load_plan(settings: LoadSettings, env: Mapping[str, str]) -> LoadPlan:
@@ -105,19 +93,16 @@ def load_plan(settings: LoadSettings, env: Mapping[str, str]) -> LoadPlan:
         most_rows=(end - first).days * _HOURS_A_DAY,
         granularities=[_INTERVAL],
     )
-    return LoadPlan(
+    told = PlannedLoad(
         environment=name,
-        artifact=loaded.config.artifact_name(name),
         schedules={each: schedule.strategy for each, schedule in taken.items()},
         symbols=symbols,
         iterations=days * _HOURS_A_DAY,
         pace_ms=settings.pace_ms,
         seconds=(midnight_ns(end) - midnight_ns(start)) / HOUR_NS * settings.pace_ms / 1000,
-        series=tuple(series),
         limits=_limits(loaded.config.runtime.resource_limits, settings),
-        variables=variables,
-        loaded=loaded,
     )
+    return LoadPlan(told=told, series=tuple(series), variables=variables, loaded=loaded)
 
 
 def _variables(name: str, scheduler: dict[str, Any], window: dict[str, Any], settings: LoadSettings) -> dict[str, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 import dudzian_daemon
 from dudzian_daemon.adapters.files import write_atomic
-from dudzian_daemon.app.load_test.plan import LATENCY_LIMIT_MS, LoadPlan
+from dudzian_daemon.app.load_test.plan import LATENCY_LIMIT_MS, PlannedLoad
 from dudzian_daemon.app.load_test.run import Measured
 from dudzian_daemon.domain.resources import ResourceUse, judged
 from dudzian_daemon.kernel.clock import iso_utc
@@ -66,7 +66,7 @@ class LoadTest(msgspec.Struct, frozen=True, kw_only=True):
         return int(self.resource_status == "error")
 
 
-def load_report(plan: LoadPlan, measured: Measured, now_ns: int) -> LoadTest:
+def load_report(plan: PlannedLoad, measured: Measured, now_ns: int) -> LoadTest:
     """Judge what was measured."""
     latencies = sorted(run.latency_ms for run in measured.runs) or [0.0]
     mean = sum(latencies) / len(latencies)

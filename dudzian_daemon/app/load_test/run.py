@@ -48,13 +48,13 @@ def run_load(
     """Make the candles in `folder`, play them, measure. `progress` is told the share that is over. Raises `DudzianError`."""
     own = plan.loaded.config
     seed_store(
-        cache_of(plan.environment, own.environment(plan.environment), own.universe(plan.environment), folder),
+        cache_of(plan.told.environment, own.environment(plan.told.environment), own.universe(plan.told.environment), folder),
         plan.series,
         done=lambda _series: None,
     )
     key = folder / "load_test.key"  # the operator's own signs no made-up session
     create_private(key, secrets.token_hex(32).encode())
-    command = [sys.executable, "-m", "dudzian_daemon", "run", "-e", plan.environment, "--no-ui", "--data-dir", str(folder)]
+    command = [sys.executable, "-m", "dudzian_daemon", "run", "-e", plan.told.environment, "--no-ui", "--data-dir", str(folder)]
     command += [] if config is None else ["--config", str(config)]
     log = folder / "load_test.log"
     with (
@@ -65,7 +65,7 @@ def run_load(
     ):
         if child.stdout is not None:
             child.stdout.readline()  # it has started: what a start costs is no load
-        samples = _samples(child, clock, plan.seconds, progress)
+        samples = _samples(child, clock, plan.told.seconds, progress)
         code = child.wait()
     if code != 0 or len(samples) < 2:
         said = log.read_text(encoding="utf-8", errors="replace").splitlines()

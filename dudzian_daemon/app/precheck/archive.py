@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from dudzian_daemon.adapters.files import FILE, ensure_dir, write_atomic
+from dudzian_daemon.kernel.clock import file_stamp
 
 #: Below the data folder.
 DEFAULT: Final = Path("audit", "paper_precheck_reports")
@@ -27,8 +27,7 @@ class SavedReport(msgspec.Struct, frozen=True):
 def save_report(folder: Path, environment: str, data: bytes, now_ns: int) -> SavedReport:
     """Write a report and, in the form that `sha256sum --check` reads, its digest."""
     ensure_dir(folder)
-    stamp = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=now_ns // 10**9)).strftime("%Y%m%dT%H%M%SZ")
-    path = next(path for path in _names(folder, f"{stamp}_{_word(environment)}") if not path.exists())
+    path = next(path for path in _names(folder, f"{file_stamp(now_ns)}_{_word(environment)}") if not path.exists())
     write_atomic(path, data, mode=FILE)
     digest = hashlib.sha256(data).hexdigest()
     write_atomic(path.with_name(f"{path.name}.sha256"), f"{digest}  {path.name}\n".encode(), mode=FILE)

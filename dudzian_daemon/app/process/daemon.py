@@ -123,7 +123,6 @@ class Daemon:
         self._env = env
         self._bus = Bus()
         self._units = UnitRegistry(self._unit_changed)
-        self._assembly: Assembly | None = None
         self._kill_switch: KillSwitch | None = None
         self._opener = ChannelOpener(env, prepared.data_folder, offline=prepared.chosen.offline_mode)
         self._progress = Progress()
@@ -185,7 +184,7 @@ class Daemon:
         elif recovered.driver.core.gate.kill_switch:
             tell_on("the kill switch is on, as the session left it")
         console = Console(file=self._out) if self._options.show_view else None
-        assembly = self._assembly = assemble(
+        assembly = assemble(
             self._prepared,
             SessionStart(self._key, recovered, tuple(map(self._opener.open, self._prepared.channels.values())), self._head_signer),
             self._clock,
@@ -258,8 +257,8 @@ class Daemon:
         )
         if self._kill_switch is not None and self._kill_switch.by_http:
             server.press = self._kill_switch.press
-        if self._assembly is not None:
-            server.before_scrape = self._assembly.metrics.refresh
+        if self._progress.assembly is not None:
+            server.before_scrape = self._progress.assembly.metrics.refresh
         return server
 
     def _recovered(self) -> Recovered | None:

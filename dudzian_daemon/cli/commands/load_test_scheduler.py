@@ -18,7 +18,7 @@ import typer
 from dudzian_daemon.cli.output import emit_json, emit_text
 
 if TYPE_CHECKING:
-    from dudzian_daemon.app.load_test.plan import LoadPlan
+    from dudzian_daemon.app.load_test.plan import PlannedLoad
 
 EXAMPLES = """Examples:
 
@@ -57,7 +57,7 @@ def command(
     from dudzian_daemon.app.load_test.plan import LoadSettings, load_plan
     from dudzian_daemon.app.load_test.report import FOLDER, load_report, report_lines, write_report
     from dudzian_daemon.app.load_test.run import run_load
-    from dudzian_daemon.kernel.clock import SystemClock, iso_utc
+    from dudzian_daemon.kernel.clock import SystemClock, file_stamp
 
     plan = load_plan(
         LoadSettings(
@@ -72,15 +72,14 @@ def command(
         os.environ,
     )
     if dry_run:
-        _tell_plan(plan, json=json)
+        _tell_plan(plan.told, json=json)
         return
     clock = SystemClock()
-    stamp = iso_utc(clock.wall_ns())[:19].replace("-", "").replace(":", "") + "Z"
-    path = output or data_folder.resolve(data_dir, os.environ) / FOLDER / f"{stamp}.json"
+    path = output or data_folder.resolve(data_dir, os.environ) / FOLDER / f"{file_stamp(clock.wall_ns())}.json"
     ensure_dir(path.parent)  # before the load, which takes its time
     with tempfile.TemporaryDirectory(prefix="dudzian-load-") as folder, _progress(shown=sys.stderr.isatty() and not json) as progress:
         measured = run_load(plan, Path(folder), os.environ, config, clock, progress)
-    report = load_report(plan, measured, clock.wall_ns())
+    report = load_report(plan.told, measured, clock.wall_ns())
     text = write_report(report, path)
     if json:
         emit_json(report)
@@ -89,9 +88,9 @@ def command(
     raise typer.Exit(report.exit_code)
 
 
-def _tell_plan(plan: LoadPlan, *, json: bool) -> None:
+def _tell_plan(plan: PlannedLoad, *, json: bool) -> None:
     if json:
-        emit_json(plan.told)
+        emit_json(plan)
         return
     hours = f"{plan.iterations} hours of the market, {plan.pace_ms} ms each: about {plan.seconds:.0f} s"
     emit_text(f"would play    {plan.environment}, {len(plan.schedules)} schedules on {len(plan.symbols)} instruments, {hours}")
