@@ -49,6 +49,8 @@ def from_float(value: float) -> Decimal:
 
 def plain(value: Decimal) -> Decimal:
     """The same number without zeros at the end of its decimals: how it was arrived at leaves no trace."""
+    if not value:
+        return ZERO
     if not value.is_finite():
         return value
     short = value.normalize(_ROUNDING)

@@ -98,7 +98,7 @@ def tape_budget(driver: Driver, journal: Journal, most_bytes: int) -> TapeBudget
     """The budget of what quotes and books put on record; a change of policy is an entry of the journal, and a line of the log."""
 
     def rests(instrument: str) -> bool:
-        return any(order.instrument == instrument for order in driver.core.execution.open_orders)
+        return driver.core.execution.has_open_orders_in(instrument)
 
     def tell(policy: TapePolicy) -> None:
         facts = msgspec.structs.asdict(policy)

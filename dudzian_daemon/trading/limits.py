@@ -7,7 +7,7 @@ it. Bounding each side bounds the net position whichever orders fill first. Amou
 from __future__ import annotations
 
 from decimal import Decimal
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 import msgspec
@@ -42,17 +42,10 @@ def refusal(code: RefusalCode, limit: Decimal = ZERO, value: Decimal = ZERO, *, 
     return Cap(code, rule or code.value, limit, value, ZERO, ZERO)
 
 
-class Bound(msgspec.Struct, frozen=True, gc=False):
-    """A rule before it is asked for a quantity: its limit, what counts against it, and what is left, in the rule's own unit."""
+#: A rule before it is asked for a quantity: what is left, its code and name, its limit and what counts against it, in the rule's own unit.
+Bound = tuple[Decimal, RefusalCode, str, Decimal, Decimal]
 
-    code: RefusalCode
-    rule: str
-    limit: Decimal
-    value: Decimal
-    headroom: Decimal
-
-
-_HEADROOM: Final = attrgetter("headroom")
+_HEADROOM: Final = itemgetter(0)
 _QUANTITY: Final = attrgetter("quantity")
 
 
@@ -68,18 +61,20 @@ class PositionLimits:
 
     def tightest(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
         """The rule that lets the least pass of an opening leg counted at `price` (quote asset, > 0)."""
+        instrument = self._spec.instruments[leg.instrument]
+        lot, rate = instrument.lot_size, self._ledger.prices.rate(instrument.quote)
         caps = [
-            _cap(
-                min(self._on_value(group, leg, limits), key=_HEADROOM), price * self._ledger.prices.rate_of(leg.instrument), self._lot(leg)
-            ),
+            _cap(min(self._on_value(group, leg, limits), key=_HEADROOM), price * rate, lot),
             self._open_positions(leg, limits),
-            self._cash(leg, price),
-            self._order_quantity(leg),
+            _cap(self._cash(leg, instrument.quote), price * self.margins.needed(leg.instrument, leg.side), lot),
+            _cap(_bound(RefusalCode.ORDER_QUANTITY, "max_order_quantity", self._spec.controls.max_order_quantity, ZERO), ONE, lot),
         ]
         if leg.protection is Protection.STOP and leg.protective_stop is not None:
-            caps.append(self._risk_budget(group, leg, limits, price))
-        if leg.max_notional is not None:
-            caps.append(self._declared(group, leg, leg.max_notional, price))
+            distance = stop_distance(leg.side, price, leg.protective_stop) * rate
+            caps.append(_cap(self._risk_budget(group, leg, limits, distance), distance, lot))
+        if leg.max_notional is not None:  # what the signal itself lets the strategy's position be worth, in the quote asset
+            bound = _bound(RefusalCode.ORDER_VALUE, "max_notional", leg.max_notional, self._mine(group, leg) * price)
+            caps.append(_cap(bound, price, lot))
         return min(caps, key=_QUANTITY)
 
     def rebuild(self) -> None:
@@ -117,31 +112,17 @@ class PositionLimits:
         allowed = limit > 0 and (self.exposures.has(leg.instrument) or value < limit)
         return Cap(RefusalCode.OPEN_POSITIONS, "max_open_positions", limit, value, limit - value, UNBOUNDED if allowed else ZERO)
 
-    def _cash(self, leg: OrderLeg, price: Decimal) -> Cap:
+    def _cash(self, leg: OrderLeg, quote: str) -> Bound:
         """A purchase is paid in full; a short sale puts up its margin beside what all shorts must keep."""
-        quote = self._spec.instruments[leg.instrument].quote
-        limit = self._ledger.available(quote)
-        rule = "cash"
+        limit, rule = self._ledger.available(quote), "cash"
         if leg.side is Side.SELL:
             limit, rule = limit - self.margins.maintenance(quote), "margin"
-        needed = price * self.margins.needed(leg.instrument, leg.side)
-        return _cap(_bound(RefusalCode.INSUFFICIENT_CASH, rule, limit, self.margins.reserved(quote)), needed, self._lot(leg))
+        return _bound(RefusalCode.INSUFFICIENT_CASH, rule, limit, self.margins.reserved(quote))
 
-    def _order_quantity(self, leg: OrderLeg) -> Cap:
-        limit = self._spec.controls.max_order_quantity
-        return _cap(_bound(RefusalCode.ORDER_QUANTITY, "max_order_quantity", limit, ZERO), ONE, self._lot(leg))
-
-    def _risk_budget(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, price: Decimal) -> Cap:
-        """What the whole position of the strategy would lose at its stop."""
-        distance = stop_distance(leg.side, price, leg.protective_stop or ZERO) * self._ledger.prices.rate_of(leg.instrument)
+    def _risk_budget(self, group: OrderGroup, leg: OrderLeg, limits: RiskLimits, distance: Decimal) -> Bound:
+        """What the whole position of the strategy would lose at a stop `distance` away, in the valuation asset."""
         limit = limits.target_volatility * self._ledger.equity
-        bound = _bound(RefusalCode.RISK_BUDGET, "target_volatility", limit, self._mine(group, leg) * distance)
-        return _cap(bound, distance, self._lot(leg))
-
-    def _declared(self, group: OrderGroup, leg: OrderLeg, limit: Decimal, price: Decimal) -> Cap:
-        """What the signal itself lets the strategy's position be worth, in the quote asset."""
-        bound = _bound(RefusalCode.ORDER_VALUE, "max_notional", limit, self._mine(group, leg) * price)
-        return _cap(bound, price, self._lot(leg))
+        return _bound(RefusalCode.RISK_BUDGET, "target_volatility", limit, self._mine(group, leg) * distance)
 
     # -- what is counted -------------------------------------------------------------------------------------------
 
@@ -154,14 +135,13 @@ class PositionLimits:
         name = self.exposures.bucket_of(strategy, instrument)
         return None if name is None else self._spec.buckets.get(name)
 
-    def _lot(self, leg: OrderLeg) -> Decimal:
-        return self._spec.instruments[leg.instrument].lot_size
-
 
 def _bound(code: RefusalCode, rule: str, limit: Decimal, value: Decimal) -> Bound:
-    return Bound(code, rule, limit, value, max(limit - value, ZERO))
+    headroom = limit - value
+    return (headroom if headroom > ZERO else ZERO, code, rule, limit, value)
 
 
 def _cap(bound: Bound, unit: Decimal, lot: Decimal) -> Cap:
     """What is left of a bound as a quantity; `unit` is what one of the base asset takes of it."""
-    return Cap(bound.code, bound.rule, bound.limit, bound.value, bound.headroom, units(bound.headroom, unit, lot))
+    headroom, code, rule, limit, value = bound
+    return Cap(code, rule, limit, value, headroom, units(headroom, unit, lot))

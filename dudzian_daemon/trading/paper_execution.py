@@ -95,6 +95,10 @@ class PaperTradingExecutionService:
         """Whether there is any."""
         return bool(self._book.orders)
 
+    def has_open_orders_in(self, instrument: str) -> bool:
+        """Whether there is any of that instrument."""
+        return instrument in self._book.orders
+
     @property
     def next_expiry(self) -> int | None:
         """The earliest instant (ns) at which an open order expires."""

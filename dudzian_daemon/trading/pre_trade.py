@@ -73,9 +73,9 @@ class PreTrade:
 
     def unprotected(self, leg: OrderLeg, limits: RiskLimits) -> Cap | None:
         """What declares a stop must carry one that is far enough away."""
-        price = self.price(leg)
         if leg.protection is not Protection.STOP:
             return None
+        price = self.price(leg)
         fault = stop_fault(leg.side, price, leg.protective_stop, leg.atr, limits.stop_loss_atr_multiple)
         if fault is None:
             return None
@@ -108,13 +108,15 @@ class PreTrade:
     def price(self, leg: OrderLeg) -> Decimal:
         """What a unit is counted at, in the quote asset: the last price, or a price of the order above it."""
         reference, terms = self._reference(leg.instrument).price, leg.terms
+        if terms is MARKET_TERMS:
+            return reference
         return max(reference, terms.limit_price or reference, terms.stop_price or reference)
 
     def counted_at(self, leg: OrderLeg) -> Decimal | None:
         """As `price`, of an order that may have been refused for want of one: None then, and without prices that are no numbers."""
         mark = self._mark(leg.instrument)
-        if mark is None:
-            return None
+        if mark is None or leg.terms is MARKET_TERMS:
+            return None if mark is None else mark.price
         own = (each for each in (leg.terms.limit_price, leg.terms.stop_price) if each is not None and each.is_finite())
         return max((mark.price, *own))
 

@@ -47,8 +47,11 @@ class Reservations:
         self._at: dict[tuple[str, Side], dict[str, Reservation]] = {}
 
     def reserve(self, group: OrderGroup, number: int, leg: OrderLeg, price: Decimal) -> None:
-        """Count leg number `number` as an open order worth `price` a unit."""
-        dormant = group.link == "bracket" and number > 0
+        """Count leg number `number` as an open order worth `price` a unit, in the place of what was reserved for it before."""
+        order_id, dormant = group.order_id(number), group.link == "bracket" and number > 0
+        before = self.open.get(order_id)
+        if before is not None and not dormant and not before.quantity.compare_total(leg.quantity):
+            return
         reservation = Reservation(
             group_id=group.id,
             strategy=group.strategy,
@@ -62,7 +65,7 @@ class Reservations:
             rests_at=leg.terms.limit_price if leg.terms.kind is OrderKind.LIMIT and not dormant else None,
             takes=leg.terms.kind is OrderKind.MARKET,
         )
-        self._put(group.order_id(number), reservation)
+        self._put(order_id, reservation)
 
     def release(self, order_id: str) -> None:
         """The order has ended."""
@@ -97,7 +100,8 @@ class Reservations:
 
     def enlarging(self, strategy: str, instrument: str) -> Decimal:
         """Quantity that open orders may add to the strategy's position, on either side."""
-        return sum((each.quantity for each in self._mine(strategy, instrument) if not each.reduce_only), ZERO)
+        mine = self._of.get((strategy, instrument))
+        return sum((each.quantity for each in mine.values() if not each.reduce_only), ZERO) if mine else ZERO
 
     def reducing(self, strategy: str, instrument: str, *, but: str = "") -> Decimal:
         """Quantity that open reducing orders of the strategy will close, those of the group `but` apart."""

@@ -79,19 +79,23 @@ class ThresholdRiskEngine(RiskStates):
             if fault is not None:
                 return self._refused(group, number, fault)
         caps = [self._reserving(group, number) for number in range(len(group.legs))]
-        if len(caps) > 1:
-            self._release_legs(group)
         worst = _tightest(caps, group.legs)
-        legs = tuple(self._clipped(group, leg, caps[worst], group.legs[worst]) for leg in group.legs)
-        if not all(leg.quantity for leg in legs):
+        legs = tuple([self._clipped(group, leg, caps[worst], group.legs[worst]) for leg in group.legs])
+        if [leg for leg in legs if not leg.quantity]:
+            self._release_legs(group)
             return self._refused(group, worst, caps[worst])
         orders = orders_of(group)
-        fault = None if all(leg.reduce_only for leg in legs) else self.rates.refusal(group, orders)
+        opening = [leg for leg in legs if not leg.reduce_only]
+        fault = self.rates.refusal(group, orders) if opening else None
         if fault is not None:
+            self._release_legs(group)
             return self._refused(group, 0, fault)
         crossed = any(self._crosses(group, leg) for leg in legs)
         self.rates.count(group, orders)
-        self._reserve_all(group, legs)
+        for number, leg in enumerate(legs):
+            self._reserve(group, number, leg)
+        for leg in opening:
+            self.stops.opened(group, leg)
         outcome = Outcome.APPROVED if legs[worst].quantity == group.legs[worst].quantity else Outcome.ADJUSTED
         return ApprovedGroup(group, legs, self._verdict(group, worst, caps[worst], outcome, legs[worst].quantity, crossed=crossed))
 
@@ -180,7 +184,8 @@ class ThresholdRiskEngine(RiskStates):
         leg = group.legs[number]
         cap = self._blocked(group, leg) or self._cap(group, number)
         if cap.quantity > 0 and number < len(group.legs) - 1:
-            self._reserve(group, number, msgspec.structs.replace(leg, quantity=min(leg.quantity, cap.quantity)))
+            allowed = leg if leg.quantity <= cap.quantity else msgspec.structs.replace(leg, quantity=cap.quantity)
+            self._reserve(group, number, allowed)
         return cap
 
     def _release_legs(self, group: OrderGroup) -> None:
@@ -264,12 +269,6 @@ class ThresholdRiskEngine(RiskStates):
         taking = leg.terms.kind is OrderKind.MARKET
         across = self.reservations.across(leg.instrument, leg.side, group.id)
         return any(each.takes or (taking and each.rests_at is not None) for each in across)
-
-    def _reserve_all(self, group: OrderGroup, legs: tuple[OrderLeg, ...]) -> None:
-        for number, leg in enumerate(legs):
-            self._reserve(group, number, leg)
-            if not leg.reduce_only:
-                self.stops.opened(group, leg)
 
     def _tradable(self, leg: OrderLeg, quantity: Decimal) -> Decimal:
         """`quantity` rounded down to the lot; 0 if an opening order would be below the venue's minimum."""

@@ -202,7 +202,7 @@ class Core:
 
     def _take_candle(self, candle: Candle, draft: Draft) -> None:
         if candle.granularity == self.execution_series.get(candle.instrument):
-            if self.execution.has_open_orders:  # else there is no stop to be before
+            if self.execution.has_open_orders_in(candle.instrument):  # else there is no stop to be before
                 self._call_margin(candle, draft, before_stops=True)
             for match in self.execution.match(candle):
                 self._execute(match, draft)

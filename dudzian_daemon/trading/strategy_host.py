@@ -78,6 +78,10 @@ class Unit:
             self._cold = [need for need in self._cold if self.seen[need.series] < need.warm_up]
         return not self._cold
 
+    def view(self, instant: int) -> MarketView:
+        """What its strategy may look at: copies, whatever it does to them."""
+        return MarketView(instant=instant, candles=self.latest.copy(), positions=self.positions.copy(), quotes=self.quotes.copy())
+
     def reset(self) -> None:
         """Forget the indicators (not the positions) and warm up again; whatever the plugin does, the warm-up counts from here."""
         self.seen = dict.fromkeys(self.seen, 0)
@@ -184,7 +188,7 @@ class StrategyHost:
         """Give one released candle to every unit that takes its series."""
         faults: list[StrategyFault] = []
         for series, unit in self._by_series.get((candle.instrument, candle.granularity), ()):
-            if self.inactive.get(unit.schedule.strategy) == QUARANTINED:
+            if self.inactive and self.inactive.get(unit.schedule.strategy) == QUARANTINED:
                 continue
             unit.observe(series, candle)
             self._fenced(faults, unit, "on_candle", unit.strategy.on_candle, unit.state, candle)
@@ -219,11 +223,10 @@ class StrategyHost:
         signals: list[Signal] = []
         faults: list[StrategyFault] = []
         for unit in self.units[schedule.name]:
-            if not unit.fresh or not unit.warm or unit.schedule.strategy in self.inactive:
+            if not unit.fresh or not unit.warm or (self.inactive and unit.schedule.strategy in self.inactive):
                 continue
             unit.fresh = False
-            view = MarketView(instant=instant, candles=dict(unit.latest), positions=dict(unit.positions), quotes=dict(unit.quotes))
-            spoken = self._fenced(faults, unit, "decide", _spoken, unit, view) or []
+            spoken = self._fenced(faults, unit, "decide", _spoken, unit, unit.view(instant))
             if spoken:
                 signals.extend(stamp(signal, schedule, instant, number) for number, signal in enumerate(spoken))
         if len(signals) > 1:
@@ -284,7 +287,7 @@ class StrategyHost:
 
     def _fenced(self, faults: list[StrategyFault], unit: Unit, where: str, call: Callable[[*Ts], T], *arguments: *Ts) -> T | None:
         """The plugin's answer, or None: with a fault on record, or uncalled since its strategy is quarantined."""
-        if self.inactive.get(unit.schedule.strategy) == QUARANTINED:
+        if self.inactive and self.inactive.get(unit.schedule.strategy) == QUARANTINED:
             return None
         self.calls += 1
         self.running = unit
@@ -343,7 +346,7 @@ def _well_formed(signal: Signal, instruments: tuple[str, ...]) -> Signal:
         raise TypeError(msg)
     target = signal.target or 0.0
     numbers = [signal.confidence, target, signal.stop_price or 0.0, *signal.numbers.values()]
-    if not all(type(number) is float and number - number == 0.0 for number in numbers):
+    if [number for number in numbers if type(number) is not float or number - number != 0.0]:
         msg = f"expected finite floats, found {numbers}"
         raise ValueError(msg)
     if not 0.0 <= signal.confidence <= 1.0 or abs(target) > LARGEST_TARGET:

@@ -274,7 +274,7 @@ class LiveFeed:
         return VenuePlan(first, made, symbols, self._plan.poll_seconds, self._plan.quote_seconds, self._plan.pushed, self._plan.book_levels)
 
     def _rests(self, instrument: str) -> bool:
-        return any(order.instrument == instrument for order in self._driver.core.execution.open_orders)
+        return self._driver.core.execution.has_open_orders_in(instrument)
 
     def _latest(self) -> list[Candle]:
         return [candle for units in self._driver.core.strategies.units.values() for unit in units for candle in unit.latest.values()]
