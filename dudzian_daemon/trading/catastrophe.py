@@ -27,8 +27,8 @@ class CatastropheStops:
 
     def __init__(self, spec: SessionSpec, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._profiles = spec.profiles
-        self._owners = {(each.strategy, key): each.profile for each in spec.schedules for key in each.instruments}
+        self._limits = {(each.strategy, key): spec.profiles.get(each.profile) for each in spec.schedules for key in each.instruments}
+        self._by_hand = spec.profiles.get(MANUAL)
         self.protections: dict[str, Protection] = {}
         self.closing: dict[str, bool] = {}
 
@@ -55,7 +55,7 @@ class CatastropheStops:
         self.closing.pop(f"{strategy} {instrument}", None)
 
     def _stop(self, strategy: str, instrument: str) -> StopMet | None:
-        limits = self._profiles.get(self._owners.get((strategy, instrument), MANUAL))
+        limits = self._limits.get((strategy, instrument), self._by_hand)
         mark = self._ledger.prices.last_price(instrument)
         if limits is None or mark is None:
             return None

@@ -278,8 +278,9 @@ class Ledger:
         if entry.quantity:
             self._move(entry)
         if entry.fill_id:
-            newest, booked = self._booked
-            self._booked = (entry.instant, booked | {entry.fill_id} if entry.instant == newest else {entry.fill_id})
+            if entry.instant != self._booked[0]:
+                self._booked = (entry.instant, set())
+            self._booked[1].add(entry.fill_id)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
