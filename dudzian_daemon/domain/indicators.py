@@ -32,13 +32,14 @@ class RollingMean(msgspec.Struct):
 
     def push(self, value: float) -> None:
         """Take the next value (finite)."""
-        self.total += int(value * _SCALE)
-        if len(self.values) < self.window:
-            self.values.append(value)
+        values, cursor = self.values, self.cursor
+        if len(values) < self.window:
+            values.append(value)
+            self.total += int(value * _SCALE)
             return
-        self.total -= int(self.values[self.cursor] * _SCALE)
-        self.values[self.cursor] = value
-        self.cursor = (self.cursor + 1) % self.window
+        self.total += int(value * _SCALE) - int(values[cursor] * _SCALE)
+        values[cursor] = value
+        self.cursor = (cursor + 1) % self.window
 
     @property
     def value(self) -> float | None:
@@ -133,17 +134,17 @@ class RollingDeviation(msgspec.Struct):
         if value - value != 0.0:
             self.clear()
             return
-        scaled = int(value * _SCALE)
-        self.total += scaled
-        self.squares += scaled * scaled
-        if len(self.values) < self.window:
-            self.values.append(value)
+        values, cursor, scaled = self.values, self.cursor, int(value * _SCALE)
+        if len(values) < self.window:
+            values.append(value)
+            self.total += scaled
+            self.squares += scaled * scaled
             return
-        dropped = int(self.values[self.cursor] * _SCALE)
-        self.total -= dropped
-        self.squares -= dropped * dropped
-        self.values[self.cursor] = value
-        self.cursor = (self.cursor + 1) % self.window
+        dropped = int(values[cursor] * _SCALE)
+        self.total += scaled - dropped
+        self.squares += (scaled - dropped) * (scaled + dropped)
+        values[cursor] = value
+        self.cursor = (cursor + 1) % self.window
 
     def clear(self) -> None:
         """Forget all values."""

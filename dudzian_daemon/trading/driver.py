@@ -6,12 +6,16 @@ The one loop body of backtest, daemon and replay; it decides nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from dudzian_daemon.domain.fills import LAST_PRICE
 from dudzian_daemon.domain.market import Command, Phase, Quote, Tick, Timer
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.trading.state import FeedPosition, SessionState
 from dudzian_daemon.trading.step import Core
+
+#: Phases of ticks that no feed releases, and of quotes, which are a feed's or the snapshot after a stop.
+_MAY_BE_OURS: Final = frozenset({Phase.COMMAND, Phase.TIMER, Phase.QUOTE})
 
 
 class Driver:
@@ -83,14 +87,10 @@ class Driver:
 
 def moved(feed: FeedPosition, tick: Tick) -> FeedPosition:
     """Where the feed is after this tick: timers, commands and snapshots are none of its own, but one command ends its window."""
-    phase = tick.phase
-    if phase is Phase.COMMAND:
-        for item in tick.inputs:
-            if isinstance(item, Command) and item.name == "end_of_data":
-                return FeedPosition(int(item.arguments["window"]), closing=True)
-    foreign = phase is Phase.COMMAND or phase is Phase.TIMER or (phase is Phase.QUOTE and _is_snapshot(tick))
-    return FeedPosition(feed.windows, feed.last if foreign else (tick.instant, int(phase)))
-
-
-def _is_snapshot(tick: Tick) -> bool:
-    return any(isinstance(item, Quote) and item.source == LAST_PRICE for item in tick.inputs)
+    if tick.phase not in _MAY_BE_OURS:
+        return FeedPosition(feed.windows, (tick.instant, tick.phase))
+    for item in tick.inputs:
+        if isinstance(item, Command) and item.name == "end_of_data":
+            return FeedPosition(int(item.arguments["window"]), closing=True)
+    quoted = tick.phase is Phase.QUOTE and not any(isinstance(item, Quote) and item.source == LAST_PRICE for item in tick.inputs)
+    return FeedPosition(feed.windows, (tick.instant, tick.phase) if quoted else feed.last)

@@ -44,12 +44,15 @@ class ForcedClosings:
         """
         if draft.tick.phase is Phase.COMMAND:
             return
-        if not (self._ledger.open_positions or self._execution.has_open_orders or self._controller.legs.next_deadline):
-            return  # nothing is held, open or on its way
+        on_their_way = self._controller.legs.next_deadline
+        if not (self._ledger.open_positions or on_their_way or self._execution.has_open_orders):
+            return
         if draft.risk:
             self._cancel_tripped(draft)
         self._meet_stops(draft)
-        self._add_groups(draft, self._give_up_legs(draft) if self._controller.legs.next_deadline else [])
+        lost = self._give_up_legs(draft) if on_their_way else []
+        if lost or self._gate.reducing or self._gate.stops.closing or self._strategies.inactive:
+            self._add_groups(draft, lost)
 
     def _cancel_tripped(self, draft: Draft) -> None:
         tripped = {change.profile for change in draft.risk if change.change == "tripped"}
@@ -75,8 +78,6 @@ class ForcedClosings:
 
     def _add_groups(self, draft: Draft, lost: list[Watched]) -> None:
         reducing, stops, inactive = self._gate.reducing, self._gate.stops, self._strategies.inactive
-        if not (lost or reducing or inactive or stops.closing):
-            return
         abandoned = {strategy for strategy, why in inactive.items() if why == QUARANTINED}
         halves = {(group.strategy, instrument) for group in lost for instrument in group.instruments}
         draft.closings += self._controller.closing_groups(

@@ -44,8 +44,7 @@ class MarginWatch:
 
     def calls(self, shown: PriceInput) -> list[MarginCall]:
         """The shorts that this price does not carry: at the print or ask itself, or inside a bar where its range first breaks them."""
-        key = shown.instrument
-        calls = []
+        key, calls = shown.instrument, []
         for strategy in self._ledger.holders(key):
             book = self._ledger.books[strategy, key]
             if book.quantity < 0 and (call := self._call(strategy, key, book, shown)) is not None:

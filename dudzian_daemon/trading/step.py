@@ -6,6 +6,7 @@ It knows no clock, no disk, no loop and no randomness: time and data are the tic
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -48,7 +49,7 @@ from dudzian_daemon.trading.strategy_host import QUARANTINED, SUSPENDED, Strateg
 LONGEST_SILENCE_NS: Final = MINUTE_NS
 
 #: Phases of which every tick is a cycle.
-EVENTFUL: Final = (Phase.COMMAND, Phase.REVISION, Phase.TIMER)
+EVENTFUL: Final = frozenset({Phase.COMMAND, Phase.REVISION, Phase.TIMER})
 
 #: Commands the core obeys. `close_positions` `yes` closes the book, `on` `no` lifts the kill switch, `strategy` names one.
 COMMANDS: Final = frozenset({"stop", "end_of_data", "close_positions", "suspend", "resume", "quarantine"}) | OPERATOR_COMMANDS
@@ -152,7 +153,8 @@ class Core:
         for item in tick.inputs:  # 1 match resting orders and 2 mark, input by input
             self._take[type(item)](item, draft)
 
-        draft.risk += self.gate.judge_equity(tick.instant, self.ledger.equity)  # 2 judge limits on what was just marked
+        equity = self.ledger.equity
+        draft.risk += self.gate.judge_equity(tick.instant, equity)  # 2 judge limits on what was just marked
         if tick.instant == (self._day + 1) * DAY_NS and tick.phase in (Phase.CLOSE, Phase.TIMER):
             self._roll_day(tick, draft)  # a candle that closes at midnight belongs to the day that ends
         self.forced_closings.add(draft)  # what the core closes by itself comes before what strategies wish
@@ -162,14 +164,15 @@ class Core:
             signals, faults = self.strategies.decide(schedule, tick.instant)
             draft.signals += signals
             draft.faults += faults
-        draft.strategies += self.strategies.take_changes()
+        if self.strategies.changes:
+            draft.strategies += self.strategies.take_changes()
 
         if draft.closings or draft.signals:
             done = self.controller.process(draft.closings, draft.signals, tick.instant)  # 4 gate, 5 simulator
             draft.verdicts += done.verdicts
             draft.results += done.results
 
-        record = self._record(tick, draft, tuple(schedule.name for schedule in due) if due else ())
+        record = self._record(tick, draft, tuple([schedule.name for schedule in due]), equity)
         return StepResult(record, self._next_deadline())
 
     def snapshot(self, instant: int) -> Tick | None:
@@ -323,7 +326,7 @@ class Core:
         steps = {name: GRANULARITIES[granularity] for name, granularity in self.execution_series.items()}
         return {name: min(controls.max_reference_bars * step, controls.max_reference_age_ns) for name, step in steps.items()}
 
-    def _record(self, tick: Tick, draft: Draft, due: tuple[str, ...]) -> CycleRecord | None:
+    def _record(self, tick: Tick, draft: Draft, due: tuple[str, ...], equity: Decimal) -> CycleRecord | None:
         if not (due or tick.phase in EVENTFUL or draft.happened):
             silence = self._last_cycle is None or tick.instant - self._last_cycle >= LONGEST_SILENCE_NS
             if not silence:
@@ -347,14 +350,16 @@ class Core:
             faults=tuple(draft.faults),
             entries=tuple(draft.entries) if self.sequence > 1 else (self.ledger.opening, *draft.entries),
             cash=self.ledger.cash,
-            equity=self.ledger.equity,
+            equity=equity,
         )
 
     def _next_deadline(self) -> int | None:
         """The end of a group's patience or of an order, the next funding, or, unless flat, the next midnight UTC."""
-        exposed = self.execution.has_open_orders or (self.ledger.open_positions > 0 and any(self.ledger.net.values()))
-        earliest = (self._day + 1) * DAY_NS if exposed else None
-        for due in (self.controller.legs.next_deadline, self.funding.next_deadline, self.execution.next_expiry):
+        earliest, ordered = self.controller.legs.next_deadline, self.execution.has_open_orders
+        if not (ordered or self.ledger.open_positions):
+            return earliest
+        midnight = (self._day + 1) * DAY_NS if ordered or any(self.ledger.net.values()) else None
+        for due in (midnight, self.funding.next_deadline, self.execution.next_expiry):
             if due is not None and (earliest is None or due < earliest):
                 earliest = due
         return earliest

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Final, TypeVar, TypeVarTuple
 
 import msgspec
@@ -26,6 +27,7 @@ MOST_SIGNALS: Final = 256
 #: Beyond any leverage that a profile can allow; what is larger is a fault, not a wish.
 LARGEST_TARGET: Final = 1_000.0
 
+_FRESH: Final = attrgetter("fresh")
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Signal).decode
 
@@ -145,7 +147,8 @@ class StrategyHost:
         self._by_quote: dict[str, list[Unit]] = {}
         self._quarantine_after = spec.quarantine_after
         self._faults: Counter[str] = Counter()
-        self._changes: list[StrategyChange] = []
+        #: Strategies that were quarantined for their faults since `take_changes`.
+        self.changes: list[StrategyChange] = []
         #: Strategies that do not decide, and why: `suspended` or `quarantined`.
         self.inactive: dict[str, str] = dict.fromkeys(spec.quarantined, QUARANTINED)
         #: The unit whose code runs now, and how often plugin code was called: what a watchdog names when it does not come back. Both
@@ -235,11 +238,11 @@ class StrategyHost:
 
     def has_new_data(self, schedule: Schedule) -> bool:
         """True if any unit of the schedule saw a candle since it last decided."""
-        return any(unit.fresh for unit in self.units[schedule.name])
+        return any(map(_FRESH, self.units[schedule.name]))
 
     def take_changes(self) -> list[StrategyChange]:
-        """Strategies that were quarantined for their faults since this was last asked."""
-        changes, self._changes = self._changes, []
+        """The `changes` there were; from now on there are none."""
+        changes, self.changes = self.changes, []
         return changes
 
     def set_inactive(self, strategy: str, change: str, reason: str) -> StrategyChange:
@@ -306,7 +309,7 @@ class StrategyHost:
         """The one that reaches the limit is the last: from here on the strategy's code is not called, whatever the tick still holds."""
         self._faults[strategy] += 1
         if self._faults[strategy] >= self._quarantine_after:
-            self._changes.append(self.set_inactive(strategy, QUARANTINED, "faults"))
+            self.changes.append(self.set_inactive(strategy, QUARANTINED, "faults"))
 
 
 def stamp(signal: Signal, schedule: Schedule, instant: int, number: int) -> Signal:
