@@ -8,9 +8,7 @@ their bars fetched anew. The log is logs/backfill.log below the data folder. Exi
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text, note
+from dudzian_daemon.cli.progress import progress
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.candle_store import ParquetCandleStore
-    from dudzian_daemon.app.backfill.fill import SeriesOutcome, Told
+    from dudzian_daemon.app.backfill.fill import SeriesOutcome
     from dudzian_daemon.app.backfill.plan import SeriesPlan, Wish
     from dudzian_daemon.app.coverage.manifest_report import ManifestReport
     from dudzian_daemon.config.schema import CoreConfig
@@ -115,7 +114,7 @@ def command(
         moved = _prepared(store, plans, recheck_gaps=recheck_gaps)
         if moved or recheck_gaps:
             plans = planned(loaded, wish, store)
-        outcomes = _fetched(loaded, name, store, plans, folder, from_store, throttle_seconds, quiet=json)
+        outcomes = _fetched(loaded, name, store, plans, folder, from_store, throttle_seconds)
         stored = None if manifest_report_format is ReportFormat.NONE else manifest_report(store, name)
         _report(name, plans, outcomes, moved, json=json, stored=stored, stored_as_json=manifest_report_format is ReportFormat.JSON)
         if refresh_seconds is None:
@@ -211,8 +210,6 @@ def _fetched(
     folder: Path,
     from_store: Path | None,
     throttle_seconds: float,
-    *,
-    quiet: bool,
 ) -> list[SeriesOutcome]:
     import anyio
     import anyio.to_thread
@@ -234,8 +231,12 @@ def _fetched(
         return await anyio.to_thread.run_sync(store_source, config, from_store, exchange)
 
     async def run() -> list[SeriesOutcome]:
-        with _progress(plans, shown=sys.stderr.isatty() and not quiet) as told:
+        with progress("backfill", "candles", sum(plan.missing_rows for plan in plans)) as bar:
             manner = Manner(SystemClock(), throttle_seconds, is_venue=from_store is None)
+
+            def told(plan: SeriesPlan, rows: int) -> None:
+                bar.advance(rows, f"{plan.series.instrument} {plan.series.granularity}")
+
             return await filled(config, store, plans, opened, manner, told)
 
     logs.configure(config.logging.level, json=True, file=folder / LOG, quiet=True)
@@ -247,28 +248,6 @@ def _fetched(
         raise typer.Exit(_INTERRUPTED) from None
     finally:
         logs.close()
-
-
-@contextmanager
-def _progress(plans: Sequence[SeriesPlan], *, shown: bool) -> Iterator[Told]:
-    """A bar over all bars of all series, with rate and time to go."""
-    if not shown:
-        yield lambda _plan, _rows: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("backfill", total=sum(plan.missing_rows for plan in plans), rate="")
-
-        def told(plan: SeriesPlan, rows: int) -> None:
-            progress.update(task, advance=rows, description=f"{plan.series.instrument} {plan.series.granularity}")
-            speed = progress.tasks[0].speed
-            progress.update(task, rate="" if speed is None else f"{speed:,.0f} candles/s")
-
-        yield told
 
 
 def _report(

@@ -7,15 +7,13 @@ disk, latency of each run. The report goes to logs/load_tests/ below the data fo
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.progress import progress
 
 if TYPE_CHECKING:
     from dudzian_daemon.app.load_test.plan import PlannedLoad
@@ -77,8 +75,9 @@ def command(
     clock = SystemClock()
     path = output or data_folder.resolve(data_dir, os.environ) / FOLDER / f"{file_stamp(clock.wall_ns())}.json"
     ensure_dir(path.parent)  # before the load, which takes its time
-    with tempfile.TemporaryDirectory(prefix="dudzian-load-") as folder, _progress(shown=sys.stderr.isatty() and not json) as progress:
-        measured = run_load(plan, Path(folder), os.environ, config, clock, progress)
+    hours = plan.told.iterations
+    with tempfile.TemporaryDirectory(prefix="dudzian-load-") as folder, progress("load test", "hours", hours) as bar:
+        measured = run_load(plan, Path(folder), os.environ, config, clock, lambda share: bar.at(share * hours))
     report = load_report(plan.told, measured, clock.wall_ns())
     text = write_report(report, path)
     if json:
@@ -99,16 +98,3 @@ def _tell_plan(plan: PlannedLoad, *, json: bool) -> None:
     limits = plan.limits
     budgets = f"{limits.cpu_percent:g} % of a core, {limits.memory_mb:g} MB, {limits.io_read_mb_s:g} and {limits.io_write_mb_s:g} MB/s"
     emit_text(f"budgets       {budgets}, warning from {limits.headroom_warning_threshold:g} of each")
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[float], object]]:
-    if not shown:
-        yield lambda _share: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("load test", total=1.0)
-        yield lambda share: bar.update(task, completed=share)

@@ -9,9 +9,6 @@ Exit 0 done, 1 a winner did not come out the same or a worker died, 2 wrong inpu
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -19,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text, note
+from dudzian_daemon.cli.progress import progress
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from dudzian_daemon.app.sweep.plan import Plan
     from dudzian_daemon.app.sweep.result import SweepResult
-    from dudzian_daemon.app.sweep.run import Told
 
 EXAMPLES = """Examples:
 
@@ -118,7 +115,7 @@ def command(
     if dry_run:
         _tell_plan(plan, as_json=as_json)
         return
-    result = _swept(plan, jobs or os.cpu_count() or 1, quiet=as_json)
+    result = _swept(plan, jobs or os.cpu_count() or 1)
     if as_json:
         emit_json(result)
     else:
@@ -128,7 +125,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _swept(plan: Plan, jobs: int, *, quiet: bool) -> SweepResult:
+def _swept(plan: Plan, jobs: int) -> SweepResult:
     from dudzian_daemon.app.sweep.execution import local_executor
     from dudzian_daemon.app.sweep.kept import Kept
     from dudzian_daemon.app.sweep.run import Sweep
@@ -137,8 +134,8 @@ def _swept(plan: Plan, jobs: int, *, quiet: bool) -> SweepResult:
     kept = None
     try:
         kept = Kept(plan, SystemClock())
-        with _progress(shown=sys.stderr.isatty() and not quiet) as told, local_executor(jobs) as executor:
-            return Sweep(plan, kept, executor, jobs, told).run()
+        with progress("sweep", "trials", plan.trials) as bar, local_executor(jobs) as executor:
+            return Sweep(plan, kept, executor, jobs, bar.at).run()
     except KeyboardInterrupt:
         computed = 0 if kept is None else kept.computed
         note(f"sweep: interrupted; {computed} results of this run are kept in {plan.output}, go on with --resume --output {plan.output}")
@@ -173,26 +170,6 @@ def _windows(text: str | None) -> tuple[int, int] | None:
         msg = f"--walk-forward: expected TRAIN:TEST in whole days from 1 to 36500, such as 365:90, found {text!r}"
         raise ConfigError(msg)
     return int(train), int(test)
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Told | None]:
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("sweep", total=None, rate="")
-
-        def told(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-            speed = progress.tasks[0].speed
-            progress.update(task, rate="" if speed is None else f"{speed:,.1f} trials/s")
-
-        yield told
 
 
 def _tell_plan(plan: Plan, *, as_json: bool) -> None:

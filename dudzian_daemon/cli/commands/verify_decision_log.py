@@ -16,8 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from threading import Event
@@ -27,6 +26,7 @@ import typer
 
 from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, given_key
 from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.progress import progress
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.heads import HeadVerifier, SignedHead
@@ -107,13 +107,14 @@ def command(
     key = given_key(hmac_key_file, hmac_key, hmac_key_env, config, expected_key_id)
     verifier = _verifier(public_key)
     heads, unproven = _heads(head, verifier, key)
-    with _progress(sources) as advance:
+    size = sum(path.stat().st_size for source in sources for path in source.files if path.exists())
+    with progress("verifying", "bytes", size, shown=size >= _PROGRESS_FROM_BYTES and not quiet) as bar:
         terms = Terms(
             key=key,
             expected_key_id=expected_key_id,
             allow_unsigned=allow_unsigned,
             pause=_pause,
-            progress=advance,
+            progress=bar.advance,
             heads=heads,
             public_key=verifier,
         )
@@ -208,21 +209,6 @@ def _heads(
 
 def _pause() -> None:
     Event().wait(_PAUSE_S)
-
-
-@contextmanager
-def _progress(sources: list[Source]) -> Iterator[Callable[[int], None] | None]:
-    """A bar on stderr for long logs when a person watches."""
-    total = sum(path.stat().st_size for source in sources for path in source.files if path.exists())
-    if total < _PROGRESS_FROM_BYTES or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("verifying", total=total)
-        yield lambda done: bar.advance(task, done)
 
 
 def _verdict(report: LogReport) -> str:
