@@ -77,7 +77,7 @@ def require_referenced(config: CoreConfig, label: str) -> None:
     labels = referenced_labels(config)
     if label not in labels:
         guess = suggestion(label, labels)
-        near = guess if "did you mean" in guess else ""
+        near = guess if "did you mean" in guess else ";"
         msg = (
             f"expected a label that the configuration names ({', '.join(labels)}), found {label!r}{near} --any-label keeps it all the same"
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dudzian_daemon.cli.log_lines import Verbose, log_lines
 from dudzian_daemon.cli.option_groups import Options, grouped
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFile, Storage, secret_store
@@ -55,6 +56,7 @@ class Asked(Options, frozen=True):
         str | None, typer.Option("--audit-dir", help="Folder of the kept reports; empty: keep none. Default: below the data folder.")
     ] = None
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
+    verbose: Verbose = False
     secret_namespace: Namespace = None
     headless_passphrase: Passphrase = None
     headless_passphrase_file: PassphraseFile = None
@@ -73,7 +75,8 @@ def command(asked: Asked) -> None:
     folder, now = data_folder.resolve(asked.data_dir, os.environ), SystemClock().wall_ns()
     question = _question(asked, folder, now)
     store = secret_store(asked.secret_namespace, asked.headless_passphrase, asked.headless_passphrase_file, asked.headless_storage)
-    found = precheck(question, store, os.environ)
+    with log_lines(shown=asked.verbose):
+        found = precheck(question, store, os.environ)
     kept = _kept(found, asked, folder, now)
     if asked.json:
         emit_json({**_members(found), "report": kept})
