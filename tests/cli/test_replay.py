@@ -142,7 +142,7 @@ def test_what_is_no_session_is_2_in_one_line(run: Callable[..., Done], played: P
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith(f"found no session for 'zz' below {played.data / 'data/journal'}; known: {played.folder.name} (demo)\n")
     assert run("replay", "--data-dir", tmp_path).code == 2
-    (projection,) = played.data.glob("logs/decision_journal/*.jsonl")
+    projection = played.data / "logs" / "decision_journal" / "demo.jsonl"
     assert run("replay", projection).code == run("replay", projection, "--verify", *played.key).code == 2
     (tmp_path / "text.jsonl").write_text("{}\n")
     done = run("replay", tmp_path / "text.jsonl")
