@@ -11,6 +11,7 @@ import msgspec
 
 from dudzian_daemon.adapters.keychain import find_signing_key
 from dudzian_daemon.adapters.secret_store import SecretStore
+from dudzian_daemon.config.lookup import suggestion
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 
@@ -61,6 +62,26 @@ def expected_secrets(config: CoreConfig, environment: str) -> list[ExpectedSecre
     if switch is not None:
         found.append(ExpectedSecret(label=switch.token_id, kind="access_token", purpose="kill switch", variable=switch.token_env))
     return found
+
+
+def referenced_labels(config: CoreConfig) -> list[str]:
+    """Every label under which the configuration looks for a secret, in any of its environments, each once."""
+    expected = [each.label for name in config.environments for each in expected_secrets(config, name)]
+    channels = [channel.credential for named in config.alerts.channels.values() for channel in named.values()]
+    mail = None if config.reporting.mail is None else config.reporting.mail.password_id
+    return list(dict.fromkeys(label for label in (*expected, *channels, mail) if label is not None))
+
+
+def require_referenced(config: CoreConfig, label: str) -> None:
+    """Raises `ConfigError` for a label that nothing looks for: under it a secret would lie unseen."""
+    labels = referenced_labels(config)
+    if label not in labels:
+        guess = suggestion(label, labels)
+        near = guess if "did you mean" in guess else ";"
+        msg = (
+            f"expected a label that the configuration names ({', '.join(labels)}), found {label!r}{near} --any-label keeps it all the same"
+        )
+        raise ConfigError(msg)
 
 
 def credential_label(keychain_key: str, purpose: str) -> str:

@@ -60,4 +60,5 @@ def _options(group: type[Options]) -> Iterator[inspect.Parameter]:
         for info in get_args(hints[field.name])[1:]:
             if isinstance(info, OptionInfo) and group.panel:
                 info.rich_help_panel = group.panel
-        yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name])
+        default = inspect.Parameter.empty if field.required else field.default
+        yield inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name])

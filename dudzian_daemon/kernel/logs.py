@@ -39,15 +39,15 @@ class LogFile(NamedTuple):
 
 
 class _Sink:
-    """What structlog and stdlib logging both end in; before `configure` and after `close` that is stderr."""
+    """What structlog and stdlib logging both end in; before `configure` and after `close` that is stderr, in between it may be nothing."""
 
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
-        self.outputs: list[Output] = []
+        self.outputs: list[Output] | None = None
         self._last_resort = Output(lambda event: _json_renderer()(event), TextStream(None), background=False)
 
     def write(self, event: dict[str, Any]) -> None:
-        for output in self.outputs or (self._last_resort,):
+        for output in (self._last_resort,) if self.outputs is None else self.outputs:
             output.put(event)
 
     debug = info = warning = error = critical = exception = msg = write
@@ -87,14 +87,16 @@ def configure(
         raise ValueError(msg)
     close()
     _sink.clock = clock or SystemClock()
+    outputs = list[Output]()
     if file is not None:
         kept = file if isinstance(file, LogFile) else LogFile(file)
         target = RotatingFile(kept.path, size=kept.size, kept=kept.kept)
-        _sink.outputs.append(Output(_json_renderer() if kept.json else _human_renderer(colours=False), target, background=background))
+        outputs.append(Output(_json_renderer() if kept.json else _human_renderer(colours=False), target, background=background))
     if not quiet:
         screen = TextStream(stream)
         render = _json_renderer() if json or not screen.is_terminal() else _human_renderer(colours=not os.environ.get("NO_COLOR"))
-        _sink.outputs.append(Output(render, screen, background=background))
+        outputs.append(Output(render, screen, background=background))
+    _sink.outputs = outputs
     _set_up_structlog(numeric)
     logging.getLogger().addHandler(_bridge)
     logging.getLogger().setLevel(max(numeric, logging.WARNING))
@@ -106,12 +108,12 @@ def close() -> None:
 
     Loggers stay usable: warnings and errors go to stderr.
     """
-    if not _sink.outputs:
+    if _sink.outputs is None:
         return
     _set_up_structlog(logging.WARNING)
     logging.getLogger().removeHandler(_bridge)
     logging.captureWarnings(capture=False)
-    outputs, _sink.outputs = _sink.outputs, []
+    outputs, _sink.outputs = _sink.outputs, None
     for output in outputs:
         output.close()
 
@@ -133,7 +135,7 @@ def bind_cycle(sequence: int | None) -> None:
 
 def lost_lines() -> int:
     """Lines that could not be written since `configure`: a full or failing disk, a closed stream, a queue that overflowed."""
-    return sum(output.lost for output in _sink.outputs)
+    return sum(output.lost for output in _sink.outputs or ())
 
 
 def _set_up_structlog(level: int) -> None:

@@ -12,12 +12,13 @@ import pytest
 from dudzian_daemon.adapters.candle_files import path_of
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
 from dudzian_daemon.cli.main import main
-from dudzian_daemon.domain.market import DAY_NS, Series
-from dudzian_daemon.kernel.clock import SystemClock
+from dudzian_daemon.domain.market import Series
 from tests.unit.app.coverage.real_store import CACHE, CONFIG, at, bars
 
 DAYS = Series("binance:BTC/USDT", "1d")
 OPTIONS = ("--symbol", "BTC_USDT", "--granularity", "1d")
+#: Days that no clock adds to.
+YEAR = (*OPTIONS, "--date-window", "2024-01-01:2024-12-31")
 
 
 def backfill(data: Path, *options: str) -> int:
@@ -31,10 +32,9 @@ def backfill(data: Path, *options: str) -> int:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
-    """Another store with days of BTC up to today."""
-    today = SystemClock().wall_ns() // DAY_NS * DAY_NS
+    """Another store with the days of BTC of that year."""
     store = ParquetCandleStore(tmp_path / "other")
-    store.write(DAYS, bars(DAYS, at("2024-01-01T00:00:00"), today), source="binance")
+    store.write(DAYS, bars(DAYS, at("2024-01-01T00:00:00"), at("2025-01-01T00:00:00")), source="binance")
     return store.root
 
 
@@ -58,7 +58,7 @@ def test_a_plan_asks_nobody_and_writes_nothing(tmp_path: Path, capsys: pytest.Ca
 
 def test_from_another_store_and_again_without_a_request(tmp_path: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
-    options = ("--from-store", str(other), *OPTIONS, "--since", "2024-01-01")
+    options = ("--from-store", str(other), *YEAR)
     assert backfill(data, *options, "--json") == 0
     (series,) = document(capsys)["series"]
     assert (series["status"], series["left_rows"]) == ("complete", 0)
@@ -77,7 +77,7 @@ def test_from_another_store_and_again_without_a_request(tmp_path: Path, other: P
 
 
 def test_a_store_that_lacks_bars_says_nothing_of_the_venue(tmp_path: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--from-store", str(other), *OPTIONS, "--since", "2023-12-01", "--json")
+    options = ("--from-store", str(other), *OPTIONS, "--date-window", "2023-12-01:2024-12-31", "--json")
     assert backfill(tmp_path / "data", *options) == 0
     (series,) = document(capsys)["series"]
     assert (series["status"], series["left_rows"], series["venue_gap_rows"]) == ("incomplete", 31, 0)
@@ -86,7 +86,7 @@ def test_a_store_that_lacks_bars_says_nothing_of_the_venue(tmp_path: Path, other
 
 def test_damage_is_moved_away_and_mended(tmp_path: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
-    options = ("--from-store", str(other), *OPTIONS, "--since", "2024-01-01")
+    options = ("--from-store", str(other), *YEAR)
     assert backfill(data, *options) == 0
     path = path_of(data / CACHE, (DAYS, 2024, 3))
     good = path.read_bytes()
@@ -133,22 +133,22 @@ def test_a_source_that_is_no_store_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], None], words: str
 ) -> None:
     make(tmp_path / "nothing")
-    assert backfill(tmp_path / "data", "--from-store", str(tmp_path / "nothing"), *OPTIONS, "--since", "2024-01-01") == 2
+    assert backfill(tmp_path / "data", "--from-store", str(tmp_path / "nothing"), *YEAR) == 2
     assert words in capsys.readouterr().err
 
 
 def test_real_candles_never_join_seeded_ones(tmp_path: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["seed-paper-cache", "--config", str(CONFIG), "--data-dir", str(tmp_path), "--interval", "1d", "--days", "3", "--quiet"])
-    assert backfill(tmp_path, "--from-store", str(other), *OPTIONS, "--since", "2024-01-01") == 2
+    assert backfill(tmp_path, "--from-store", str(other), *YEAR) == 2
     assert "seeded and real candles never share a store" in capsys.readouterr().err
     seeded = tmp_path / CACHE
-    assert backfill(tmp_path / "data", "--from-store", str(seeded), *OPTIONS, "--since", "2024-01-01") == 2
+    assert backfill(tmp_path / "data", "--from-store", str(seeded), *YEAR) == 2
     assert "expected candles of a venue, found seeded ones" in capsys.readouterr().err
 
 
 def test_at_the_end_it_says_what_is_stored_if_asked(tmp_path: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--from-store", str(other), *OPTIONS, "--since", "2024-01-01")
+    options = ("--from-store", str(other), *YEAR)
     assert backfill(tmp_path / "data", *options, "--manifest-report-format", "table") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "1 series, " in lines[2]

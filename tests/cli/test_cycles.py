@@ -20,7 +20,7 @@ from dudzian_daemon.domain.market import Command, WarmUp
 from dudzian_daemon.domain.orders import OrderResult, OrderStatus, Side
 from dudzian_daemon.domain.records import CycleRecord, StrategyChange
 from tests.integration.daemon_process import cycles as recorded
-from tests.integration.daemon_process import daemon, journal_file, journal_lines, short_config
+from tests.integration.daemon_process import daemon, journal_lines, session_folder, short_config
 from tests.unit.adapters.journal_samples import BTC, quiet_cycle, small_session, write_session
 
 
@@ -65,7 +65,7 @@ def test_as_many_as_wanted_as_json(home: Path, known: list[dict[str, Any]], caps
     assert cycles("--data-dir", home / "data", "--json", "-n", count) == 0
     answer = json.loads(capsys.readouterr().out)
     assert [entry["cycle"] for entry in answer] == (known[-count:] if count else [])
-    assert {entry["log_id"] for entry in answer} <= {journal_file(home / "data").parent.name}
+    assert {entry["log_id"] for entry in answer} <= {session_folder(home / "data").name}
     assert all(entry["wall"]["duration_ns"] >= 0 for entry in answer)
 
 
@@ -80,7 +80,7 @@ def test_eventful_ones_only(home: Path, known: list[dict[str, Any]], capsys: pyt
 
 
 def test_a_session_by_the_beginning_of_its_id(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log_id = journal_file(home / "data").parent.name
+    log_id = session_folder(home / "data").name
     assert cycles("--data-dir", home / "data", "--session", log_id[:6], "-n", 1) == 0
     assert cycles("--data-dir", home / "data", "--session", "zz", "-n", 1) == 2
     assert f"known: {log_id}; start one with: dudzian run" in capsys.readouterr().err
@@ -225,7 +225,7 @@ def test_between_two_instants_both_included(home: Path, known: list[dict[str, An
 def test_a_session_of_several_segments_is_read_as_one(
     home: Path, known: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    folder = journal_file(home / "data").parent
+    folder = session_folder(home / "data")
     copy = shutil.copytree(folder, tmp_path / folder.relative_to(home / "data"))
     split(copy, 5)
     assert len(segments(copy)) == 5
@@ -330,6 +330,6 @@ def test_a_summary_for_people(home: Path, known: list[dict[str, Any]], capsys: p
 
 def test_a_summary_of_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cycles("--data-dir", home / "data", "--summary", "--limit", 0) == 0
-    assert capsys.readouterr().out.splitlines() == [f"session      {journal_file(home / 'data').parent.name}", "cycles       0"]
+    assert capsys.readouterr().out.splitlines() == [f"session      {session_folder(home / 'data').name}", "cycles       0"]
     assert cycles("--data-dir", home / "data", "--limit", 0) == 0
     assert capsys.readouterr().out == ""

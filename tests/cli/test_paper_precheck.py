@@ -254,12 +254,30 @@ def test_the_clock_is_compared_with_the_venues(
     assert exit_code == (5 if status == "error" else 0)
 
 
+@pytest.mark.parametrize("command", ["paper-precheck", "doctor"])
+def test_log_lines_are_told_to_who_asks_for_them(command: str, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    online = 'offline_mode: false\n    adapter_settings: {base_url: "http://127.0.0.1:9"}'
+    place = ["--environment", "binance_paper", "--data-dir", str(data), "--config", str(altered(data, "offline_mode: true", online))]
+    for verbose, lines in ((["--verbose"], 2), ([], 0)):
+        with stamina.set_testing(True, attempts=2), pytest.raises(SystemExit):
+            main([command, *place, *verbose, "--json"])
+        out, err = capfd.readouterr()
+        assert json.loads(out)["status"]
+        assert [json.loads(line)["event"] for line in err.splitlines()] == ["venue_fault"] * lines
+
+
 def test_a_venue_that_cannot_be_reached_is_a_warning_and_an_address_out_of_bounds_an_error(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with stamina.set_testing(True, attempts=1):
+    with stamina.set_testing(True, attempts=2):
         assert precheck(data, "--json", "--base-url", "http://127.0.0.1:9") == 0
-    assert "venue_unreachable" in codes(document(capsys))
+    told = capsys.readouterr()
+    report, error = json.loads(told.out), told.err
+    assert "venue_unreachable" in codes(report)
+    clock = next(each for each in report["checks"] if each["check"] == "venue_clock")
+    assert all(part in clock["message"] for part in ("asked 2 times", "http://127.0.0.1:9/api/v3/time"))
+    assert "reaches 127.0.0.1" in clock["remedy"]
+    assert error == ""
     assert precheck(data, "--json", "--base-url", "https://api.binance.example") == 5
     report = document(capsys)
     assert "venue_unusable" in codes(report)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dudzian_daemon.cli.main import main
-from tests.integration.daemon_process import SHORT_WINDOWS, cycles, daemon, journal_file, journal_lines, short_config
+from tests.integration.daemon_process import SHORT_WINDOWS, cycles, daemon, journal_file, journal_lines, session_folder, short_config
 
 WINDOW = "        - {start: 2024-02-10, end: 2024-02-12, instruments: [ETH_USDT]}"
 
@@ -30,7 +30,7 @@ class Played:
         self.data = home / "data"
         with daemon(home, "--config", self.config, "--speed", "max", "--no-ui") as child:
             assert child.end().code == 0
-        self.log_id = journal_file(self.data).parent.name
+        self.log_id = session_folder(self.data).name
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,17 @@ import pytest
 
 from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
 from dudzian_daemon.cli.main import main
-from tests.integration.daemon_process import SHORT_WINDOWS, cycles, daemon, dudzian, journal_file, journal_lines, short_config
+from tests.integration.daemon_process import (
+    SHORT_WINDOWS,
+    cycles,
+    daemon,
+    dudzian,
+    journal_bytes,
+    journal_file,
+    journal_lines,
+    session_folder,
+    short_config,
+)
 from tests.scenario.recorded import resealed
 
 WINDOW = "        - {start: 2024-02-10, end: 2024-02-12, instruments: [ETH_USDT]}"
@@ -59,7 +69,7 @@ class Played:
         self.data = home / "data"
         with daemon(home, "--config", self.config, "--speed", "max", "--no-ui") as child:
             assert child.end().code == 0
-        self.folder = journal_file(self.data).parent
+        self.folder = session_folder(self.data)
         self.count = len(cycles(journal_lines(self.data)))
         (self.key_file,) = home.rglob("*.key")
 
@@ -123,7 +133,7 @@ def test_a_session_is_found_by(run: Callable[..., Done], played: Played, spellin
 def test_a_packed_copy_of_its_file_is_read(run: Callable[..., Done], played: Played, tmp_path: Path) -> None:
     shutil.copytree(played.folder / "objects", tmp_path / "objects")
     copy = tmp_path / "copy.jsonl.gz"
-    copy.write_bytes(gzip.compress(journal_file(played.data).read_bytes()))
+    copy.write_bytes(gzip.compress(journal_bytes(played.data)))
     assert run("replay", copy, "--verify", *played.key).code == 0
 
 
@@ -132,7 +142,7 @@ def test_what_is_no_session_is_2_in_one_line(run: Callable[..., Done], played: P
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith(f"found no session for 'zz' below {played.data / 'data/journal'}; known: {played.folder.name} (demo)\n")
     assert run("replay", "--data-dir", tmp_path).code == 2
-    (projection,) = played.data.glob("logs/decision_journal/*.jsonl")
+    projection = played.data / "logs" / "decision_journal" / "demo.jsonl"
     assert run("replay", projection).code == run("replay", projection, "--verify", *played.key).code == 2
     (tmp_path / "text.jsonl").write_text("{}\n")
     done = run("replay", tmp_path / "text.jsonl")
@@ -249,7 +259,7 @@ def test_a_pack_proves_itself_in_another_place(run: Callable[..., Done], played:
         for path in root.rglob("*")
         if path.is_file() and path.name != "manifest.json"
     }
-    assert manifest["last_hash"] == sha256(journal_file(played.data).read_bytes().splitlines()[-1]).hexdigest()
+    assert manifest["last_hash"] == sha256(journal_bytes(played.data).splitlines()[-1]).hexdigest()
     assert (manifest["schema"], manifest["seals"], manifest["runs"][0]["config"]) == ("dudzian.evidence/1", "intact", "config-1.json")
     assert read_key_file(played.key_file).hex().encode() not in b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
     assert not any(str(played.data) in path.read_text(errors="replace") for path in root.glob("*.*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import stat
 import subprocess
 import sys
@@ -38,9 +39,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keep(monkeypatch: pytest.MonkeyPatch, label: str, value: str) -> int:
+def keep(monkeypatch: pytest.MonkeyPatch, label: str, value: str, *flags: str) -> int:
     monkeypatch.setattr(sys, "stdin", io.StringIO(value + "\n"))
-    return dudzian("secrets", "set", label)
+    return dudzian("secrets", "set", label, *flags)
 
 
 def test_found_missing_and_placeholder(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,13 +87,44 @@ def test_the_daemons_key_file_can_be_exported_too(tmp_path: Path, capsys: pytest
     assert (tmp_path / "k").read_text().strip() == made.secret.hex()
 
 
-@pytest.mark.parametrize(("label", "value", "words"), [("../x", VALUE, "expected a label"), ("good", "", "expected a value of 1 to")])
+@pytest.mark.parametrize(("label", "value", "words"), [("../x", VALUE, "expected a label"), ("risk-ci", "", "expected a value of 1 to")])
 def test_what_is_no_label_or_no_value_is_refused(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], label: str, value: str, words: str
 ) -> None:
     assert keep(monkeypatch, label, value) == 2
     assert words in capsys.readouterr().err
     assert not (place / "secrets.age").exists()
+
+
+def test_a_label_that_nothing_reads_is_refused_before_its_value_is_asked_for(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keep(monkeypatch, "kill-swich", VALUE) == 2
+    error = capsys.readouterr().err
+    assert all(part in error for part in (CREDENTIAL, "risk-ci", "scheduler-local", "did you mean 'kill-switch'?", "--any-label"))
+    assert "venue-77" not in error
+    assert sys.stdin.read() == VALUE + "\n"
+    assert not (place / "secrets.age").exists()
+
+
+def test_any_label_is_kept_on_demand_and_can_be_taken_out_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keep(monkeypatch, "risk-2023", "cd" * 32, "--any-label") == 0
+    assert dudzian("secrets", "export", "risk-2023", "--to-file", str(place / "k"), "--config", str(CONFIG)) == 0
+    assert (place / "k").read_text().strip() == "cd" * 32
+    assert "cdcd" not in capsys.readouterr().out
+
+
+def test_labels_of_alert_channels_and_of_the_mail_are_known(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place / "config"
+    shutil.copytree(CONFIG.parent, folder)
+    (folder / "alerts.yaml").write_text("version: 1\nalerts: {channels: {telegram: {primary: {credential: night_bot}}}}\n")
+    with (folder / "core.yaml").open("a") as core:
+        core.write("reporting: {mail: {host: localhost, sender: a@example.org, recipients: [b@example.org], password_id: post}}\n")
+    for label in ("night_bot", "post"):
+        assert keep(monkeypatch, label, VALUE) == 2
+        assert keep(monkeypatch, label, VALUE, "--config", str(folder / "core.yaml")) == 0
 
 
 def test_without_any_keychain_set_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

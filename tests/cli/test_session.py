@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from dudzian_daemon.adapters.heads import read_heads
-from tests.integration.daemon_process import dudzian, journal_file, journal_lines, short_config
+from tests.integration.daemon_process import dudzian, journal_lines, session_folder, short_config
 
 
 def test_the_newest_head_names_the_last_line_and_can_be_kept_elsewhere(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ def test_the_newest_head_names_the_last_line_and_can_be_kept_elsewhere(tmp_path:
     assert dudzian(tmp_path, "run", "--data-dir", data, "--config", config, "--no-ui", "--speed", "max").code == 0
     place = ("--data-dir", data, "--config", config)
     told = dudzian(tmp_path, "session", "head", *place)
-    folder, last = journal_file(data).parent, journal_lines(data)[-1]
+    folder, last = session_folder(data), journal_lines(data)[-1]
     assert (told.code, told.err) == (0, "")
     assert told.out.startswith(f"session {folder.name}: line {last['s']['line']}, cycle {last['d']['sequence']}, seen at ")
     kept = tmp_path / "head.json"

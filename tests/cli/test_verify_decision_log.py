@@ -15,6 +15,7 @@ import pytest
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.journal_format import encode, genesis
 from dudzian_daemon.adapters.keychain import signing_key
+from dudzian_daemon.adapters.log_segments import files_here
 from dudzian_daemon.cli.main import main
 from tests.integration.daemon_process import SHORT_WINDOWS, daemon, short_config
 from tests.unit.adapters.journal_samples import KEY, OTHER_KEY, small_session, write_session
@@ -272,8 +273,9 @@ class TestWithoutPath:
         done = verify("--data-dir", tmp_path / "data", "--config", config)
         assert (done.code, done.out.count("ends with `closed`"), done.out.count("may be resumed")) == (0, 2, 0)
         assert "\nchecked 3 logs, 2 of them sessions: 3 intact; " in done.out
-        decisions = (tmp_path / "data" / "logs" / "decision_journal" / "demo.jsonl").read_text(encoding="utf-8").splitlines()
-        ends = [entry for entry in (json.loads(line)["d"] for line in decisions) if entry["kind"] == "stopped"]
+        files = files_here(tmp_path / "data" / "logs" / "decision_journal" / "demo.jsonl")
+        decisions = [json.loads(line)["d"] for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+        ends = [entry for entry in decisions if entry["kind"] == "stopped"]
         assert {end["session"] for end in ends} == {path.name for path in tmp_path.glob("data/data/journal/demo/*")}
         oldest = min(tmp_path.glob("data/data/journal/demo/*/*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
         content = bytearray(oldest.read_bytes())

@@ -19,6 +19,7 @@ from typing import IO, Any, NamedTuple, Self
 
 import psutil
 
+from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
 from dudzian_daemon.adapters.log_report import LogReport
 from dudzian_daemon.adapters.log_segments import number_of
@@ -252,16 +253,25 @@ def verdicts(home: Path) -> list[LogReport]:
     return [verify_log(source, terms) for place in sorted(places) for source in find_logs(place)]
 
 
+def session_folder(folder: Path) -> Path:
+    """That of the one session below the data folder."""
+    (found,) = folder.glob("data/journal/*/*/")
+    return found
+
+
 def journal_file(folder: Path) -> Path:
-    """The file of the one session below the data folder."""
-    (path,) = folder.glob("data/journal/*/*/*.jsonl")
-    return path
+    """The file of the one session below the data folder that is written last: a run across midnight UTC has others before it."""
+    return segments(session_folder(folder))[-1]
+
+
+def journal_bytes(folder: Path) -> bytes:
+    """All that the one session below the data folder has written."""
+    return b"".join(path.read_bytes() for path in segments(session_folder(folder)))
 
 
 def journal_lines(folder: Path) -> list[dict[str, Any]]:
     """Its lines, taken apart."""
-    path = journal_file(folder)
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in journal_bytes(folder).splitlines()]
 
 
 def cycles(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ import msgspec
 import psutil
 
 from dudzian_daemon.adapters.journal_reader import latest_cycles
+from dudzian_daemon.adapters.log_segments import files_here, number_of
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.services.inbox import CommandFile, read_reply, send
 from tests.integration.daemon_process import DEMO_WINDOWS, PATIENCE_S, cycles, daemon, journal_lines, report, write_config
@@ -193,9 +194,10 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 def projected(data: Path) -> dict[str, list[Any]]:
     """What the projections say, without what names the log and the clock."""
     told: dict[str, list[Any]] = {}
-    for path in (*data.glob("logs/decision_journal/*.jsonl"), *data.glob("data/ledger/*/*.jsonl")):
-        members = [line["d"] for line in lines(path)]
-        told[path.name] = [{**d, "session": "", "line_hash": ""} for d in members if "line_hash" in d]
+    decisions = {path.name: files_here(path) for path in data.glob("logs/decision_journal/*.jsonl") if not number_of(path)}
+    for name, files in (decisions | {path.name: [path] for path in data.glob("data/ledger/*/*.jsonl")}).items():
+        members = [line["d"] for path in files for line in lines(path)]
+        told[name] = [{**d, "session": "", "line_hash": ""} for d in members if "line_hash" in d]
     runs = list(lines(data / "audit" / "metrics" / "telemetry.jsonl"))
     told["telemetry"] = [(run["run_id"], run["sequence"], run["signals"], run["peak_portfolio_weight"]) for run in runs]
     return told

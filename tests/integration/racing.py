@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import psutil
 
-from tests.integration.daemon_process import PATIENCE_S, Child, Ended, daemon, journal_file
+from tests.integration.daemon_process import PATIENCE_S, Child, Ended, daemon, journal_bytes
 
 _SAYS_WHO: Final = re.compile(
     r"^dudzian: a daemon \(pid (?P<pid>\d+)\) runs on .*; stop it with: dudzian stop, or choose another --data-dir\n$"
@@ -56,7 +56,7 @@ def race(home: Path, config: Path, number: int, races: Races) -> None:
 
 def _on_record(home: Path, pid: int) -> bool:
     """Whether the entry of this process's run is in the journal."""
-    return re.search(rb'"pid":%d\b[^\n]*\n' % pid, journal_file(home / "data").read_bytes()) is not None
+    return re.search(rb'"pid":%d\b[^\n]*\n' % pid, journal_bytes(home / "data")) is not None
 
 
 def _problem(lost: Ended, winner: int) -> str:

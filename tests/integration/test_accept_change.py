@@ -13,7 +13,7 @@ from dudzian_daemon.app.change_consent import consent_path, consented, give
 from dudzian_daemon.app.recovery import PendingChange
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.testing.clock import ManualClock
-from tests.integration.daemon_process import LAST_LINE, Ended, daemon, dudzian, journal_file, journal_lines, short_config, verdicts
+from tests.integration.daemon_process import LAST_LINE, Ended, daemon, dudzian, journal_bytes, journal_lines, short_config, verdicts
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +46,7 @@ def crashed(tmp_path: Path) -> Path:
 
 
 def test_a_consent_lets_one_start_go_on(crashed: Path) -> None:
-    before = journal_file(crashed / "data").read_bytes()
+    before = journal_bytes(crashed / "data")
     shown = accept(crashed, "--dry-run", "--json")
     document: dict[str, Any] = json.loads(shown.out)
     assert document["change"]["config"]["risk_profiles.balanced.max_position_pct"] == ["0.05", "0.04"]
@@ -61,7 +61,7 @@ def test_a_consent_lets_one_start_go_on(crashed: Path) -> None:
     file = consent_path(crashed / "data")
     assert file.stat().st_mode & 0o777 == 0o600
     kept = file.read_bytes()
-    assert journal_file(crashed / "data").read_bytes() == before
+    assert journal_bytes(crashed / "data") == before
 
     ended = start(crashed, faults="journal.fsync=kill@3")
     assert ended.code != 0 and "goes on after cycle" in ended.out

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.bad_plugin import plugin_source
-from tests.integration.daemon_process import LAST_LINE, Child, cycles, daemon, journal_file, journal_lines, short_config, verdicts
+from tests.integration.daemon_process import LAST_LINE, Child, cycles, daemon, journal_lines, session_folder, short_config, verdicts
 
 assert sys.platform != "win32", "signals as POSIX has them"
 
@@ -96,7 +96,7 @@ def test_a_second_signal_ends_a_process_that_hangs_in_a_strategy(tmp_path: Path,
     (left,) = json.loads((tmp_path / "data" / "run" / "quarantine.json").read_text(encoding="utf-8"))["blocked"]
     assert (left["strategy"], left["unit"]) == ("slow", UNIT)
 
-    session = journal_file(tmp_path / "data").parent.name
+    session = session_folder(tmp_path / "data").name
     last = cycles(journal_lines(tmp_path / "data"))[-1]["sequence"]
     said, then = ended.err.splitlines()[-2:]
     assert re.fullmatch(

@@ -12,16 +12,23 @@ import anyio.from_thread
 import pytest
 from msgspec.structs import replace
 
+from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.journal_format import segments
 from dudzian_daemon.adapters.journal_reader import entries, sessions
+from dudzian_daemon.app.backtest.journal import recording
+from dudzian_daemon.app.backtest.run import BacktestOptions, arrange
 from dudzian_daemon.app.daily_report.day import Day, day_of
 from dudzian_daemon.app.daily_report.keeping import KeptDay
 from dudzian_daemon.app.daily_report.package import daily_package, package_files, read_day
-from dudzian_daemon.app.preparation import RunOptions, prepare
+from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.day_package import PERIOD_SECONDS, DayPackage, still_wanted
 from dudzian_daemon.config.load import load
 from dudzian_daemon.domain.market import SECOND_NS
+from dudzian_daemon.domain.money import exact_money
+from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.testing.clock import ManualClock
+from dudzian_daemon.trading.driver import Driver
+from dudzian_daemon.trading.windows import read_window, window_ticks
 from tests.integration.daemon_process import LAST_LINE, NO_PACKAGE, SHORT_WINDOWS, Child, Ended, daemon, dudzian, report, short_config
 
 pytestmark = pytest.mark.integration
@@ -139,14 +146,16 @@ def test_a_day_that_is_read_along_is_the_day_that_is_read_at_once_wherever_it_wa
             (grown / path.name).write_bytes(content[:end])
             kept.catch_up(lambda: None)
         assert_equal_packages(at_once(grown, session.log_id), read_day(replace(session, folder=grown), "demo", "demo", latest_day(grown)))
-    assert_equal_packages(kept.day(), read_day(session, "demo", "demo", date(2024, 2, 29)))
+    (last,) = kept.days()
+    assert_equal_packages(last, read_day(session, "demo", "demo", date(2024, 2, 29)))
 
 
 def at_once(folder: Path, log_id: str) -> Day:
     """By a fold that rolls from day to day over all there is."""
     whole = KeptDay(folder, environment="demo", artifact="demo", log_id=log_id, timezone="UTC")
     whole.catch_up(lambda: None)
-    return whole.day()
+    (day,) = whole.days()
+    return day
 
 
 def latest_day(folder: Path) -> date:
@@ -185,12 +194,53 @@ def test_a_stop_reads_no_more_than_what_came_since_it_was_read_along(tmp_path: P
     assert list(packages(tmp_path)) == ["2024-02-29"]
 
 
+def stopped_after(home: Path, seconds: int) -> tuple[Prepared, str, list[CycleRecord]]:
+    """Two days of an hourly session that buys on the second, stopped so long after the midnight at which they end; the stop's cycles."""
+    days = BacktestOptions(data_dir=home / "data", strategies=("core_daily_trend",), first=date(2024, 2, 7), last=date(2024, 2, 8))
+    arranged = arrange(days, {})
+    driver = Driver(arranged.core)
+    (played,) = arranged.windows
+    with recording(arranged.prepared, {}, ManualClock()) as journal, exact_money():
+        for tick in window_ticks(played, read_window(arranged.store, played), None, digest_rows):
+            journal.store_rows(tick)
+            for record in driver.advance(tick):
+                journal.append(record)
+        now = played.end + seconds * SECOND_NS
+        command = {"reason": "operator", "close_positions": "yes"}
+        stop = [*driver.command("operator-1", "stop", command, now=now), *driver.snapshot()]
+        for record in stop:
+            journal.append(record)
+    return arranged.prepared, journal.text.log_id, stop
+
+
+@pytest.mark.parametrize("seconds", [0, 600], ids=["at midnight", "in the night after the last input"])
+def test_a_stop_after_midnight_leaves_the_day_it_has_come_to_and_the_one_of_its_closing_fills(tmp_path: Path, seconds: int) -> None:
+    prepared, log_id, stop = stopped_after(tmp_path, seconds)
+    fills = sum(len(record.fills) for record in stop)
+    assert fills > 0 and {day_of(record.instant) for record in stop} == {date(2024, 2, 9)}
+    package = DayPackage(prepared, ManualClock())
+    anyio.run(package.write, log_id)
+    folder = prepared.data_folder / "data" / "reports" / "daily"
+    paths = [folder / day / f"{prepared.artifact}.zip" for day in ("2024-02-08", "2024-02-09")]
+    assert list(package.lines()) == [f"package       {path}" for path in paths]
+    left = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+    before, after = (
+        daily_package(prepared.config, prepared.data_folder, prepared.environment, date.fromisoformat(path.parent.name)).day.summary
+        for path in paths
+    )
+    assert [path.read_bytes() for path in paths] == left
+    assert len(before.open_positions) > 0
+    assert (after.fills, after.open_positions) == (fills, [])
+
+
 class Endless(DayPackage):
     """One whose journal has no end."""
 
     begun: anyio.Event
 
-    def _make(self, log_id: str) -> Path:
+    def _make(self, log_id: str) -> None:
         anyio.from_thread.run_sync(self.begun.set)
         while True:
             still_wanted()

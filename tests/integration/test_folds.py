@@ -13,7 +13,7 @@ import pytest
 from dudzian_daemon.adapters.fold_marks import FoldFile
 from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
 from dudzian_daemon.sinks.reports import ReportMemory
-from tests.integration.daemon_process import LAST_LINE, daemon, dudzian, journal_file, report, short_config
+from tests.integration.daemon_process import LAST_LINE, daemon, dudzian, report, session_folder, short_config
 from tests.integration.killing import projected
 
 pytestmark = pytest.mark.integration
@@ -39,7 +39,7 @@ def told(home: Path) -> dict[str, Any]:
 
 def folded_anew(home: Path) -> dict[str, Any]:
     """The same from the whole journal, by a command that knows no marks."""
-    ended = dudzian(home, "replay", str(journal_file(home / "data").parent), "--json", "--config", home / "config" / "core.yaml")
+    ended = dudzian(home, "replay", str(session_folder(home / "data")), "--json", "--config", home / "config" / "core.yaml")
     document: dict[str, Any] = json.loads(ended.out)["report"]
     return document
 
@@ -64,7 +64,7 @@ def stopped(tmp_path: Path) -> Path:
 
 def marks(home: Path) -> FoldFile:
     key = SigningKey(id="risk-ci", secret=read_key_file(next(home.rglob("*.key"))), source="test")
-    return FoldFile(home / "data" / "run" / "folds" / "demo", "report", journal_file(home / "data").parent, key)
+    return FoldFile(home / "data" / "run" / "folds" / "demo", "report", session_folder(home / "data"), key)
 
 
 def test_they_are_those_of_the_whole_session(stopped: Path, undisturbed: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dudzian_daemon.sinks.risk_state import risk_state_path
-from tests.integration.daemon_process import Child, cycles, daemon, dudzian, journal_file, journal_lines
+from tests.integration.daemon_process import Child, cycles, daemon, dudzian, journal_lines, session_folder
 from tests.integration.http_of_daemon import TOKEN, VARIABLE, port, post, pressed, scrape
 from tests.integration.test_orders_by_hand import open_config
 
@@ -155,7 +155,7 @@ def test_the_switch_survives_a_kill_and_the_last_known_state_is_told(tmp_path: P
         assert watched["kill_switch"] is True
         child.send(signal.SIGKILL)
         child.end()
-    first = journal_file(tmp_path / "data").parent.name
+    first = session_folder(tmp_path / "data").name
     shown = dudzian(tmp_path, "show-risk-state", *where)
     lines = shown.out.splitlines()
     assert (shown.code, lines[0].startswith("daemon       not running; last known at ")) == (1, True)

@@ -13,7 +13,7 @@ import pytest
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
 from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
 from dudzian_daemon.domain.market import MINUTE_NS, Series
-from tests.integration.daemon_process import LAST_LINE, Child, Ended, cycles, dudzian, journal_file, journal_lines, verdicts
+from tests.integration.daemon_process import LAST_LINE, Child, Ended, cycles, dudzian, journal_lines, session_folder, verdicts
 from tests.integration.live_paper import ENVIRONMENT, addresses, configured, inputs, market, start
 from tests.scenario.recorded import replayed
 
@@ -81,7 +81,7 @@ def test_a_live_session_is_complete_replays_and_has_parity(tmp_path: Path) -> No
 
     assert all(report.integrity == "intact" for report in verdicts(home))
     secret = read_key_file(next(home.rglob("*.key")))
-    report = replayed(journal_file(home / "data").parent, SigningKey(id="risk-ci", secret=secret, source="test"))
+    report = replayed(session_folder(home / "data"), SigningKey(id="risk-ci", secret=secret, source="test"))
     assert report.verdict == "equal", report
     assert report.compared == len(made)
 
@@ -114,7 +114,7 @@ def test_a_session_on_books_has_them_on_record_and_replays(tmp_path: Path) -> No
     assert all(len(quote) > 7 for quote in inputs(made, "quote"))
     assert all(report.integrity == "intact" for report in verdicts(home))
     secret = read_key_file(next(home.rglob("*.key")))
-    report = replayed(journal_file(home / "data").parent, SigningKey(id="risk-ci", secret=secret, source="test"))
+    report = replayed(session_folder(home / "data"), SigningKey(id="risk-ci", secret=secret, source="test"))
     assert (report.verdict, report.compared) == ("equal", len(made)), report
 
 
@@ -136,7 +136,7 @@ def test_a_session_goes_on_after_a_pause_with_every_candle_that_was_missed(tmp_p
     assert set(range(ends[0], ends[-1] + 1, MINUTE_NS)) - declared(made) <= set(ends)
     assert [cycle["sequence"] for cycle in made] == list(range(1, len(made) + 1))
     secret = read_key_file(next(home.rglob("*.key")))
-    assert replayed(journal_file(home / "data").parent, SigningKey(id="risk-ci", secret=secret, source="test")).verdict == "equal"
+    assert replayed(session_folder(home / "data"), SigningKey(id="risk-ci", secret=secret, source="test")).verdict == "equal"
     store = ParquetCandleStore(home / "data" / "var" / "data" / ENVIRONMENT)
     assert only_the_last(ends, store)
     assert store.live(MINUTES)

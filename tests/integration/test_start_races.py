@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.daemon_process import LAST_LINE, daemon, dudzian, journal_file, journal_lines, short_config, verdicts
+from tests.integration.daemon_process import LAST_LINE, daemon, dudzian, journal_bytes, journal_lines, short_config, verdicts
 from tests.integration.racing import Races, race
 
 pytestmark = pytest.mark.integration
@@ -36,9 +36,9 @@ def test_a_second_start_changes_nothing_even_when_the_lock_file_was_removed(tmp_
         lock = tmp_path / "data" / "run" / "daemon.lock"
         if removed:
             lock.unlink()
-        journal = journal_file(tmp_path / "data").read_bytes()
+        journal = journal_bytes(tmp_path / "data")
         second = dudzian(tmp_path, "run", "--data-dir", tmp_path / "data", "--config", config, "--metrics-port", 0, "--no-ui")
-        assert journal_file(tmp_path / "data").read_bytes().startswith(journal)
+        assert journal_bytes(tmp_path / "data").startswith(journal)
         ran = [line["w"]["pid"] for line in journal_lines(tmp_path / "data") if line["d"]["kind"] == "run"]
         assert ran == [child.pid]
         status = dudzian(tmp_path, "status", "--data-dir", tmp_path / "data")

@@ -20,7 +20,7 @@ from dudzian_daemon.app.parity.compare import ParityOptions, compare
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.domain.market import SECOND_NS, Candle
 from dudzian_daemon.trading.barrier import DEFAULT_SETTLE_NS, MarketInput
-from tests.integration.daemon_process import SHORT_WINDOWS, daemon, journal_file, report, short_config
+from tests.integration.daemon_process import SHORT_WINDOWS, daemon, report, session_folder, short_config
 from tests.scenario.live_like import Delivery, Piece, facts_of, live_session
 
 #: Two days of two instruments by the hour, one of them by the day too, and of the mirror of the other.
@@ -81,7 +81,7 @@ def test_the_daemon_at_full_speed_ends_with_the_chain_of_the_backtest(road: Road
     assert (said["content_chain"], said["cycles"]) == (road.chain, road.result.counts.cycles)
     compared = compare(ParityOptions(run=RunOptions(config=road.config, data_dir=tmp_path / "data")), {})
     assert (compared.equal, compared.difference, compared.compared, compared.waited) == (True, None, said["cycles"], 0)
-    assert (compared.log_id, compared.content_chain) == (journal_file(tmp_path / "data").parent.name, road.chain)
+    assert (compared.log_id, compared.content_chain) == (session_folder(tmp_path / "data").name, road.chain)
     assert (compared.config_changes, compared.state) == ((), "closed")
 
 

@@ -40,25 +40,27 @@ def venue_findings(config: CoreConfig, environment: str, place: VenuePlace, *, a
     except DudzianError as error:
         remedy = f"look at environments.{environment}.exchange and .adapter_settings, and at docs/reference/live-data.md"
         return [Finding(check="venue", status="error", code="venue_unusable", message=str(error), remedy=remedy)]
-    found = ok(
-        "venue", f"{name} is reached at {', '.join(sorted({host for host, _ in choice.rules.allowed})) or 'no host'} and nowhere else"
-    )
-    return [found, _clock(config, environment, place)] if ask and choice.profile.hosts else [found]
+    hosts = ", ".join(sorted({host for host, _ in choice.rules.allowed}))
+    found = ok("venue", f"{name} is reached at {hosts or 'no host'} and nowhere else")
+    return [found, _clock(config, environment, place, hosts)] if ask and choice.profile.hosts else [found]
 
 
-def _clock(config: CoreConfig, environment: str, place: VenuePlace) -> Finding:
+def _clock(config: CoreConfig, environment: str, place: VenuePlace, hosts: str) -> Finding:
     chosen, clock = config.environment(environment), SystemClock()
     venues = Venues(config, environment, place.folders, place.data_folder, store_of(chosen, place.data_folder), clock)
     logs.logger("precheck")  # loads the library here, off the loop
     try:
         offset_ns = anyio.run(_offset_ns, venues, chosen.exchange, clock)
     except (AdapterError, TimeoutError) as error:
+        failures = sum(venues.known()[chosen.exchange].failures.values()) if chosen.exchange in venues.known() else 0
+        asked = "asked once" if failures <= 1 else f"asked {failures} times"
         return Finding(
             check="venue_clock",
             status="warning",
             code="venue_unreachable",
-            message=f"the venue did not say its time: {str(error) or f'no answer in {PATIENCE_S:g} s'}",
-            remedy="look at the network, at adapter_settings.base_url, and at the venue's status page",
+            message=f"{chosen.exchange} did not say its time, {asked}: {str(error) or f'no answer in {PATIENCE_S:g} s'}",
+            remedy=f"see that this machine reaches {hosts} (network, name service, proxy), that a base_url of "
+            f"environments.{environment}.adapter_settings or --base-url is right, and the venue's status page; --verbose tells each",
         )
     if abs(offset_ns) <= WARN_NS:
         return ok("venue_clock", f"this machine's clock is within {WARN_NS // SECOND_NS} s of the venue's")

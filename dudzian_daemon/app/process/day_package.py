@@ -1,5 +1,7 @@
 """The day's package at the end of a run: what `dudzian daily-report --no-pdf` makes, for the day at which the session has arrived.
 
+A stop around a midnight may leave two: that day's, and that of the day in which the stop has closed positions.
+
 While the session runs its journal is read along, so that a stop has little left to read, however long the session.
 """
 
@@ -49,8 +51,8 @@ class DayPackage:
         self._prepared = prepared
         self._clock = clock
         self._kept: KeptDay | None = None
-        self._path: Path | None = None
-        self._problem = ""
+        self._paths: list[Path] = []
+        self._problem = self._date = ""
         self._log = logs.logger("daemon")
 
     def follow(self, log_id: str) -> None:
@@ -75,10 +77,10 @@ class DayPackage:
                 await anyio.to_thread.run_sync(self._kept.catch_up, still_wanted)
 
     async def write(self, log_id: str) -> None:
-        """Make the package of the session. Ends early, with nothing written, where the stop's budget is used up."""
+        """Make the packages of the session's last days. Ends early, with nothing half-written, where the stop's budget is used up."""
         self._problem = "it did not come to its end, the runtime log says why"
         try:
-            made = await anyio.to_thread.run_sync(self._make, log_id)
+            await anyio.to_thread.run_sync(self._make, log_id)
         except _GivenUpError:
             await anyio.lowlevel.checkpoint()  # raises what the stage has cancelled this task with
             return
@@ -86,22 +88,24 @@ class DayPackage:
             self._problem = str(error)
             self._log.error("day_package_failed", action="stop", problem=self._problem)
             return
-        self._path, self._problem = made, ""
-        self._log.info("day_package", action="stop", path=str(made))
+        self._problem = ""
+        for path in self._paths:
+            self._log.info("day_package", action="stop", path=str(path))
 
     def lines(self) -> Iterator[str]:
         """What people are told of it; nothing where none was asked for."""
-        if self._path is not None:
-            yield f"{'package':<14}{self._path}"
+        yield from (f"{'package':<14}{path}" for path in self._paths)
         if self._problem:
             yield (
                 f"dudzian: no package of the day was made: {self._problem}; "
-                f"make it with: dudzian daily-report {self._prepared.environment} --no-pdf"
+                f"make it with: dudzian daily-report {self._prepared.environment}{self._date} --no-pdf"
             )
 
-    def _make(self, log_id: str) -> Path:
+    def _make(self, log_id: str) -> None:
         kept, prepared = self._kept or self._day_of(log_id), self._prepared
         kept.catch_up(still_wanted)
-        wishes = Wishes(found=kept.day(), with_pdf=False)
-        made = make_report(prepared.config, prepared.data_folder, prepared.environment, wishes, os.environ, still_wanted)
-        return Path(made.package)
+        for number, day in enumerate(kept.days()):
+            self._date = f" --date {day.summary.report_date}" if number else ""
+            wishes = Wishes(found=day, with_pdf=False)
+            made = make_report(prepared.config, prepared.data_folder, prepared.environment, wishes, os.environ, still_wanted)
+            self._paths.append(Path(made.package))

@@ -6,9 +6,6 @@ The same strategies, risk gate, fills and ledger as `dudzian run`, cycle for cyc
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,11 +14,11 @@ import msgspec
 import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text, note
+from dudzian_daemon.cli.progress import progress
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from dudzian_daemon.app.backtest.result import BacktestResult
-    from dudzian_daemon.app.backtest.run import Progress
 
 EXAMPLES = """Examples:
 
@@ -83,8 +80,8 @@ def command(
         journal=journal,
         plugins_dir=plugins_dir,
     )
-    with _progress(shown=sys.stderr.isatty()) as progress:
-        result = run.run(options, os.environ, progress)
+    with progress("backtest", "bars") as bar:
+        result = run.run(options, os.environ, lambda bars, share: bar.at(bars, bars / share if share else None))
     if as_json:
         emit_json(result if per_cycle else msgspec.structs.replace(result, equity_by_cycle=None))
     else:
@@ -100,29 +97,6 @@ def _day(option: str, text: str | None) -> date | None:
     except ValueError:
         msg = f"{option}: expected a day such as 2024-01-31, found {text!r}"
         raise ConfigError(msg) from None
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Progress | None]:
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    from dudzian_daemon.kernel.clock import SystemClock
-
-    clock = SystemClock()
-    began = clock.monotonic_ns()
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("backtest", total=1.0, rate="")
-
-        def tell(bars: int, share: float) -> None:
-            seconds = max((clock.monotonic_ns() - began) / 1e9, 1e-9)
-            progress.update(task, completed=share, rate=f"{bars / seconds:,.0f} bars/s")
-
-        yield tell
 
 
 def _tell(result: BacktestResult) -> None:

@@ -11,19 +11,15 @@ from typing import Annotated, Final
 
 import typer
 
+from dudzian_daemon.cli.log_lines import Verbose, log_lines
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFile, Storage, secret_store
-
-EXAMPLES = """Examples:
-
-  dudzian doctor                                     the default environment
-
-  dudzian doctor -e binance_paper --json
-"""
 
 _MARKS: Final = {"ok": "ok", "warning": "look", "error": "FAIL", "skipped": "-"}
 
 EXAMPLES = """Examples:
+
+  dudzian doctor                                     the default environment
 
   dudzian doctor -e binance_paper
 
@@ -34,6 +30,7 @@ EXAMPLES = """Examples:
 def command(
     environment: Annotated[str | None, typer.Option("--environment", "-e", help="Which one; default: the default environment.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    verbose: Verbose = False,
     secret_namespace: Namespace = None,
     headless_passphrase: Passphrase = None,
     headless_passphrase_file: PassphraseFile = None,
@@ -50,7 +47,8 @@ def command(
     folder = data_folder.resolve(data_dir, os.environ)
     question = PrecheckQuestion(environment=environment, config=config, data_folder=folder, now=SystemClock().wall_ns())
     store = secret_store(secret_namespace, headless_passphrase, headless_passphrase_file, headless_storage)
-    found = precheck(question, store, os.environ)
+    with log_lines(shown=verbose):
+        found = precheck(question, store, os.environ)
     checks = [machine.python(), *found.checks]
     if json:
         emit_json({"environment": found.environment, "data_folder": str(folder), "status": found.status, "checks": checks})

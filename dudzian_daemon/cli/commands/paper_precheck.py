@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dudzian_daemon.cli.log_lines import Verbose, log_lines
+from dudzian_daemon.cli.option_groups import Options, grouped
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFile, Storage, secret_store
 from dudzian_daemon.cli.session_options import BaseUrl, WsUrl
@@ -20,7 +22,7 @@ from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from dudzian_daemon.app.precheck.archive import SavedReport
-    from dudzian_daemon.app.precheck.report import Precheck
+    from dudzian_daemon.app.precheck.report import Precheck, PrecheckQuestion
 
 EXAMPLES = """Examples:
 
@@ -30,76 +32,96 @@ EXAMPLES = """Examples:
 """
 
 
-def command(
-    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Which one; default: the default environment.")] = None,
-    manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="Judge the store of this manifest instead of the environment's.")
-    ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="Judge freshness at this time (ISO, UTC).")] = None,
-    symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Only this pair; repeatable.")] = None,
-    interval: Annotated[list[str] | None, typer.Option("--interval", help="Only this length of candle; repeatable.")] = None,
-    max_gap_minutes: Annotated[int | None, typer.Option("--max-gap-minutes", min=0, help="Instead of the configured limit.")] = None,
-    min_ok_ratio: Annotated[str | None, typer.Option("--min-ok-ratio", help="Instead of the configured share, 0 to 1.")] = None,
+class Asked(Options, frozen=True):
+    """What is judged, by which limits, and where the report is kept."""
+
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Which one; default: the default environment.")] = None
+    manifest: Annotated[Path | None, typer.Option("--manifest", help="Judge the store of this manifest instead of the environment's.")] = (
+        None
+    )
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="Judge freshness at this time (ISO, UTC).")] = None
+    symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Only this pair; repeatable.")] = None
+    interval: Annotated[list[str] | None, typer.Option("--interval", help="Only this length of candle; repeatable.")] = None
+    max_gap_minutes: Annotated[int | None, typer.Option("--max-gap-minutes", min=0, help="Instead of the configured limit.")] = None
+    min_ok_ratio: Annotated[str | None, typer.Option("--min-ok-ratio", help="Instead of the configured share, 0 to 1.")] = None
     min_free_mb: Annotated[
         int | None, typer.Option("--min-free-mb", min=0, help="MB that must be free; default: reporting.min_free_mb.")
-    ] = None,
-    skip_risk_check: Annotated[bool, typer.Option("--skip-risk-check", help="Do not ask the gate; for debugging only.")] = False,
-    fail_on_warnings: Annotated[bool, typer.Option("--fail-on-warnings", help="Exit 4 on a warning.")] = False,
-    base_url: BaseUrl = None,
-    ws_url: WsUrl = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Write the report to this file too.")] = None,
+    ] = None
+    skip_risk_check: Annotated[bool, typer.Option("--skip-risk-check", help="Do not ask the gate; for debugging only.")] = False
+    fail_on_warnings: Annotated[bool, typer.Option("--fail-on-warnings", help="Exit 4 on a warning.")] = False
+    base_url: BaseUrl = None
+    ws_url: WsUrl = None
+    output: Annotated[Path | None, typer.Option("--output", help="Write the report to this file too.")] = None
     audit_dir: Annotated[
         str | None, typer.Option("--audit-dir", help="Folder of the kept reports; empty: keep none. Default: below the data folder.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    secret_namespace: Namespace = None,
-    headless_passphrase: Passphrase = None,
-    headless_passphrase_file: PassphraseFile = None,
-    headless_storage: Storage = None,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
-) -> None:
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
+    verbose: Verbose = False
+    secret_namespace: Namespace = None
+    headless_passphrase: Passphrase = None
+    headless_passphrase_file: PassphraseFile = None
+    headless_storage: Storage = None
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None
+    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None
+
+
+@grouped
+def command(asked: Asked) -> None:
     """Check, keep the report, tell."""
     from dudzian_daemon.adapters import data_folder
-    from dudzian_daemon.adapters.candle_files import granularity_named
-    from dudzian_daemon.adapters.files import ensure_dir, write_atomic
-    from dudzian_daemon.app.coverage.requirements import Selection
-    from dudzian_daemon.app.precheck.archive import DEFAULT, save_report
-    from dudzian_daemon.app.precheck.report import PrecheckQuestion, precheck
-    from dudzian_daemon.cli.moments import moment_ns
-    from dudzian_daemon.cli.output import json_text
+    from dudzian_daemon.app.precheck.report import precheck
     from dudzian_daemon.kernel.clock import SystemClock
 
-    folder, now = data_folder.resolve(data_dir, os.environ), SystemClock().wall_ns()
-    question = PrecheckQuestion(
-        environment=environment,
-        config=config,
-        data_folder=folder,
-        now=now,
-        as_of=None if as_of is None else moment_ns(as_of, "--as-of"),
-        manifest=None if manifest is None else manifest.absolute(),
-        selection=Selection(symbols=tuple(symbol or ()), granularities=tuple(granularity_named(text) for text in interval or ())),
-        max_gap_minutes=max_gap_minutes,
-        min_ok_ratio=_ratio(min_ok_ratio),
-        min_free_mb=min_free_mb,
-        skip_risk_check=skip_risk_check,
-        base_url=base_url,
-        ws_url=ws_url,
-    )
-    store = secret_store(secret_namespace, headless_passphrase, headless_passphrase_file, headless_storage)
-    found = precheck(question, store, os.environ)
-    data = json_text(found).encode()
-    if output is not None:
-        ensure_dir(output.absolute().parent)
-        write_atomic(output.absolute(), data)
-    kept = None
-    if audit_dir != "":
-        kept = save_report(folder / DEFAULT if audit_dir is None else Path(audit_dir).absolute(), found.environment, data, now)
-    if json:
+    folder, now = data_folder.resolve(asked.data_dir, os.environ), SystemClock().wall_ns()
+    question = _question(asked, folder, now)
+    store = secret_store(asked.secret_namespace, asked.headless_passphrase, asked.headless_passphrase_file, asked.headless_storage)
+    with log_lines(shown=asked.verbose):
+        found = precheck(question, store, os.environ)
+    kept = _kept(found, asked, folder, now)
+    if asked.json:
         emit_json({**_members(found), "report": kept})
     else:
         emit_text("\n".join(_lines(found, kept)))
-    raise typer.Exit(found.exit_code(fail_on_warnings=fail_on_warnings))
+    raise typer.Exit(found.exit_code(fail_on_warnings=asked.fail_on_warnings))
+
+
+def _question(asked: Asked, folder: Path, now: int) -> PrecheckQuestion:
+    from dudzian_daemon.adapters.candle_files import granularity_named
+    from dudzian_daemon.app.coverage.requirements import Selection
+    from dudzian_daemon.app.precheck.report import PrecheckQuestion
+    from dudzian_daemon.cli.moments import moment_ns
+
+    granularities = tuple(granularity_named(text) for text in asked.interval or ())
+    return PrecheckQuestion(
+        environment=asked.environment,
+        config=asked.config,
+        data_folder=folder,
+        now=now,
+        as_of=None if asked.as_of is None else moment_ns(asked.as_of, "--as-of"),
+        manifest=None if asked.manifest is None else asked.manifest.absolute(),
+        selection=Selection(symbols=tuple(asked.symbol or ()), granularities=granularities),
+        max_gap_minutes=asked.max_gap_minutes,
+        min_ok_ratio=_ratio(asked.min_ok_ratio),
+        min_free_mb=asked.min_free_mb,
+        skip_risk_check=asked.skip_risk_check,
+        base_url=asked.base_url,
+        ws_url=asked.ws_url,
+    )
+
+
+def _kept(found: Precheck, asked: Asked, folder: Path, now: int) -> SavedReport | None:
+    """Where the report lies now, beside the file that was asked for; None where none is to be kept."""
+    from dudzian_daemon.adapters.files import ensure_dir, write_atomic
+    from dudzian_daemon.app.precheck.archive import DEFAULT, save_report
+    from dudzian_daemon.cli.output import json_text
+
+    data = json_text(found).encode()
+    if asked.output is not None:
+        ensure_dir(asked.output.absolute().parent)
+        write_atomic(asked.output.absolute(), data)
+    if asked.audit_dir == "":
+        return None
+    return save_report(folder / DEFAULT if asked.audit_dir is None else Path(asked.audit_dir).absolute(), found.environment, data, now)
 
 
 def _members(found: Precheck) -> dict[str, object]:

@@ -24,6 +24,8 @@ EXAMPLES = """Examples:
 
   dudzian secrets set binance_paper_trading:trading
 
+  dudzian secrets set risk-2023 --any-label                   an older key, for logs that it has signed
+
   dudzian secrets export risk-ci --to-file /run/user/1000/risk-ci.key
 """
 
@@ -68,13 +70,22 @@ def check(
 def set_(
     label: Label,
     from_file: Annotated[Path | None, typer.Option("--from-file", help="Take the value from this file; default: stdin.")] = None,
+    any_label: Annotated[
+        bool, typer.Option("--any-label", help="Also a label that the configuration does not name, as an older signing key's id.")
+    ] = False,
     secret_namespace: Namespace = None,
     headless_passphrase: Passphrase = None,
     headless_passphrase_file: PassphraseFile = None,
     headless_storage: Storage = None,
+    config: Config = None,
 ) -> None:
     """Keep a value under a label. It is asked for without echo, or read from stdin or a file; never from the command line."""
+    from dudzian_daemon.app.credentials import require_referenced
+    from dudzian_daemon.config.load import load
+
     _require_label(label)
+    if not any_label:  # before the value is asked for
+        require_referenced(load(config, env=os.environ).config, label)
     store = secret_store(secret_namespace, headless_passphrase, headless_passphrase_file, headless_storage)
     store.set(label, _value(from_file))
     emit_text(f"{label}: kept in {store.backend}")

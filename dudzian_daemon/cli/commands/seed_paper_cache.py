@@ -7,9 +7,7 @@ seed, instrument and time; running it again changes nothing. Real candles are ne
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,6 +16,7 @@ import typer
 from msgspec import structs
 
 from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.progress import progress
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import DAY_NS
 
@@ -68,8 +67,10 @@ def command(
     store = cache_of(name, loaded.environment(name), loaded.universe(name), data_folder.resolve(data_dir, os.environ))
     chosen = [granularity_named(each) for each in granularity or ()]
     plan = planned(loaded, name, *_window(start_date, days), seed=seed, granularities=chosen, most_rows=max_rows)
-    with _progress(len(plan), shown=sys.stderr.isatty() and not (quiet or json)) as done:
-        reports = seed_store(store, plan, done=done, dry_run=dry_run)
+    with progress("seeding", "series", len(plan), shown=not quiet) as bar:
+        reports = seed_store(
+            store, plan, done=lambda each: bar.advance(1, f"{each.instrument.key} {each.window.granularity}"), dry_run=dry_run
+        )
     if json:
         emit_json(_document(name, store.root, seed, plan, reports, dry_run=dry_run))
     elif not quiet:
@@ -89,19 +90,6 @@ def _window(start_date: str, days: int) -> tuple[int, int]:
         msg = f"--start-date: expected a day such as 2024-01-01, from {_FIRST_YEAR} to {_LAST_YEAR}, found {start_date!r}"
         raise ConfigError(msg)
     return midnight_ns(first), midnight_ns(first + timedelta(days=days))
-
-
-@contextmanager
-def _progress(total: int, *, shown: bool) -> Iterator[Callable[[SeedSeries], None]]:
-    if not shown:
-        yield lambda _series: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("seeding", total=total)
-        yield lambda each: progress.update(task, advance=1, description=f"{each.instrument.key} {each.window.granularity}")
 
 
 def _document(

@@ -9,22 +9,21 @@ Exit 0 done, 1 a winner did not come out the same or a worker died, 2 wrong inpu
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from dudzian_daemon.cli.option_groups import Options, grouped
 from dudzian_daemon.cli.output import emit_json, emit_text, note
+from dudzian_daemon.cli.progress import progress
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dudzian_daemon.app.sweep.plan import Plan
+    from dudzian_daemon.app.backtest.run import BacktestOptions
+    from dudzian_daemon.app.sweep.plan import Plan, SweepOptions
     from dudzian_daemon.app.sweep.result import SweepResult
-    from dudzian_daemon.app.sweep.run import Told
 
 EXAMPLES = """Examples:
 
@@ -42,84 +41,64 @@ EXAMPLES = """Examples:
 _INTERRUPTED: Final = 130
 
 
-def command(
-    strategies: Annotated[str, typer.Option("--strategies", help="The strategy whose parameters are searched.")],
+class Asked(Options, frozen=True):
+    """What is searched, how, on which days, and where its results go."""
+
+    strategies: Annotated[str, typer.Option("--strategies", help="The strategy whose parameters are searched.")]
     param: Annotated[
         list[str] | None, typer.Option("--param", metavar="NAME=VALUES", help="first:last:step, or values parted by commas; repeatable.")
-    ] = None,
+    ] = None
     environment: Annotated[
         str | None, typer.Option("--environment", "-e", help="Environment of the configuration; default: its default_environment.")
-    ] = None,
-    search: Annotated[str, typer.Option("--search", help="grid: every combination; optuna: a sampler that learns.")] = "grid",
-    trials: Annotated[int, typer.Option("--trials", min=1, max=1_000_000, help="How many trials optuna has, in each fold.")] = 100,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of optuna's sampler.")] = 0,
+    ] = None
+    search: Annotated[str, typer.Option("--search", help="grid: every combination; optuna: a sampler that learns.")] = "grid"
+    trials: Annotated[int, typer.Option("--trials", min=1, max=1_000_000, help="How many trials optuna has, in each fold.")] = 100
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of optuna's sampler.")] = 0
     first: Annotated[
         str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day, UTC; instead of the environment's windows.")
-    ] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, UTC, included.")] = None,
+    ] = None
+    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, UTC, included.")] = None
     walk_forward: Annotated[
         str | None,
         typer.Option("--walk-forward", metavar="TRAIN:TEST", help="Days to search on, and days after them to measure the best on."),
-    ] = None,
+    ] = None
     metric: Annotated[
         str, typer.Option("--metric", help="sharpe, sortino, calmar, cagr, total_return, profit_factor, win_rate or max_drawdown.")
-    ] = "sharpe",
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, max=1024, help="Worker processes; default: one per core.")] = None,
+    ] = "sharpe"
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, max=1024, help="Worker processes; default: one per core.")] = None
     fast: Annotated[
         bool, typer.Option("--fast", help="Rank by the strategy's vectorised twin, play only the best; needs the extra `research`.")
-    ] = False,
+    ] = False
     profile: Annotated[
         str | None, typer.Option("--profile", help="Risk profile of the schedules; unlimited_research is for backtests only.")
-    ] = None,
+    ] = None
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="Folder of the results; default: one below sweeps of the data folder.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder that has results of the same inputs.")] = False,
-    top: Annotated[int, typer.Option("--top", min=1, max=1000, help="How many of the best are proved and shown.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document (schema dudzian.sweep/1) on stdout.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried; compute nothing, write nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Begin more than 10,000 trials.")] = False,
-    data_dir: Annotated[Path | None, typer.Option(help="Data folder, with the candle cache.", envvar="DUDZIAN_DATA_DIR")] = None,
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder that has results of the same inputs.")] = False
+    top: Annotated[int, typer.Option("--top", min=1, max=1000, help="How many of the best are proved and shown.")] = 5
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document (schema dudzian.sweep/1) on stdout.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried; compute nothing, write nothing.")] = False
+    yes: Annotated[bool, typer.Option("--yes", help="Begin more than 10,000 trials.")] = False
+    data_dir: Annotated[Path | None, typer.Option(help="Data folder, with the candle cache.", envvar="DUDZIAN_DATA_DIR")] = None
     plugins_dir: Annotated[
         Path | None, typer.Option(help="Folder of your own plugins, searched beside the bundled one.", envvar="DUDZIAN_PLUGINS_DIR")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
-) -> None:
-    """Plan, search, prove, tell."""
-    from dudzian_daemon.app.backtest.run import BacktestOptions
-    from dudzian_daemon.app.sweep.plan import SweepOptions, planned
+    ] = None
+    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None
 
-    _require_extras(search, fast=fast)
-    backtest = BacktestOptions(
-        config=config,
-        environment=environment,
-        data_dir=data_dir,
-        strategies=tuple(name.strip() for name in strategies.split(",")),
-        first=_day("--from", first),
-        last=_day("--to", last),
-        profile=profile,
-        plugins_dir=plugins_dir,
-    )
-    options = SweepOptions(
-        backtest=backtest,
-        parameters=tuple(param or ()),
-        search=search,
-        trials=trials,
-        seed=seed,
-        walk_forward=_windows(walk_forward),
-        metric=metric,
-        top=top,
-        fast=fast,
-        output=output,
-        resume=resume,
-        confirmed=yes,
-    )
-    plan = planned(options, os.environ)
-    if dry_run:
-        _tell_plan(plan, as_json=as_json)
+
+@grouped
+def command(asked: Asked) -> None:
+    """Plan, search, prove, tell."""
+    from dudzian_daemon.app.sweep.plan import planned
+
+    _require_extras(asked.search, fast=asked.fast)
+    plan = planned(_options(asked), os.environ)
+    if asked.dry_run:
+        _tell_plan(plan, as_json=asked.as_json)
         return
-    result = _swept(plan, jobs or os.cpu_count() or 1, quiet=as_json)
-    if as_json:
+    result = _swept(plan, asked.jobs or os.cpu_count() or 1)
+    if asked.as_json:
         emit_json(result)
     else:
         _tell(result)
@@ -128,7 +107,42 @@ def command(
         raise typer.Exit(1)
 
 
-def _swept(plan: Plan, jobs: int, *, quiet: bool) -> SweepResult:
+def _options(asked: Asked) -> SweepOptions:
+    from dudzian_daemon.app.sweep.plan import SweepOptions
+
+    return SweepOptions(
+        backtest=_backtest(asked),
+        parameters=tuple(asked.param or ()),
+        search=asked.search,
+        trials=asked.trials,
+        seed=asked.seed,
+        walk_forward=_windows(asked.walk_forward),
+        metric=asked.metric,
+        top=asked.top,
+        fast=asked.fast,
+        output=asked.output,
+        resume=asked.resume,
+        confirmed=asked.yes,
+    )
+
+
+def _backtest(asked: Asked) -> BacktestOptions:
+    """What every trial plays."""
+    from dudzian_daemon.app.backtest.run import BacktestOptions
+
+    return BacktestOptions(
+        config=asked.config,
+        environment=asked.environment,
+        data_dir=asked.data_dir,
+        strategies=tuple(name.strip() for name in asked.strategies.split(",")),
+        first=_day("--from", asked.first),
+        last=_day("--to", asked.last),
+        profile=asked.profile,
+        plugins_dir=asked.plugins_dir,
+    )
+
+
+def _swept(plan: Plan, jobs: int) -> SweepResult:
     from dudzian_daemon.app.sweep.execution import local_executor
     from dudzian_daemon.app.sweep.kept import Kept
     from dudzian_daemon.app.sweep.run import Sweep
@@ -137,8 +151,8 @@ def _swept(plan: Plan, jobs: int, *, quiet: bool) -> SweepResult:
     kept = None
     try:
         kept = Kept(plan, SystemClock())
-        with _progress(shown=sys.stderr.isatty() and not quiet) as told, local_executor(jobs) as executor:
-            return Sweep(plan, kept, executor, jobs, told).run()
+        with progress("sweep", "trials", plan.trials) as bar, local_executor(jobs) as executor:
+            return Sweep(plan, kept, executor, jobs, bar.at).run()
     except KeyboardInterrupt:
         computed = 0 if kept is None else kept.computed
         note(f"sweep: interrupted; {computed} results of this run are kept in {plan.output}, go on with --resume --output {plan.output}")
@@ -173,26 +187,6 @@ def _windows(text: str | None) -> tuple[int, int] | None:
         msg = f"--walk-forward: expected TRAIN:TEST in whole days from 1 to 36500, such as 365:90, found {text!r}"
         raise ConfigError(msg)
     return int(train), int(test)
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Told | None]:
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("sweep", total=None, rate="")
-
-        def told(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-            speed = progress.tasks[0].speed
-            progress.update(task, rate="" if speed is None else f"{speed:,.1f} trials/s")
-
-        yield told
 
 
 def _tell_plan(plan: Plan, *, as_json: bool) -> None:

@@ -16,8 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from threading import Event
@@ -26,7 +25,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dudzian_daemon.cli.keys import HMAC_KEY_FILE_HELP, given_key
+from dudzian_daemon.cli.option_groups import Options, grouped
 from dudzian_daemon.cli.output import emit_json, emit_text
+from dudzian_daemon.cli.progress import progress
 
 if TYPE_CHECKING:
     from dudzian_daemon.adapters.heads import HeadVerifier, SignedHead
@@ -77,64 +78,79 @@ _WORST_FIRST: Final = {
 _MOST_DESCRIBED: Final = 4
 
 
-def command(
-    path: Annotated[str | None, typer.Argument(help="Journal or session folder, log file (.gz too), or - for stdin.")] = None,
-    log: Annotated[str | None, typer.Option("--log", help="Same as the path.")] = None,
-    hmac_key_file: Annotated[list[str] | None, typer.Option("--hmac-key-file", metavar="[ID=]FILE", help=HMAC_KEY_FILE_HELP)] = None,
-    hmac_key: Annotated[str | None, typer.Option("--hmac-key", help="The key itself; other users can see it.")] = None,
-    hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None,
-    expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Judge no log that names another key.")] = None,
-    allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept logs declared unsigned in their first line.")] = False,
+class Asked(Options, frozen=True):
+    """By which key and heads the logs are judged, and what is told."""
+
+    log: Annotated[str | None, typer.Option("--log", help="Same as the path.")] = None
+    hmac_key_file: Annotated[list[str] | None, typer.Option("--hmac-key-file", metavar="[ID=]FILE", help=HMAC_KEY_FILE_HELP)] = None
+    hmac_key: Annotated[str | None, typer.Option("--hmac-key", help="The key itself; other users can see it.")] = None
+    hmac_key_env: Annotated[str | None, typer.Option("--hmac-key-env", metavar="VAR", help="Environment variable with the key.")] = None
+    expected_key_id: Annotated[str | None, typer.Option("--expected-key-id", help="Judge no log that names another key.")] = None
+    allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="Accept logs declared unsigned in their first line.")] = False
     head: Annotated[
         Path | None, typer.Option("--head", metavar="FILE", help="Signed heads, one a line, that the logs must agree with.")
-    ] = None,
-    public_key: Annotated[Path | None, typer.Option("--public-key", metavar="FILE", help="Ed25519 key that proves heads (PEM).")] = None,
-    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose sessions, when no path is given.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
-    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    report_output: Annotated[Path | None, typer.Option("--report-output", help="Also write the JSON document to this file.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing about logs that are intact.")] = False,
+    ] = None
+    public_key: Annotated[Path | None, typer.Option("--public-key", metavar="FILE", help="Ed25519 key that proves heads (PEM).")] = None
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Whose sessions, when no path is given.")] = None
+    data_dir: Annotated[Path | None, typer.Option(help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None
+    config: Annotated[Path | None, typer.Option(help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
+    report_output: Annotated[Path | None, typer.Option("--report-output", help="Also write the JSON document to this file.")] = None
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing about logs that are intact.")] = False
+
+
+@grouped
+def command(
+    asked: Asked, path: Annotated[str | None, typer.Argument(help="Journal or session folder, log file (.gz too), or - for stdin.")] = None
 ) -> None:
     """Judge each log at the path and exit with the worst verdict."""
+    if path is not None and asked.log is not None:
+        raise _usage("give the log once: as PATH or by --log")
+    given = path or asked.log
+    sources = _sources(given, asked.environment, asked.data_dir, asked.config)
+    reports = _judged(sources, asked)
+    verdict, code = worst_verdict(reports)
+    document = {"verdict": verdict, "exit_code": int(code), "counts": Counter(map(_verdict, reports)), "logs": reports}
+    if asked.report_output is not None:
+        _write_report(asked.report_output, document)
+    if asked.json:
+        emit_json(document)
+    else:
+        sessions = sum(source.log_id is not None for source in sources)
+        _tell(reports, sessions, all_described=given is not None, quiet=asked.quiet)
+    raise typer.Exit(code)
+
+
+def _judged(sources: Sequence[Source], asked: Asked) -> list[LogReport]:
+    """A report of each log, then of what the heads say beside them."""
     from dudzian_daemon.adapters.head_checks import missing_logs
     from dudzian_daemon.adapters.verify import Terms, verify_log
 
-    if path is not None and log is not None:
-        raise _usage("give the log once: as PATH or by --log")
-    given = path or log
-    sources = _sources(given, environment, data_dir, config)
-    key = given_key(hmac_key_file, hmac_key, hmac_key_env, config, expected_key_id)
-    verifier = _verifier(public_key)
-    heads, unproven = _heads(head, verifier, key)
-    with _progress(sources) as advance:
+    key = given_key(asked.hmac_key_file, asked.hmac_key, asked.hmac_key_env, asked.config, asked.expected_key_id)
+    verifier = _verifier(asked.public_key)
+    heads, unproven = _heads(asked.head, verifier, key)
+    size = sum(path.stat().st_size for source in sources for path in source.files if path.exists())
+    with progress("verifying", "bytes", size, shown=size >= _PROGRESS_FROM_BYTES and not asked.quiet) as bar:
         terms = Terms(
             key=key,
-            expected_key_id=expected_key_id,
-            allow_unsigned=allow_unsigned,
+            expected_key_id=asked.expected_key_id,
+            allow_unsigned=asked.allow_unsigned,
             pause=_pause,
-            progress=advance,
+            progress=bar.advance,
             heads=heads,
             public_key=verifier,
         )
         reports = [verify_log(source, terms) for source in sources]
-    if head is not None:
-        reports += unproven + missing_logs(head, heads, reports)
-    counts = Counter(map(_verdict, reports))
-    verdict, code = worst_verdict(reports)
-    document = {"verdict": verdict, "exit_code": int(code), "counts": counts, "logs": reports}
-    if report_output is not None:
-        _write_report(report_output, document)
-    if json:
-        emit_json(document)
-    else:
-        described = reports if given is not None or len(reports) <= _MOST_DESCRIBED else [reports[0], reports[-1]]
-        for report in reports:
-            if _verdict(report) != "intact" or (not quiet and report in described):
-                emit_text(_describe(report))
-        if len(reports) > 1 and not quiet:
-            emit_text(_summary(reports, counts, sum(source.log_id is not None for source in sources)))
-    raise typer.Exit(code)
+    return reports if asked.head is None else [*reports, *unproven, *missing_logs(asked.head, heads, reports)]
+
+
+def _tell(reports: Sequence[LogReport], sessions: int, *, all_described: bool, quiet: bool) -> None:
+    described = reports if all_described or len(reports) <= _MOST_DESCRIBED else [reports[0], reports[-1]]
+    for report in reports:
+        if _verdict(report) != "intact" or (not quiet and report in described):
+            emit_text(_describe(report))
+    if len(reports) > 1 and not quiet:
+        emit_text(_summary(reports, sessions))
 
 
 def worst_verdict(reports: Sequence[LogReport]) -> tuple[str, VerifyExit]:
@@ -210,28 +226,14 @@ def _pause() -> None:
     Event().wait(_PAUSE_S)
 
 
-@contextmanager
-def _progress(sources: list[Source]) -> Iterator[Callable[[int], None] | None]:
-    """A bar on stderr for long logs when a person watches."""
-    total = sum(path.stat().st_size for source in sources for path in source.files if path.exists())
-    if total < _PROGRESS_FROM_BYTES or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("verifying", total=total)
-        yield lambda done: bar.advance(task, done)
-
-
 def _verdict(report: LogReport) -> str:
     if report.lacking is not None and report.integrity in ("intact", "key_missing"):
         return "incomplete"
     return "torn_tail" if report.integrity == "intact" and report.torn_bytes else report.integrity
 
 
-def _summary(reports: Sequence[LogReport], counts: Counter[str], sessions: int) -> str:
+def _summary(reports: Sequence[LogReport], sessions: int) -> str:
+    counts = Counter(map(_verdict, reports))
     verdicts = ", ".join(f"{counts[word]} {word.replace('_', ' ')}" for word in _WORST_FIRST if counts[word])
     signed, unsigned = sum(report.signed for report in reports), sum(report.unsigned for report in reports)
     return f"checked {len(reports)} logs, {sessions} of them sessions: {verdicts}; entries {signed} signed, {unsigned} unsigned"

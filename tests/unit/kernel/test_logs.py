@@ -149,6 +149,14 @@ def test_a_quiet_log_has_its_file_only(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "log").read_text())["event"] == "kept"
 
 
+def test_a_quiet_log_without_a_file_is_silent_until_it_is_closed(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure(quiet=True)
+    logs.logger("venue").error("unheard")
+    logs.close()
+    logs.logger("venue").error("heard")
+    assert [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()] == ["heard"]
+
+
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a log level \(DEBUG, .*\), found 'LOUD'"):
         logs.configure("LOUD")
