@@ -206,6 +206,7 @@ class Daemon:
             sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
         self._announce(assembly, server, recovered)
         gc.freeze()  # what the start has made stays: a full collection would walk its 60,000 objects for 50 ms between two ticks
+        gc.enable()
         return assembly
 
     def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
