@@ -12,6 +12,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -33,7 +34,7 @@ NEWEST: Final = 2**63
 
 _BLOCK: Final = 64 * 1024
 _LONGEST_GENESIS: Final = 4096
-_decode_cycle: Final = msgspec.json.Decoder(CycleRecord).decode
+_decode_cycle: Final = partial(msgspec.json.decode, type=CycleRecord)  # a decoder would be made by every start: a hundredth of it
 
 
 class _Kind(msgspec.Struct):

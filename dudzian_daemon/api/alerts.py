@@ -1,7 +1,8 @@
 """What an alert channel plugin may import: the alert, the contract, and the faults it may raise."""
 
 from dudzian_daemon.domain.alert_channels import AlertChannel, ChannelTools, Http, HttpReply
-from dudzian_daemon.domain.alerts import Alert, AlertCode, Severity, headline, text
+from dudzian_daemon.domain.alert_text import headline, text
+from dudzian_daemon.domain.alerts import Alert, AlertCode, Severity
 from dudzian_daemon.domain.errors import AuthFailed, ConfigError, Offline, Permanent, Retryable
 
 __all__ = [

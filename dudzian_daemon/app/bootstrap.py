@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ from dudzian_daemon.sinks.alerts.sink import AlertSink
 from dudzian_daemon.sinks.execution_log import log_refusals
 from dudzian_daemon.sinks.metrics import MetricsSink
 from dudzian_daemon.sinks.reports import ReportSink
+from dudzian_daemon.sinks.risk_state import RiskStateSink
+from dudzian_daemon.sinks.self_check import SelfCheckSink
 from dudzian_daemon.sinks.status import StatusSink
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.step import Core
@@ -100,16 +103,13 @@ def assemble(
 ) -> Assembly:
     """Build core, session and sinks; opens the journal and the decision log, so it blocks: nothing else may run yet."""
     key, recovered = start.key, start.recovered
-    with exact_money():
-        driver = Driver(Core(prepared.spec))
-        opening = driver.core.ledger.equity
-    driver = driver if recovered is None else recovered.driver
+    driver, opening_equity = _driver(prepared, recovered)
     core = driver.core
     market = _market(prepared, driver, clock, bus, registry)
     decision_log = open_decision_log(prepared, key, clock)  # before the journal: what is wrong with it must not leave a session behind
     journal = open_journal(prepared, key, clock) if recovered is None else resume_journal(prepared, key, clock, recovered)
 
-    listeners = Listeners(prepared, key, clock, bus, core, journal, opening)
+    listeners = Listeners(prepared, key, clock, bus, core, journal, opening_equity)
     metrics = listeners.metrics(registry, resumed=recovered is not None)
     self_check, risk_state = listeners.self_check(), listeners.risk_state()
     resources = listeners.resources(registry)
@@ -121,6 +121,24 @@ def assemble(
     session.keep_head = HeadKeeper(heads, journal.head, partial(bus.publish, events.SESSION_HEAD), clock).keep
     if recovered is not None:
         session.stepped_before(recovered.rerun_ns)
+    _look_at_cycles(session, core, risk_state, status, self_check)
+    view = [] if console is None else [listeners.view(console)]
+    sinks = (*listeners.projections(decision_log), self_check, risk_state, metrics, alerts, *view)
+    report, auto_trader = listeners.report(), AutoTrader(bus, core.execution, clock=clock, by="instant")
+    silent, live = market.silent_schedules, market.live
+    return Assembly(bus, units, core, journal, session, sinks, report, status, metrics, resources, auto_trader, alerts, silent, live)
+
+
+def _driver(prepared: Prepared, recovered: Recovered | None) -> tuple[Driver, Decimal]:
+    """The core as the session goes on or begins, and the equity that the session began with."""
+    with exact_money():
+        new = Driver(Core(prepared.spec))
+        opening_equity = new.core.ledger.equity
+    return new if recovered is None else recovered.driver, opening_equity
+
+
+def _look_at_cycles(session: Session, core: Core, risk_state: RiskStateSink, status: StatusSink, self_check: SelfCheckSink) -> None:
+    """What is looked at just after each step, and what the self-check does where the account is not what its records make it."""
 
     def inspect(record: CycleRecord) -> bool:
         risk_state.look(record)
@@ -129,26 +147,6 @@ def assemble(
 
     session.inspect = inspect
     self_check.halt = partial(session.own_command, "self_check", "kill_switch", {"on": "yes", "reason": "self_check"})
-    sinks: list[Sink] = [*listeners.projections(decision_log), self_check, risk_state, metrics, alerts]
-    if console is not None:
-        sinks.append(listeners.view(console))
-    auto_trader = AutoTrader(bus, core.execution, clock=clock, by="instant")
-    return Assembly(
-        bus,
-        units,
-        core,
-        journal,
-        session,
-        tuple(sinks),
-        listeners.report(),
-        status,
-        metrics,
-        resources,
-        auto_trader,
-        alerts,
-        market.silent_schedules,
-        market.live,
-    )
 
 
 def _market(prepared: Prepared, driver: Driver, clock: Clock, bus: Bus, registry: CollectorRegistry) -> Market:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +32,9 @@ from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.clock import SystemClock
 from dudzian_daemon.trading.spec import SessionSpec
+
+_NAME: Final = re.compile(r"^Name: *(\S+)", re.MULTILINE)
+_VERSION: Final = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,9 +232,15 @@ def run_facts(prepared: Prepared, interpreter: str, platform: str) -> dict[str, 
 
 
 def installed() -> dict[str, str]:
-    """Version by name of every distribution of this interpreter; each one's metadata is parsed once, since that is slow."""
-    found = (distribution.metadata for distribution in distributions())
-    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in found if metadata["Name"]))
+    """Version by name of every distribution of this interpreter."""
+    return dict(sorted(filter(None, map(_name_and_version, distributions()))))
+
+
+def _name_and_version(distribution: Distribution) -> tuple[str, str] | None:
+    """As its metadata spell them, None where they do not. Two lines of it: parsed as the mail it looks like it was a seventh of a start."""
+    headers = (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "").partition("\n\n")[0]
+    name, version = _NAME.search(headers), _VERSION.search(headers)
+    return None if name is None or version is None else (name[1], version[1])
 
 
 def package_digest() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypedDict, Unpack
@@ -54,9 +55,14 @@ def run_session(*, as_json: bool, **said: Unpack[Said]) -> NoReturn:
     signals.install()  # to the end of the process: a Ctrl-C after the last line is no traceback either
     fault_point("run.import")
 
-    from dudzian_daemon.app.process import daemon
+    gc.disable()  # what a start loads stays: the search for rings in it is 3 % of a start. The daemon begins it once all is loaded
+    try:
+        from dudzian_daemon.app.process import daemon
 
-    raise typer.Exit(daemon.run(options(said), os.environ, lossy_stdout(), signals))
+        code = daemon.run(options(said), os.environ, lossy_stdout(), signals)
+    finally:
+        gc.enable()
+    raise typer.Exit(code)
 
 
 def show_plan(*, as_json: bool, **said: Unpack[Said]) -> None:

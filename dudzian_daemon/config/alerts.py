@@ -1,7 +1,5 @@
 """Who is told what: channels, routes, fallback. Section `alerts` of core.yaml, with alerts.yaml laid over it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from msgspec import Meta, field

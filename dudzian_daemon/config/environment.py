@@ -1,7 +1,5 @@
 """One environment: where its market comes from, what it replays, who is told."""
 
-from __future__ import annotations
-
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal

@@ -1,5 +1,8 @@
 """Field types of the configuration and the struct all sections derive from; knows no section by name.
 
+Modules with sections have no `from __future__ import annotations`: every annotation would be text, and compiling it, twice, took a
+twentieth of a start.
+
 Limits of Decimals live in `Meta.extra_json_schema`, so that the editor schema and the check at construction read the same
 numbers. `x-expected` is how an error message describes a pattern.
 """

@@ -1,7 +1,5 @@
 """Paper trading: capital, fees, execution presets."""
 
-from __future__ import annotations
-
 from datetime import date
 from decimal import Decimal
 from typing import Annotated

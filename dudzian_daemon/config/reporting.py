@@ -1,7 +1,5 @@
 """Reports: who gets them, and how long things are kept."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta

@@ -1,7 +1,5 @@
 """Risk: profiles, buckets, controls before an order, the decision log."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Final, Literal

@@ -1,7 +1,5 @@
 """What runs in the process and how it ends: schedules, ports, limits, the journal's files, logging."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, field

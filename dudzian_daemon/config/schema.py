@@ -4,8 +4,6 @@ Money and limits are Decimals, dates are UTC midnights. Look names up by the met
 spelling and raise `ConfigError` with the known names.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -1,7 +1,5 @@
 """What can be traded where, and which credential belongs to which environment: instruments.yaml and credentials/."""
 
-from __future__ import annotations
-
 import datetime
 from decimal import Decimal
 from typing import Annotated

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.integration.daemon_process import short_config
 
 HEAVY = {"ccxt", "pyarrow", "numpy", "pandas", "aiohttp"}
 SCRIPT = """
@@ -76,3 +79,13 @@ def test_a_dry_run_loads_no_client_and_no_server(tmp_path: Path) -> None:
     code, names = loaded("run", "--dry-run", "--data-dir", tmp_path)
     assert code == 0
     assert names & {"ccxt", "pandas", "aiohttp", "pyarrow"} == set()
+
+
+def test_a_run_loads_no_client_before_the_candles_and_no_parser_of_mail_for_metadata(tmp_path: Path) -> None:
+    arguments = ["run", "--config", short_config(tmp_path), "--data-dir", tmp_path / "data", "--no-ui"]
+    line = [sys.executable, "-X", "importtime", "-m", "dudzian_daemon", *map(str, arguments)]
+    environment = os.environ | {"DUDZIAN_FAULTS": "feed.warm_up=exit"}
+    done = subprocess.run(line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    names = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert (done.returncode, "dudzian_daemon.services.session" in names) == (137, True)
+    assert names & {*HEAVY, "email.headerregistry"} == set()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,3 +132,33 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert (ended.code, lines[-1]) == (0, "Shutdown complete")
     assert lines[0].startswith("dudzian: paper only, no order leaves this machine; no metrics port; session ")
     assert any(line.startswith("content chain ") for line in lines)
+
+
+ROUNDS = """
+import gc, sys
+from pathlib import Path
+from dudzian_daemon.cli.main import main
+rounds = {True: 0, False: 0}
+def counted(phase, _facts):
+    rounds["feed.warm_up" in Path(sys.argv[1]).read_text()] += phase == "start"
+def main_counted():
+    gc.collect()
+    gc.callbacks.append(counted)
+    try:
+        main(sys.argv[2:])
+    finally:
+        gc.callbacks.clear()
+        sys.stderr.write(f"{rounds[False]} {rounds[True]} {gc.isenabled()}")
+main_counted()
+"""
+
+
+def test_garbage_is_looked_for_once_all_is_loaded(tmp_path: Path, isolated_environment: Path) -> None:
+    trace = tmp_path / "trace"
+    trace.touch()
+    arguments = ["run", "--config", short_config(tmp_path), "--data-dir", tmp_path / "data", "--speed", "max", "--no-ui"]
+    environment = os.environ | {"DUDZIAN_FAULTS_TRACE": str(trace)}
+    line = [sys.executable, "-c", ROUNDS, trace, *arguments]
+    done = subprocess.run(list(map(str, line)), env=environment, capture_output=True, text=True, check=True)
+    loading, running, on = done.stderr.splitlines()[-1].split()
+    assert (int(loading) < 10, int(running) > 0, on) == (True, True, "True")  # the few are those of the command line's own modules

@@ -11,6 +11,7 @@ import builtins
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, spec_from_loader
 from pathlib import Path
@@ -262,6 +263,7 @@ def _resolved(package: str, name: str, level: int) -> str:
     return ".".join([*above[: len(above) - (level - 1)], *([name] if name else [])])
 
 
+@cache
 def _of_packages() -> set[Path]:
     """Where packages are installed: what lies there side by side does not belong together."""
     return {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}

@@ -25,14 +25,13 @@ from dudzian_daemon.adapters.metric_families import new_registry
 from dudzian_daemon.adapters.platform import InstanceLock, share_one_heap
 from dudzian_daemon.app.alerting import ChannelOpener
 from dudzian_daemon.app.bootstrap import Assembly, SessionStart, assemble
-from dudzian_daemon.app.change_consent import consented
 from dudzian_daemon.app.change_consent import forget as forget_consent
-from dudzian_daemon.app.left_sessions import close_session
 from dudzian_daemon.app.listeners import QUEUE_SIZE
 from dudzian_daemon.app.metrics_tls import server_context
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
 from dudzian_daemon.app.process.commands import Commands
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
+from dudzian_daemon.app.process.going_on import session_that_goes_on, tell_recovered
 from dudzian_daemon.app.process.kill_switch import KillSwitch, carried, tell_on
 from dudzian_daemon.app.process.metrics_port import MetricsPort
 from dudzian_daemon.app.process.passive_units import PassiveUnits
@@ -41,14 +40,12 @@ from dudzian_daemon.app.process.quarantine import QuarantineRecorded, opening_co
 from dudzian_daemon.app.process.signals import StopRequested, StopSignals
 from dudzian_daemon.app.process.strategy_guard import StrategyGuard, guard_of
 from dudzian_daemon.app.process.tokens import held_tokens, tell_refusal
-from dudzian_daemon.app.recovery import PendingChange, Recovered, recover, resumable
-from dudzian_daemon.app.run_logs import facts_of
+from dudzian_daemon.app.recovery import Recovered
 from dudzian_daemon.domain import events
-from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus, Policy
-from dudzian_daemon.kernel.clock import Anchored, SystemClock, iso_utc
+from dudzian_daemon.kernel.clock import Anchored, SystemClock
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.kernel.service import Unit, UnitRegistry
 from dudzian_daemon.kernel.supervisor import RestartPolicy, StopReport, Supervisor
@@ -176,7 +173,7 @@ class Daemon:
     def _assemble(self, registry: CollectorRegistry, server: MetricsPort | None) -> Assembly:
         """Wire everything; nothing runs yet. Blocks for some syncs: a stop signal waits that long. Raises what is wrong."""
         _phase("recover", self._signals)
-        recovered = self._recovered()
+        recovered = session_that_goes_on(self._prepared, self._options, self._key, self._clock)
         _phase("assemble", self._signals)
         opening = opening_commands(read_quarantine(self._prepared.data_folder), list(self._prepared.spec.strategies))
         if recovered is None:
@@ -206,6 +203,7 @@ class Daemon:
             sys.stderr.write(f"dudzian: no candles for {names}: they will not decide until the candle store has the series they take\n")
         self._announce(assembly, server, recovered)
         gc.freeze()  # what the start has made stays: a full collection would walk its 60,000 objects for 50 ms between two ticks
+        gc.enable()
         return assembly
 
     def _host(self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly) -> None:
@@ -261,29 +259,6 @@ class Daemon:
             server.before_scrape = self._progress.assembly.metrics.refresh
         return server
 
-    def _recovered(self) -> Recovered | None:
-        """The session that goes on, None where a new one begins. Raises what keeps it from going on."""
-        prepared, options = self._prepared, self._options
-        session = resumable(prepared.data_folder, prepared.artifact)
-        if session is None:
-            return None
-        if not options.fresh:
-            return recover(prepared, session, self._key, facts_of(prepared), self._accepts, self._clock)
-        try:
-            close_session(session, self._key, self._clock, reason="fresh")
-        except (IntegrityError, ConfigError) as error:
-            sys.stderr.write(f"dudzian: session {session.log_id} stays as it is, it cannot be closed: {error}\n")
-        return None
-
-    def _accepts(self, change: PendingChange) -> bool:
-        """Whether the operator agrees to the change: now, or beforehand. Raises `ConfigError` for a consent to something else."""
-        if self._options.accept_change:
-            return True
-        consent = consented(self._prepared.data_folder, change, self._key, self._clock)
-        if consent is not None:
-            self._log.info("change_accepted", action="go_on", session=change.log_id, accepted_at=iso_utc(consent.at))
-        return consent is not None
-
     def _announce(self, assembly: Assembly, server: MetricsPort | None, recovered: Recovered | None) -> None:
         port = None if server is None else server.port
         if port is not None:
@@ -291,20 +266,9 @@ class Daemon:
         address = "no metrics port" if server is None else f"metrics on {server.url}/metrics"
         self._out.write(f"dudzian: paper only, no order leaves this machine; {address}; session {assembly.journal.log_id}\n")
         if recovered is not None:
-            self._tell_recovered(recovered)
+            tell_recovered(recovered, self._out, self._bus)
         self._out.flush()
         self._log.info("started", action="start", environment=self._prepared.environment, session=assembly.journal.log_id, port=port)
-
-    def _tell_recovered(self, recovered: Recovered) -> None:
-        """To people, the log and the bus: which session goes on, and how that was found."""
-        facts, log_id = recovered.facts, recovered.session.log_id
-        cut = f", {recovered.torn_bytes} torn bytes cut off" if recovered.torn_bytes else ""
-        bad = f", {recovered.bad_checkpoints} damaged checkpoint(s) passed over" if recovered.bad_checkpoints else ""
-        again = f"{recovered.rerun} cycles run again"
-        self._out.write(f"dudzian: session {log_id} goes on after cycle {recovered.chain.sequence} ({again}{cut}{bad})\n")
-        self._log.info("recovered", action="recover", session=log_id, **facts)
-        facts = {name: each for name, each in facts.items() if name != "bad_checkpoints"}
-        self._bus.publish(events.SESSION_RECOVERED, events.SessionRecovered(log_id=log_id, **facts))
 
     # -- while it runs ---------------------------------------------------------------------------------------------
 

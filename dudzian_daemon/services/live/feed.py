@@ -17,12 +17,12 @@ from dudzian_daemon.adapters.venue_data import Shared, VenueData
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import AdapterError, Permanent, Retryable
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Candle, Elapsed, Series, Tick, WindowEnd
-from dudzian_daemon.domain.ports import VenueMarket
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.kernel.progress import Progress
 from dudzian_daemon.services.live.desk import Desk
+from dudzian_daemon.services.live.market_rules import MarketRules, symbol_of, venue_of
 from dudzian_daemon.services.live.opening import Begun, begin, known_ends, opening_ticks
 from dudzian_daemon.services.live.storing import LiveStore, Storing
 from dudzian_daemon.services.live.venue_feed import VenueFeed, VenuePlan
@@ -30,15 +30,12 @@ from dudzian_daemon.services.live.watch import FeedAlerts, LeftAlert
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.windows import Digest
 
-#: How often ages and outages are looked at, market rules are read again, and holes of the candle store are looked for (seconds).
+#: How often ages and outages are looked at, and holes of the candle store are looked for (seconds).
 WATCH_S: Final = 10.0
-RULES_S: Final = 4 * 3600.0
 STORE_WATCH_S: Final = 3600.0
 #: Seconds between two tries to begin.
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 30.0
-_RULES: Final = ("active", "tick_size", "lot_size", "min_quantity", "min_notional", "maker_fee", "taker_fee")
-
 
 T = TypeVar("T")
 
@@ -108,7 +105,7 @@ class LiveFeed:
         self._begun = anyio.Event()
         self._opening: list[Tick] = []
         self._desk: Desk | None = None
-        self._rules: dict[str, Mapping[str, VenueMarket]] = {}
+        self._rules = MarketRules(plan.instruments, bus, clock)
         self._left_out: tuple[str, ...] = ()
         self._log = logs.logger("feed")
 
@@ -183,7 +180,7 @@ class LiveFeed:
                     desk = await self._patiently(partial(self._begin, data))
                 for name, source in data.items():
                     tasks.start_soon(VenueFeed(desk, source, self._plan_of(name, desk), self._clock, self._rests).run, name=f"feed.{name}")
-                    tasks.start_soon(self._read_rules, source, name=f"feed.{name}.rules")
+                    tasks.start_soon(self._rules.watch, source, name=f"feed.{name}.rules")
                 tasks.start_soon(self._storing.run, name="feed.store")
                 tasks.start_soon(self._watch_store, desk, name="feed.store.watch")
         except* AdapterError as group:
@@ -212,7 +209,7 @@ class LiveFeed:
         data = await self._venues.open(name, symbols)
         self._venues.known()[name].on_state = partial(self._tell_adapter, name)
         await data.server_time_ns()
-        self._rules[name] = await data.markets()
+        await self._rules.read(data)
         return data
 
     async def _begin(self, data: Mapping[str, VenueData]) -> Desk:
@@ -229,7 +226,7 @@ class LiveFeed:
         if not first:
             msg = f"no venue has a market that the schedules take: {', '.join(self._left_out)}"
             raise Permanent(msg)
-        quoted = [name for name in self._plan.instruments if self._is_open(name)]
+        quoted = [name for name in self._plan.instruments if self._rules.is_open(name)]
         prices = "book" if self._plan.book_levels else "quote"
         settle = {name: each.profile.settle_ns for name, each in self._venues.known().items()}
         self._opening = opening_ticks(begun, now, self._digest)
@@ -247,7 +244,7 @@ class LiveFeed:
         made: list[Series] = []
         left_out: list[str] = []
         for series, count in sorted(self._plan.needs.items()):
-            if not self._is_open(series.instrument):
+            if not self._rules.is_open(series.instrument):
                 left_out.append(f"{series.instrument} {series.granularity}")
             elif series.granularity in data[venue_of(series.instrument)].granularities:
                 wanted[series] = count
@@ -258,10 +255,6 @@ class LiveFeed:
             self._log.warning("markets_closed", action="leave_out", series=left_out)
         return wanted, made
 
-    def _is_open(self, instrument: str) -> bool:
-        market = self._rules[venue_of(instrument)].get(symbol_of(instrument))
-        return market is not None and market.active
-
     def _plan_of(self, name: str, desk: Desk) -> VenuePlan:
         ends = desk.ages.candle_ends()
         first = {
@@ -270,7 +263,7 @@ class LiveFeed:
             if venue_of(series.instrument) == name and series in ends and not desk.makes(series)
         }
         made = any(desk.makes(series) for series in self._plan.needs if venue_of(series.instrument) == name)
-        symbols = [symbol_of(each) for each in self._plan.instruments if venue_of(each) == name and self._is_open(each)]
+        symbols = [symbol_of(each) for each in self._plan.instruments if venue_of(each) == name and self._rules.is_open(each)]
         return VenuePlan(first, made, symbols, self._plan.poll_seconds, self._plan.quote_seconds, self._plan.pushed, self._plan.book_levels)
 
     def _rests(self, instrument: str) -> bool:
@@ -301,37 +294,6 @@ class LiveFeed:
             lacking = await self._storing.missing(series for series in self._plan.needs if not desk.makes(series))
             self.alerts.lacking({f"{series.instrument} {series.granularity}": bars for series, bars in lacking.items()})
             await self._clock.sleep(STORE_WATCH_S)
-
-    async def _read_rules(self, data: VenueData) -> None:
-        """Read the markets again and tell what has changed of those that are traded; it binds the next session, not this one."""
-        while True:
-            await self._clock.sleep(RULES_S)
-            try:
-                found = await data.load_markets()
-            except (Retryable, Permanent) as error:
-                self._log.warning("rules_not_read", venue=data.venue, text=str(error))
-                continue
-            for name in self._plan.instruments:
-                if venue_of(name) == data.venue:
-                    self._tell_changes(name, self._rules[data.venue].get(symbol_of(name)), found.get(symbol_of(name)))
-            self._rules[data.venue] = found
-
-    def _tell_changes(self, instrument: str, before: VenueMarket | None, now: VenueMarket | None) -> None:
-        pairs = {rule: (str(getattr(before, rule, None)), str(getattr(now, rule, None))) for rule in _RULES}
-        changes = {rule: pair for rule, pair in pairs.items() if pair[0] != pair[1]}
-        if changes:
-            self._log.warning("market_rules", action="tell", instrument=instrument, changes=changes)
-            self._bus.publish(events.MARKET_RULES, events.MarketRulesChanged(instrument=instrument, changes=changes))
-
-
-def venue_of(instrument: str) -> str:
-    """Venue of an instrument's key."""
-    return instrument.partition(":")[0]
-
-
-def symbol_of(instrument: str) -> str:
-    """BASE/QUOTE of an instrument's key."""
-    return instrument.partition(":")[2]
 
 
 def _first(group: BaseExceptionGroup[AdapterError]) -> AdapterError:

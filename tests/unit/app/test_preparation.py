@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dudzian_daemon.app.preparation import RunOptions, parse_speed, prepare
+from dudzian_daemon.app.preparation import RunOptions, installed, parse_speed, prepare
 from dudzian_daemon.domain.errors import ConfigError
 
 
@@ -50,3 +52,23 @@ def test_flags_win_over_the_configuration(tmp_path: Path) -> None:
 def test_a_disabled_environment_does_not_run() -> None:
     with pytest.raises(ConfigError, match=r"environment 'kraken_paper' is disabled in .*set `enabled: true` there"):
         prepare(RunOptions(environment="paper_kraken"), {})
+
+
+def test_the_dependencies_on_record_are_what_the_metadata_say_in_their_spelling() -> None:
+    found = (distribution.metadata for distribution in distributions())
+    assert installed() == dict(sorted((each["Name"], each["Version"]) for each in found))
+
+
+def test_a_name_is_taken_from_the_headers_alone_and_a_nameless_distribution_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, file, text in (
+        ("a_b-1.0.dist-info", "METADATA", "Metadata-Version: 2.1\nSummary: Name: x\nVersion: 1.0 \nName: A.b\n\nName: other\nVersion: 9\n"),
+        ("old.egg-info", "PKG-INFO", "Metadata-Version: 1.0\nName: old\nVersion: 0.1\n"),
+        ("broken-1.dist-info", "METADATA", "Version: 1\n\nName: broken\n"),
+        ("empty-1.dist-info", "RECORD", ""),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert installed() == {"A.b": "1.0", "old": "0.1"}

@@ -45,6 +45,10 @@ def test_every_key_is_on_the_reference_page_with_its_section() -> None:
             assert row and not row.endswith("|  |"), f"{struct.__name__}.{key} is not described"
 
 
+def test_no_annotation_of_a_section_is_text_that_a_start_would_have_to_compile() -> None:
+    assert [struct for struct in set(sections(CoreConfig)) if any(isinstance(each, str) for each in struct.__annotations__.values())] == []
+
+
 def test_the_pages_tables_are_fresh() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert tables() in page, "run: python -m dudzian_daemon.config.reference docs/reference/config.md"

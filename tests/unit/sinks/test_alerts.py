@@ -15,7 +15,8 @@ import pytest
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.domain import events
-from dudzian_daemon.domain.alerts import MEANINGS, Alert, AlertCode, Severity, alert, headline, text
+from dudzian_daemon.domain.alert_text import headline, text
+from dudzian_daemon.domain.alerts import MEANINGS, Alert, AlertCode, Severity, alert
 from dudzian_daemon.domain.errors import AuthFailed, ConfigError, Offline, Permanent, Retryable
 from dudzian_daemon.domain.market import DAY_NS, Gap, WarmUp
 from dudzian_daemon.domain.orders import Intent, OrderResult, OrderStatus, Outcome, RefusalCode, Side, Signal, Verdict
