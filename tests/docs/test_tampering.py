@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -66,13 +67,18 @@ def test_the_heads_beside_a_session_are_held_against_it(with_own_heads: Evidence
         one.restore(kept)
 
 
-@pytest.mark.parametrize("name", ["another session's", "no heads"])
+@pytest.mark.parametrize("name", ["another session's", "no heads", "a space behind", "an empty line before"])
 def test_what_is_no_head_of_the_session_does_not_stand_beside_it(with_own_heads: Evidence, name: str) -> None:
     one = with_own_heads
     kept = one.kept()
     text = kept[one.heads]
-    other = text.replace(f'"log":"{one.path.name}"'.encode(), b'"log":"%s"' % (b"0" * 32))
-    one.heads.write_bytes(other if name == "another session's" else b'{"d":1}\n')
+    other = {
+        "another session's": text.replace(f'"log":"{one.path.name}"'.encode(), b'"log":"%s"' % (b"0" * 32)),
+        "no heads": b'{"d":1}\n',
+        "a space behind": text.replace(b"\n", b" \n"),
+        "an empty line before": b"\n" + text,
+    }
+    one.heads.write_bytes(other[name])
     try:
         assert (ours(one.path), theirs(one.path)) == (1, 1)
     finally:
@@ -123,3 +129,36 @@ def test_every_bit_of_three_lines(evidence: dict[str, Evidence], kind: str) -> N
                 one.restore(kept)
     finally:
         one.restore(kept)
+
+
+def test_heads_that_came_by_mail_may_have_spaces_around_them(evidence: dict[str, Evidence], tmp_path: Path) -> None:
+    one = evidence["journal"]
+    mailed = tmp_path / "heads.txt"
+    mailed.write_bytes(b"\r\n" + one.heads.read_bytes().replace(b"\n", b" \r\n"))
+    assert (ours(one.path, mailed), theirs(one.path, mailed)) == (0, 0)
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> Evidence:
+    """Ledgers as they lie in an archive: packed."""
+    one = KINDS["ledger"](tmp_path)
+    for path in one.path.iterdir():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    return one
+
+
+@pytest.mark.parametrize("harm", ["none", "edit", "cut the end", "another day's", "no gzip"])
+def test_packed_ledgers_are_judged_as_those_that_are_not(archived: Evidence, harm: str) -> None:
+    first, second, _ = sorted(archived.path.iterdir())
+    text = gzip.decompress(first.read_bytes())
+    if harm == "edit":
+        first.write_bytes(gzip.compress(text.replace(b'"kind":"genesis"', b'"kind":"genesjs"')))
+    elif harm == "cut the end":
+        first.write_bytes(gzip.compress(b"".join(text.splitlines(keepends=True)[:-1])))
+    elif harm == "another day's":
+        first.write_bytes(second.read_bytes())
+    elif harm == "no gzip":
+        first.write_bytes(first.read_bytes()[:-9])
+    expected = 0 if harm == "none" else 1
+    assert (ours(archived.path), theirs(archived.path)) == (expected, expected)
