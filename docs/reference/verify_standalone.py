@@ -469,6 +469,9 @@ def own_heads(text: bytes, log_id: str, keys: Keys) -> list[dict]:
     for seen in found:
         if seen["head"]["log"] != log_id:
             raise tampered(f"heads of {log_id} in {HEADS_FILE}")
+    lines = [seen["head"]["line"] for seen in found]
+    if lines != sorted(lines):
+        raise tampered(f"heads in the order of their lines in {HEADS_FILE}")
     return [seen for seen in found if seen["alg"] == "HMAC-SHA256" and keys.get(seen["key"]) is not None]
 
 

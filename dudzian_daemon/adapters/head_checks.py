@@ -104,6 +104,8 @@ def own_heads(
     for number, (signed, line) in enumerate(zip(heads, text.split(b"\n"), strict=False), start=1):
         if encode(signed) != line:
             raise HeadFault(number, "a signed head and nothing around it", "a line with more in it, or without any")
+        if signed.head.line < heads[max(number - 2, 0)].head.line:
+            raise HeadFault(number, "heads in the order of their lines", f"one of line {signed.head.line} behind a later one")
     for number, signed in enumerate(heads, start=1):
         if signed.head.log != log_id:
             raise HeadFault(number, f"heads of log {log_id}", f"one of {signed.head.log}")
