@@ -3,10 +3,10 @@
 
     python3 verify_standalone.py LOG [LOG ...] [--key-file [ID=]KEY ...] [--expected-key-id ID] [--allow-unsigned] [--head FILE]
 
-LOG is a session's folder, a log file (.gz too; its other segments are found beside it and in the archive), or a folder of ledger files;
-KEY holds a key as hex or base64 text, one without an id is for the first id that is met; FILE has signed heads (HMAC ones: for Ed25519
-the standard library has nothing). It shares no code with dudzian. What it checks, in this order, is the list "What a verifier checks" of
-that page.
+LOG is a session's folder, a log file (.gz too; its other segments are found beside it and in the archive), or a folder with logs
+somewhere below it, of ledger files for example; KEY holds a key as hex or base64 text, one without an id is for the first id that is met;
+FILE has signed heads (HMAC ones: for Ed25519 the standard library has nothing). It shares no code with dudzian. What it checks, in this
+order, is the list "What a verifier checks" of that page.
 
 Exit codes: 0 intact, 1 tampered or less than a head says, 2 unreadable or wrong usage, 3 key missing, 4 torn tail; of several logs the
 worst one, in the order 1, 2, 3, 4.
@@ -32,12 +32,14 @@ INTACT, TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL = range(5)
 ZEROS = "0" * 64
 LONGEST_LINE = 64 * 1024 * 1024
 LOG_ID = re.compile(r"[0-9a-f]{32}")
+HASH = re.compile(r"[0-9a-f]{64}")
 SEGMENT = re.compile(r"\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
 DONE = re.compile(r"(.+)-\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
 ARCHIVE = Path("audit/decisions/decision_log")
 WORST_FIRST = (TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL, INTACT)
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, OSError)
 HEADS_FILE = "heads.log"
+OBJECTS = "objects"
 HEAD = ["log", "line", "sequence", "hash", "content", "at"]
 SEAL = ["log", "line", "prev", "content", "key", "alg"]
 
@@ -95,6 +97,11 @@ def spell_double(value: float) -> str:
     return f"{digits}e{int(exponent)}"
 
 
+def members(value: object) -> list:
+    """The values of an object, none of anything else."""
+    return list(value.values()) if isinstance(value, dict) else []
+
+
 def sha256(data: bytes) -> bytes:
     """The hash, 32 bytes."""
     return hashlib.sha256(data).digest()
@@ -108,7 +115,7 @@ class Log:
 
     def __init__(self, keys: Keys, expected_key_id: str | None, allow_unsigned: bool, log_id: str | None) -> None:
         self.keys, self.expected_key_id, self.allow_unsigned = keys, expected_key_id, allow_unsigned
-        self.tape: Path | None = None
+        self.folder: Path | None = None
         self.log_id = log_id
         self.key: bytes | None = None
         self.key_ids: list[str] = []
@@ -141,7 +148,7 @@ class Log:
         self.torn = len(rest)
 
     def take(self, line: bytes) -> None:
-        """1 to 8 of the list."""
+        """1 to 10 of the list."""
         try:
             members = read(line.decode("utf-8"))
             if not isinstance(members, dict) or list(members) != ["d", "w", "s"] or spell(members).encode("utf-8") != line:
@@ -240,6 +247,9 @@ class Log:
             self.check_checkpoint(d)
         elif d["kind"] == "state" and d.get("sequence") != self.sequence:
             raise tampered(f"the state after cycle {self.sequence}")
+        elif d["kind"] == "run":
+            plugins = [each if isinstance(each, dict) else {} for each in members(d.get("plugins"))]
+            self.check_objects([name for each in plugins for name in (each.get("sha256"), *members(each.get("modules")))])
 
     def check_cycle(self, d: object) -> None:
         self.sequence += 1
@@ -250,18 +260,31 @@ class Log:
         if d.get("books") != self.books.hex():
             raise tampered(f"books hash {self.books.hex()}")
         self.link = sha256(self.link + spell(d).encode())
-        self.check_frame(d.get("inputs"))
+        self.check_inputs(d.get("inputs"))
 
-    def check_frame(self, inputs: object) -> None:
-        """Inputs that are too many for their line stand on the tape, under the digest that the line names."""
-        if self.tape is None or not (isinstance(inputs, list) and inputs and isinstance(inputs[0], list) and inputs[0][:1] == ["frame"]):
+    def check_inputs(self, inputs: object) -> None:
+        """Inputs that are too many for their line stand on the tape, under the digest that the line names; rows of warm-ups in objects."""
+        if self.folder is None or not isinstance(inputs, list):
             return
-        try:
-            content = gzip.decompress((self.tape / f"{inputs[0][2]}.gz").read_bytes())
-        except (OSError, EOFError, zlib.error):
-            raise tampered(f"frame {inputs[0][2]} on the tape") from None
-        if sha256(content).hex() != inputs[0][2]:
-            raise tampered(f"frame {inputs[0][2]} with the SHA-256 of its name")
+        if inputs and isinstance(inputs[0], list) and inputs[0][:1] == ["frame"]:
+            try:
+                content = gzip.decompress((self.folder / "tape" / f"{inputs[0][2]}.gz").read_bytes())
+            except (OSError, EOFError, zlib.error):
+                raise tampered(f"frame {inputs[0][2]} on the tape") from None
+            if sha256(content).hex() != inputs[0][2]:
+                raise tampered(f"frame {inputs[0][2]} with the SHA-256 of its name")
+            try:
+                inputs = json.loads(content)
+            except (ValueError, RecursionError):
+                raise tampered("a frame of inputs") from None
+        inputs = inputs if isinstance(inputs, list) else []
+        self.check_objects([each[-1] for each in inputs if isinstance(each, list) and each[:1] == ["warm_up"]])
+
+    def check_objects(self, digests: list) -> None:
+        """10 of the list."""
+        for name in map(str, digests):
+            if self.folder is not None and not (HASH.fullmatch(name) and (self.folder / OBJECTS / name).is_file()):
+                raise tampered(f"object {name}, which the line names")
 
     def check_checkpoint(self, d: dict) -> None:
         state = sha256(spell(d.get("state")).encode()).hex()
@@ -389,13 +412,18 @@ def begins_as_log(path: Path) -> bool:
         return False
 
 
+def unpacked(path: Path) -> Path:
+    """A file's name before it was packed: those that go on after it name it so."""
+    return path.with_suffix("") if path.suffix == ".gz" else path
+
+
 def claims_of(files: list[Path]) -> dict[Path, dict[str, int]]:
-    """Ledger files say in line 2 after which line of which other file they were begun, and in line 1 when."""
-    claims: dict[Path, dict[str, int]] = {file: {} for file in files}
+    """Ledger files say in line 2 after which line of which other file they were begun, and in line 1 when; by the name before packing."""
+    claims: dict[Path, dict[str, int]] = {unpacked(file): {} for file in files}
     for file in files:
         try:
             first, second = (json.loads(line) for line in islice(lines_of(file), 2))
-            before = file.with_name(min(second["d"]["file"], file.name))  # who follows a later file stands under a wrong name
+            before = file.with_name(min(second["d"]["file"], unpacked(file).name))  # who follows a later file stands under a wrong name
             if second["d"]["kind"] == "follows" and before in claims:
                 claims[before][second["d"]["line_hash"]] = first["w"]["at"]
         except (*DAMAGED, ValueError, LookupError, TypeError, RecursionError):
@@ -405,19 +433,20 @@ def claims_of(files: list[Path]) -> dict[Path, dict[str, int]]:
 
 def heads_in(text: bytes, keys: Keys, own: bool = False) -> list[dict]:
     """Heads, each proven by the key that it names; the signature covers what stands before `,"sig":"`. Of a log's `own` some may be by
-    keys that are not at hand."""
+    keys that are not at hand, and there is nothing around them."""
     *whole, rest = text.split(b"\n")
     found = []
     for number, line in enumerate([*whole, rest], start=1):
-        if not line.strip():
+        if not line.strip() and not (own and number <= len(whole)):
             continue
         try:
+            line = line if own else line.strip()  # they have come by mail
             seen = read(line.decode())
             covered, key = line[: line.rindex(b',"sig":"')], keys.get(seen["key"])
             if list(seen) != ["head", "key", "alg", "sig"] or list(seen["head"]) != HEAD or spell(seen).encode() != line:
                 raise ValueError("other members")
         except (ValueError, LookupError, TypeError):
-            if line is rest and found:
+            if number > len(whole) and found:
                 continue  # a crash cut it off
             raise Stop(UNREADABLE, f"heads: expected one in line {number}") from None
         if seen["alg"] != "HMAC-SHA256" or key is None:
@@ -432,7 +461,7 @@ def heads_in(text: bytes, keys: Keys, own: bool = False) -> list[dict]:
 
 
 def own_heads(text: bytes, log_id: str, keys: Keys) -> list[dict]:
-    """13 of the list: the heads beside a log, those by keys that are at hand; nothing else may stand there."""
+    """14 of the list: the heads beside a log, those by keys that are at hand; nothing else may stand there."""
     try:
         found = heads_in(text, keys, own=True) if text else []
     except Stop as stop:
@@ -440,6 +469,9 @@ def own_heads(text: bytes, log_id: str, keys: Keys) -> list[dict]:
     for seen in found:
         if seen["head"]["log"] != log_id:
             raise tampered(f"heads of {log_id} in {HEADS_FILE}")
+    lines = [seen["head"]["line"] for seen in found]
+    if lines != sorted(lines):
+        raise tampered(f"heads in the order of their lines in {HEADS_FILE}")
     return [seen for seen in found if seen["alg"] == "HMAC-SHA256" and keys.get(seen["key"]) is not None]
 
 
@@ -452,10 +484,37 @@ def holds_log(path: Path) -> bool:
 
 
 def check_objects(folder: Path) -> None:
-    """9 of the list."""
+    """12 of the list."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not path.name.startswith(".") and sha256(path.read_bytes()).hex() != path.name:
             raise tampered(f"an object with SHA-256 {path.name}")
+
+
+def is_session(path: Path) -> bool:
+    """Whether it is the folder of one session."""
+    return path.is_dir() and (LOG_ID.fullmatch(path.absolute().name) or any(SEGMENT.fullmatch(file.name) for file in path.iterdir()))
+
+
+def logs_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The sessions' folders below a folder, and a file of each other log."""
+    below = sorted(each for each in folder.rglob("*") if OBJECTS not in each.relative_to(folder).parts)
+    sessions = [each for each in below if each.is_dir() and LOG_ID.fullmatch(each.name)]
+    files = [each for each in below if each.name.endswith((".jsonl", ".jsonl.gz")) and each.parent not in sessions]
+    firsts: list[Path] = []
+    told: set[Path] = set()
+    for file in sorted(files, key=lambda each: (DONE.fullmatch(each.name) is not None, each)):  # what is written knows all its segments
+        if file.absolute() not in told:
+            firsts.append(file)
+            told.update(part.absolute() for part in parts_of(file))
+    return sessions, firsts
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files that are judged with this one; what is wrong with their numbers is found where they are judged."""
+    try:
+        return [path, *files_of(path)]
+    except Stop:
+        return [path]
 
 
 def verify(
@@ -467,16 +526,14 @@ def verify(
 ) -> tuple[int, str]:
     """Verdict on the log at a path, or the worst one of a folder of logs, and a line for people."""
     named, plain = (key, None) if isinstance(key, dict) else ({}, key)
-    inside = path.is_dir() and (LOG_ID.fullmatch(path.absolute().name) or any(SEGMENT.fullmatch(file.name) for file in path.iterdir()))
-    files = [path] if inside or not path.is_dir() else sorted(path.glob("*.jsonl"))
-    files = [file for file in files if not ((match := DONE.fullmatch(file.name)) and file.with_name(f"{match[1]}.jsonl") in files)]
-    claims = claims_of(files) if path.is_dir() and not inside else {}
+    sessions, others = logs_below(path) if path.is_dir() and not is_session(path) else ([path], [])
+    files, claims = sessions + others, claims_of(others)
     told, met = [], set()
     try:
         seen = [] if heads is None else heads_in(heads.read_bytes(), Keys(named, plain, expected_key_id))
         for file in files:
             log = Log(Keys(named, plain, expected_key_id), expected_key_id, allow_unsigned, None)
-            log.heads, log.claims = list(seen), claims.get(file, {})
+            log.heads, log.claims = list(seen), claims.get(unpacked(file), {})
             told.append(judge(log, file))
             met.add(log.first.get("log"))
         unmet = {each["head"]["log"] for each in seen} - met
@@ -484,14 +541,15 @@ def verify(
             raise tampered(f"the log {min(unmet)}, of which a head was seen")
     except (Stop, OSError) as error:
         told.append((error.verdict if isinstance(error, Stop) else UNREADABLE, str(error)))
-    return min(told, key=lambda each: WORST_FIRST.index(each[0]), default=(UNREADABLE, "expected a log, found none"))
+    code, text = min(told, key=lambda each: WORST_FIRST.index(each[0]), default=(UNREADABLE, "expected a log, found none"))
+    return code, text if len(told) < 2 else f"{text}; {len(told)} logs were judged"
 
 
 def judge(log: Log, path: Path) -> tuple[int, str]:
     """Verdict on one log."""
     folder = path.absolute() if path.is_dir() else path.absolute().parent
     if LOG_ID.fullmatch(folder.name) and (path.is_dir() or SEGMENT.fullmatch(path.name)):
-        log.log_id, log.tape = folder.name, folder / "tape"
+        log.log_id, log.folder = folder.name, folder
     try:
         if log.log_id is None and path.is_file() and not holds_log(path):
             raise Stop(UNREADABLE, "expected a log, found no line of one")
@@ -500,7 +558,7 @@ def judge(log: Log, path: Path) -> tuple[int, str]:
         for file in segments_of(folder) if path.is_dir() else [path] if log.log_id else files_of(path):
             log.walk(file)
         if path.is_dir():
-            check_objects(folder / "objects")
+            check_objects(folder / OBJECTS)
         log.end()
     except Stop as stop:
         return stop.verdict, f"line {log.line} of the log: {stop}"

@@ -5,19 +5,21 @@ Every seal has been proven before; what fails here was written so by whoever hol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from dudzian_daemon.adapters.entry_reading import Cycles, Entry, cycle_of, d_bytes
-from dudzian_daemon.adapters.journal_format import FORMAT, KEY_CHANGE, QUIET_GROUP, encode
+from dudzian_daemon.adapters.journal_format import FORMAT, KEY_CHANGE, OBJECTS_FOLDER, QUIET_GROUP, encode
 from dudzian_daemon.adapters.line_proof import Mismatch
 from dudzian_daemon.adapters.log_report import LogReport
+from dudzian_daemon.adapters.named_objects import rows_of, rows_of_frame, sources_of
 from dudzian_daemon.adapters.tape import frames_of, read_frame
 from dudzian_daemon.domain.errors import DudzianError, IntegrityError
 from dudzian_daemon.trading.content import ORIGIN
@@ -26,6 +28,7 @@ from dudzian_daemon.trading.content import ORIGIN
 CHANGED: Final = ("results", "fills", "positions", "risk", "cash")
 
 _changed: Final = attrgetter(*CHANGED)
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class _Cycles(msgspec.Struct, gc=False):
@@ -40,12 +43,13 @@ _decode_quiet: Final = msgspec.json.Decoder(_Quiet).decode
 
 
 class EntryChecks:
-    """Follows the entries of one log and counts them into its report. What cycles name of a session's tape must lie in its `folder`,
-    None for a log that is read without one."""
+    """Follows the entries of one log and counts them into its report. What they name of a session's tape and objects must lie in its
+    `folder`, None for a log that is read without one."""
 
     def __init__(self, report: LogReport, folder: Path | None = None) -> None:
         self._report = report
         self._folder = folder
+        self._there: set[str] = set()
         self._books = bytes.fromhex(ORIGIN)
         self._content = self._books
         self._checks: dict[str, Callable[[Entry, bytes], None]] = {"genesis": self._genesis, KEY_CHANGE: self._key_change}
@@ -85,6 +89,7 @@ class EntryChecks:
         self._report.projection = d.get("projection") is True
         if not self._report.projection:
             self._checks |= {"cycle": self._one_cycle, "quiet": self._quiet, "checkpoint": self._checkpoint, "state": self._state}
+            self._checks["run"] = self._run
 
     def _key_change(self, entry: Entry, _text: bytes) -> None:
         d, used = entry.d, self._report.key_ids
@@ -121,6 +126,7 @@ class EntryChecks:
             content = sha256(content + raw).digest()
             if cycle.names_frame:
                 self._require_frames(raw)
+            self._require_objects(rows_of(cycle.inputs, raw))
             report.last_sequence = due
         report.cycles += len(cycles)
         report.first_sequence = report.first_sequence or cycles[0].sequence
@@ -132,9 +138,22 @@ class EntryChecks:
             return
         for digest in frames_of(raw):
             try:
-                read_frame(self._folder, digest)
-            except IntegrityError as error:
+                named = rows_of_frame(read_frame(self._folder, digest))
+            except (IntegrityError, ValueError, RecursionError) as error:
                 raise Mismatch(f"frame {digest} of the tape as its digest says", str(error)) from None
+            self._require_objects(named)
+
+    def _run(self, entry: Entry, _text: bytes) -> None:
+        self._require_objects(sources_of(entry.d))
+
+    def _require_objects(self, digests: Iterable[Any]) -> None:
+        """What a line names has to be there, or nobody can run the session again; that it is what its name says is judged by itself."""
+        if self._folder is None:
+            return
+        for name in map(str, digests):
+            if name not in self._there and not (_HASH.fullmatch(name) and (self._folder / OBJECTS_FOLDER / name).is_file()):
+                raise Mismatch(f"object {name}, which the line names, in {OBJECTS_FOLDER}/", "none")
+            self._there.add(name)
 
     def _state(self, entry: Entry, _text: bytes) -> None:
         due = self._report.last_sequence or 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dudzian_daemon.adapters.heads import ED25519, Head, HeadVerifier, SignedHead, parse_heads, verify_head
+from dudzian_daemon.adapters.journal_format import encode
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.log_report import NO_HEAD, Finding, Integrity, LogReport, SeenHead
 from dudzian_daemon.domain.errors import ConfigError
@@ -100,6 +101,11 @@ def own_heads(
     except ConfigError as error:
         raise HeadFault(0, "signed heads in their canonical form", str(error)) from None
     proven = []
+    for number, (signed, line) in enumerate(zip(heads, text.split(b"\n"), strict=False), start=1):
+        if encode(signed) != line:
+            raise HeadFault(number, "a signed head and nothing around it", "a line with more in it, or without any")
+        if signed.head.line < heads[max(number - 2, 0)].head.line:
+            raise HeadFault(number, "heads in the order of their lines", f"one of line {signed.head.line} behind a later one")
     for number, signed in enumerate(heads, start=1):
         if signed.head.log != log_id:
             raise HeadFault(number, f"heads of log {log_id}", f"one of {signed.head.log}")

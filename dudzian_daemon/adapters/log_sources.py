@@ -211,14 +211,19 @@ def _projections(files: list[Path]) -> list[Source]:
     claims: dict[Path, list[Claim]] = {}
     for file in files:
         named, claim = _claim(file)
-        claims.setdefault(file.with_name(named), []).extend([claim] if claim else [])
+        claims.setdefault(_plain(file.with_name(named)), []).extend([claim] if claim else [])
     found: list[Source] = []
     told: set[Path] = set()
     for file in sorted(files, key=lambda each: (number_of(each) > 0, each)):  # what is written first: it knows of all its segments
         if file.absolute() not in told:
-            found.append(_projection(file, tuple(claims.get(file, ()))))
+            found.append(_projection(file, tuple(claims.get(_plain(file), ()))))
             told.update(each.absolute() for each in found[-1].files)
     return sorted(found, key=lambda source: source.label)
+
+
+def _plain(path: Path) -> Path:
+    """A file's name before it was packed: those that go on after it name it so."""
+    return path.with_suffix("") if path.suffix == ".gz" else path
 
 
 def _claim(path: Path) -> tuple[str, Claim | None]:
@@ -232,4 +237,4 @@ def _claim(path: Path) -> tuple[str, Claim | None]:
     if follows.kind != "follows" or "/" in follows.file or "\\" in follows.file or follows.file in ("", ".", ".."):
         return path.name, None
     # one that claims to follow a later file stands under the wrong name: what it says is asked of itself
-    return min(follows.file, path.name), Claim(by=path.name, at=born.at, line_hash=follows.line_hash)
+    return min(follows.file, _plain(path).name), Claim(by=path.name, at=born.at, line_hash=follows.line_hash)

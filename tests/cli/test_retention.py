@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from dudzian_daemon.adapters.keychain import read_key_file
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.kernel.clock import SystemClock
 from tests.integration.daemon_process import daemon, short_config, tree, verdicts
+from tests.scenario.verdicts import STANDALONE
 
 DAY_S = 86_400
 
@@ -85,10 +87,7 @@ def test_what_is_old_moves_and_stays_proven(home: Path, capsys: pytest.CaptureFi
     assert {name: sha256(gzip.decompress(path.read_bytes())).hexdigest() for name, path in archived.items()} == {
         name: contents[name] for name in archived
     }
-    key = next(home.rglob("*.key"))
-    with pytest.raises(SystemExit) as ended:
-        main(["verify-decision-log", str(sealed), "--hmac-key-file", str(key)])
-    assert not ended.value.code
+    assert verified(home, sealed) == 0
     assert counted > 0 and len(list((data / "data" / "journal" / "demo").iterdir())) == 1
     assert (data / "logs" / "runtime" / "demo.log").exists() and not rotated.exists()
     lines = [json.loads(line) for line in (data / "audit" / "archive" / "manifest.jsonl").read_text().splitlines()]
@@ -103,6 +102,33 @@ def test_an_open_session_keeps_its_decision_log(home: Path, capsys: pytest.Captu
     age_all(data, 400)
     kinds = {each["kind"] for each in retention(home, capsys)["items"]}
     assert kinds == {"ledger", "report"}
+
+
+def test_a_session_whose_segments_were_packed_before_is_archived_with_its_heads(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As one that was open for a month: what is packed already stands in the archive byte for byte, and its heads are held against it."""
+    data, sealed = home / "data", home / "data" / "audit" / "decisions"
+    for segment in (data / "data" / "journal" / "demo").glob("*/*.jsonl"):
+        segment.with_name(f"{segment.name}.gz").write_bytes(gzip.compress(segment.read_bytes()))
+        segment.unlink()
+    age_all(data, 40)
+    done = retention(home, capsys)
+    assert {each["action"] for each in done["items"]} == {"archived"}
+    (folder,) = (sealed / "journal" / "demo").iterdir()
+    (segment,) = folder.glob("*.jsonl.gz")
+    lines = gzip.decompress(segment.read_bytes()).splitlines(keepends=True)
+    for text, code in ((lines, 0), (lines[:-1], 1)):
+        segment.write_bytes(gzip.compress(b"".join(text)))
+        assert verified(home, folder) == code
+
+
+def verified(home: Path, path: Path) -> int:
+    """Exit code of `verify-decision-log`; the standalone verifier must give the same."""
+    key = next(home.rglob("*.key"))
+    with pytest.raises(SystemExit) as ended:
+        main(["verify-decision-log", str(path), "--hmac-key-file", str(key)])
+    code = int(ended.value.code or 0)
+    assert STANDALONE.verify(path, read_key_file(key))[0] == code
+    return code
 
 
 def test_a_clash_is_told_and_leaves_both(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

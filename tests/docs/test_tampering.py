@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from dudzian_daemon.adapters.heads import Head, encode_head, sign_head
 from dudzian_daemon.adapters.journal_format import HEADS_FILE
-from tests.scenario.tampering import KINDS, NEED_A_HEAD, Evidence, cases, lines_of, tamper, write
+from tests.scenario.tampering import KINDS, NEED_A_HEAD, OLD, Evidence, cases, lines_of, tamper, write
 from tests.scenario.verdicts import ours, theirs
 
 ALL = [(kind, name) for kind in KINDS for name in cases(kind)]
@@ -66,13 +70,19 @@ def test_the_heads_beside_a_session_are_held_against_it(with_own_heads: Evidence
         one.restore(kept)
 
 
-@pytest.mark.parametrize("name", ["another session's", "no heads"])
+@pytest.mark.parametrize("name", ["another session's", "no heads", "a space behind", "an empty line before", "out of order"])
 def test_what_is_no_head_of_the_session_does_not_stand_beside_it(with_own_heads: Evidence, name: str) -> None:
     one = with_own_heads
     kept = one.kept()
     text = kept[one.heads]
-    other = text.replace(f'"log":"{one.path.name}"'.encode(), b'"log":"%s"' % (b"0" * 32))
-    one.heads.write_bytes(other if name == "another session's" else b'{"d":1}\n')
+    other = {
+        "another session's": text.replace(f'"log":"{one.path.name}"'.encode(), b'"log":"%s"' % (b"0" * 32)),
+        "no heads": b'{"d":1}\n',
+        "a space behind": text.replace(b"\n", b" \n"),
+        "an empty line before": b"\n" + text,
+        "out of order": text + head_of_line_2(one) + text,
+    }
+    one.heads.write_bytes(other[name])
     try:
         assert (ours(one.path), theirs(one.path)) == (1, 1)
     finally:
@@ -123,3 +133,50 @@ def test_every_bit_of_three_lines(evidence: dict[str, Evidence], kind: str) -> N
                 one.restore(kept)
     finally:
         one.restore(kept)
+
+
+def head_of_line_2(one: Evidence) -> bytes:
+    """A true head of an earlier line."""
+    line = lines_of(sorted(one.path.glob("*.jsonl")))[1]
+    seal = json.loads(line)["s"]
+    digest = sha256(line[:-1]).hexdigest()
+    return encode_head(sign_head(Head(log=seal["log"], line=2, sequence=0, hash=digest, content=seal["content"], at=1), OLD))
+
+
+def test_an_earlier_head_before_a_later_one_is_true(with_own_heads: Evidence) -> None:
+    one = with_own_heads
+    one.heads.write_bytes(head_of_line_2(one) + one.heads.read_bytes())
+    assert (ours(one.path), theirs(one.path)) == (0, 0)
+
+
+def test_heads_that_came_by_mail_may_have_spaces_around_them(evidence: dict[str, Evidence], tmp_path: Path) -> None:
+    one = evidence["journal"]
+    mailed = tmp_path / "heads.txt"
+    mailed.write_bytes(b"\r\n" + one.heads.read_bytes().replace(b"\n", b" \r\n"))
+    assert (ours(one.path, mailed), theirs(one.path, mailed)) == (0, 0)
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> Evidence:
+    """Ledgers as they lie in an archive: packed."""
+    one = KINDS["ledger"](tmp_path)
+    for path in one.path.iterdir():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    return one
+
+
+@pytest.mark.parametrize("harm", ["none", "edit", "cut the end", "another day's", "no gzip"])
+def test_packed_ledgers_are_judged_as_those_that_are_not(archived: Evidence, harm: str) -> None:
+    first, second, _ = sorted(archived.path.iterdir())
+    text = gzip.decompress(first.read_bytes())
+    if harm == "edit":
+        first.write_bytes(gzip.compress(text.replace(b'"kind":"genesis"', b'"kind":"genesjs"')))
+    elif harm == "cut the end":
+        first.write_bytes(gzip.compress(b"".join(text.splitlines(keepends=True)[:-1])))
+    elif harm == "another day's":
+        first.write_bytes(second.read_bytes())
+    elif harm == "no gzip":
+        first.write_bytes(first.read_bytes()[:-9])
+    expected = 0 if harm == "none" else 1
+    assert (ours(archived.path), theirs(archived.path)) == (expected, expected)

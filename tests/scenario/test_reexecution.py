@@ -21,7 +21,6 @@ from dudzian_daemon.app.reexecution.difference import CycleDifference
 from dudzian_daemon.app.reexecution.report import ReplayReport, ReplayVerdict
 from dudzian_daemon.app.session_spec import session_spec
 from dudzian_daemon.config.canonical import canonical, from_canonical
-from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.domain.market import SECOND_NS, Candle
 from dudzian_daemon.trading.barrier import MarketInput
 from tests.integration.daemon_process import cycles
@@ -388,8 +387,8 @@ def test_an_object_that_is_missing_is_named(home: Home, tmp_path: Path) -> None:
     folder = resealed(home.session, tmp_path, lambda d: d)
     digest = home.prepared.plugins["demo_mean_reversion"].digest
     (folder / "objects" / digest).unlink()
-    with pytest.raises(ConfigError, match=f"expected .*{digest}, found nothing there"):
-        replayed(folder)
+    report = replayed(folder)
+    assert (report.verdict, f"line 2: expected object {digest}, which the line names" in report.reason) == (ReplayVerdict.TAMPERED, True)
 
 
 def test_an_object_that_was_changed_is_tampering(home: Home, tmp_path: Path) -> None:
