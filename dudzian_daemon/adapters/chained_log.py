@@ -26,9 +26,9 @@ from dudzian_daemon.adapters.files import (
     write_atomic,
 )
 from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, encode, key_change, split
-from dudzian_daemon.adapters.journal_reader import read_tail
 from dudzian_daemon.adapters.key_change import keys_at_end
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_lines import read_tail
 from dudzian_daemon.domain.errors import DudzianError, IntegrityError, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
 from dudzian_daemon.trading.content import ORIGIN
