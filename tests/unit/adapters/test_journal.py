@@ -18,10 +18,11 @@ import pytest
 
 from dudzian_daemon.adapters import chained_log, files
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
-from dudzian_daemon.adapters.journal import SessionJournal, private_folder
+from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import QUIET_GROUP, segments
 from dudzian_daemon.adapters.journal_reader import entries, latest_cycles, read_object
 from dudzian_daemon.adapters.log_sources import Source, find_logs
+from dudzian_daemon.adapters.private_files import private_folder
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, StorageError, StorageFull
 from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Quote
