@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dudzian_daemon.adapters.files import os_errors, require_regular_or_absent
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, Permanent
@@ -23,13 +25,19 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_NS: Final = 2**63 - 1
 _INSTRUMENT: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,63}):([A-Z0-9]{1,20})/([A-Z0-9]{1,20})")
 _NAMES: Final = ("open_time", "open", "high", "low", "close", "volume")
+#: What stands in each column, in the words of `array` and `memoryview`: 64-bit integers and floats.
+Code = Literal["q", "d"]
+_CODES: Final[tuple[Code, ...]] = ("q", "d", "d", "d", "d", "d")
+_WIDTH: Final = 8
 
 #: A series and a month of the UTC calendar: what one file holds.
 MonthKey = tuple[Series, int, int]
 #: Open, high, low, close and volume by open time in ms.
 Bars = dict[int, tuple[float, ...]]
-#: The six columns of a file, in the order of `_NAMES`.
-Columns = list[list[Any]]
+#: The six columns of a file, in the order of `_NAMES`: numbers side by side, a tenth of the memory that objects take.
+Columns = Sequence["memoryview[Any]"]
+#: Those of no bar.
+NO_COLUMNS: Final[Columns] = [memoryview(array(code)) for code in _CODES]
 
 
 def granularity_named(text: str) -> str:
@@ -97,7 +105,7 @@ def bar_of(candle: Candle) -> tuple[float, ...]:
     return candle.open, candle.high, candle.low, candle.close, candle.volume
 
 
-def candles_between(series: Series, columns: Columns, start: int, end: int) -> list[Candle]:
+def candles_between(series: Series, columns: Sequence[Sequence[Any]], start: int, end: int) -> list[Candle]:
     """Candles whose bar lies in [start, end) ns."""
     instrument, granularity, step, times = series.instrument, series.granularity, series.step_ns, columns[0]
     wanted = slice(bisect_left(times, -(-start // MS)), bisect_right(times, (end - step) // MS))
@@ -116,16 +124,49 @@ def content_of(path: Path) -> bytes | None:
             return None
 
 
-def encoded(bars: Sequence[tuple[int, tuple[float, ...]]]) -> bytes:
-    """The Parquet file of these bars; equal bars give equal bytes."""
+def bars_at(columns: Columns, opens: Set[int]) -> Bars:
+    """Those of the bars at `opens` (ms, one at least) that the columns have."""
+    wanted = slice(bisect_left(columns[0], min(opens)), bisect_right(columns[0], max(opens)))
+    times, *values = (column[wanted] for column in columns)
+    return {at: bar for at, bar in zip(times, zip(*values, strict=True), strict=True) if at in opens}
+
+
+def joined(columns: Columns, bars: Bars) -> Columns:
+    """The columns with these bars in their places, of two for one place the new one."""
+    times, opens = columns[0], sorted(bars)
+    pieces: list[tuple[slice, slice]] = []  # new bars, and the stored ones that come after them
+    first = place = 0
+    for number, at in enumerate(opens):
+        found = bisect_left(times, at, place)
+        if found > place:
+            pieces.append((slice(first, number), slice(place, found)))
+            first = number
+        place = found + (found < len(times) and times[found] == at)
+    pieces.append((slice(first, len(opens)), slice(place, len(times))))
+    new = [memoryview(array("q", opens)), *(memoryview(array("d", [bars[at][number] for at in opens])) for number in range(5))]
+    return [_spliced(code, more, column, pieces) for code, more, column in zip(_CODES, new, columns, strict=True)]
+
+
+def _spliced(code: Code, new: memoryview[Any], stored: memoryview[Any], pieces: Sequence[tuple[slice, slice]]) -> memoryview[Any]:
+    return _numbers(code, b"".join(part for more, kept in pieces for part in (new[more], stored[kept])))
+
+
+def _numbers(code: Code, data: bytes | memoryview[Any]) -> memoryview[Any]:
+    """Bytes as the numbers they are, nothing copied."""
+    return memoryview(data).cast(code) if data else memoryview(array(code))
+
+
+def encoded(columns: Columns) -> bytes:
+    """The Parquet file of these columns; equal columns give equal bytes."""
     import pyarrow as pa  # type: ignore[import-untyped] # pyarrow ships no annotations
     import pyarrow.parquet as pq  # type: ignore[import-untyped] # pyarrow ships no annotations
 
-    columns = [[at for at, _ in bars], *([values[place] for _, values in bars] for place in range(5))]
-    arrays = [pa.array(column, pa.float64() if place else pa.int64()) for place, column in enumerate(columns)]
+    schema = _schema()
+    rows = len(columns[0])
+    arrays = [pa.Array.from_buffers(field.type, rows, [None, pa.py_buffer(column)]) for field, column in zip(schema, columns, strict=True)]
     sink = pa.BufferOutputStream()
     pq.write_table(
-        pa.table(arrays, names=list(_NAMES)),
+        pa.table(arrays, schema=schema),
         sink,
         compression="zstd",
         write_page_checksum=True,
@@ -142,19 +183,34 @@ def decoded(data: bytes) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: Columns = [[] for _ in _NAMES]
     place = "its footer"
+    groups = []
     try:
         parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         for group in range(parquet.num_row_groups):
             place = f"row group {group}"
-            table = parquet.read_row_group(group, columns=list(_NAMES), use_threads=False)
-            for column, more in zip(columns, table.columns, strict=True):
-                column += more.to_pylist()
+            groups.append(parquet.read_row_group(group, columns=list(_NAMES), use_threads=False))
     except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
         msg = f"{place} cannot be read ({str(error).splitlines()[0]})"
         raise IntegrityError(msg) from error
-    return columns
+    if any(group.schema != _schema() or any(column.null_count for column in group.columns) for group in groups):
+        msg = f"its footer does not tell of {', '.join(_NAMES)} as 64-bit numbers, each there in every row"
+        raise IntegrityError(msg)
+    arrays = [column.combine_chunks() for column in pa.concat_tables(groups).columns] if groups else []
+    return [_values(code, column) for code, column in zip(_CODES, arrays, strict=True)] if arrays else NO_COLUMNS
+
+
+@cache
+def _schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.float64() if place else pa.int64()) for place, name in enumerate(_NAMES)])
+
+
+def _values(code: Code, column: Any) -> memoryview[Any]:
+    """The numbers of an Arrow array without nulls, nothing copied."""
+    begin = column.offset * _WIDTH
+    return _numbers(code, memoryview(column.buffers()[1])[begin : begin + len(column) * _WIDTH])
 
 
 def damaged_place(data: bytes) -> str:

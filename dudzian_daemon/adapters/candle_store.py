@@ -197,14 +197,14 @@ class ParquetCandleStore:
             self._settle(writer)
             self._refuse_mixture(writer.manifest, source)
             merges = [merged(self._months, writer.manifest, key, bars) for key, bars in sorted(months.items())]
-            changed = [merge for merge in merges if merge.added or merge.revised]
+            changed = [merge for merge in merges if merge.changed]
             if changed:
                 keep_replaced(self.root, series, *replaced(changed), source=source)
                 self._replace(writer, changed, source)
         return WriteReport(
             added=sum(merge.added for merge in merges),
-            revised=sum(merge.revised for merge in merges),
-            unchanged=sum(merge.unchanged for merge in merges),
+            revised=sum(len(merge.replaced) for merge in merges),
+            unchanged=sum(len(merge.bars) - merge.changed for merge in merges),
             months=len(changed),
         )
 
@@ -246,7 +246,7 @@ class ParquetCandleStore:
 
     def _replace(self, writer: ManifestWriter, merges: Sequence[Merge], source: str) -> None:
         """Data first, manifest after; the intention before both, so that a kill in between leaves nothing unexplained."""
-        contents = [encoded(sorted(merge.bars.items())) for merge in merges]
+        contents = [encoded(merge.columns) for merge in merges]
         files = [month_file(writer.manifest, merge, data, source) for merge, data in zip(merges, contents, strict=True)]
         writer.intend(files)
         for file, data in zip(files, contents, strict=True):

@@ -5,37 +5,23 @@ Journal and signed projections are such logs; one may go on in a new file. It kn
 
 from __future__ import annotations
 
-import errno
-import os
 import secrets
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
 
-from dudzian_daemon.adapters.files import (
-    PRIVATE_FILE,
-    os_errors,
-    require_regular_or_absent,
-    require_sole_name_or_absent,
-    sync_folder,
-    write_atomic,
-)
+from dudzian_daemon.adapters.files import require_sole_name_or_absent
 from dudzian_daemon.adapters.journal_format import LOG_ID, LineSealer, encode, key_change, split
-from dudzian_daemon.adapters.journal_reader import read_tail
 from dudzian_daemon.adapters.key_change import keys_at_end
 from dudzian_daemon.adapters.keychain import SigningKey
-from dudzian_daemon.domain.errors import DudzianError, IntegrityError, StorageError, StorageFull
-from dudzian_daemon.kernel.faults import fault_point
+from dudzian_daemon.adapters.log_file import LogFile
+from dudzian_daemon.adapters.log_lines import read_tail
+from dudzian_daemon.domain.errors import DudzianError, IntegrityError, StorageFull
 from dudzian_daemon.trading.content import ORIGIN
-
-#: Of a disk that takes no lines now, and may later.
-_NO_LINES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-_FLAGS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class NewFile(NamedTuple):
@@ -53,24 +39,18 @@ def new_log_id() -> str:
 class ChainedLog:
     """Owns the last file of a log and the sealer of its lines. `append` is for one thread (the loop's); writing happens in a worker.
 
-    `faults` is the prefix of its fault points: `<faults>.write`, `.fsync`, `.release`; those of a new file are `<faults>.segment.aside`,
-    `.write`, `.fsync`, `.rename`, `.renamed`. Without `sync` a commit writes only.
+    `faults` is the prefix of its file's fault points. Without `sync` a commit writes only.
     """
 
-    def __init__(self, path: Path, sealer: LineSealer, descriptor: int, *, length: int, faults: str, sync: bool = True) -> None:
-        self.path = path
+    def __init__(self, file: LogFile, sealer: LineSealer) -> None:
         self.durable_line = sealer.line
+        self._file = file
         self._sealer = sealer
-        self._descriptor = descriptor
-        self._length = length
-        self._faults = faults
-        self._sync = sync
         #: Lines, and where those after it belong into a new file.
         self._appended: list[bytes | NewFile] = []
         self._unwritten: list[bytes | NewFile] = []
         self._named: list[Callable[[], object]] = []
         self._named_unwritten: list[Callable[[], object]] = []
-        self._fault: str | None = None
         #: The key to hand over to before the next line, and the content link until then.
         self._heir: tuple[SigningKey, str] | None = None
         self._turn = anyio.Lock()
@@ -82,16 +62,7 @@ class ChainedLog:
 
         Raises `ConfigError` when something stands there already or the folder cannot be written.
         """
-        require_regular_or_absent(path)
-        with os_errors(path):
-            descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-            try:
-                path.chmod(PRIVATE_FILE)
-                sync_folder(path.parent)
-            except OSError:
-                os.close(descriptor)
-                raise
-        return cls(path, LineSealer(log_id, key), descriptor, length=0, faults=faults, sync=sync)
+        return cls(LogFile.create(path, faults=faults, sync=sync), LineSealer(log_id, key))
 
     @classmethod
     def resume(cls, path: Path, key: SigningKey | None, *, faults: str = "journal", sync: bool = True) -> ChainedLog:
@@ -103,13 +74,15 @@ class ChainedLog:
         require_sole_name_or_absent(path)
         tail = read_tail(path)
         sealer = _sealer_after(path, tail.line, key)
-        with os_errors(path):
-            descriptor = os.open(path, _FLAGS)
-            os.truncate(descriptor, tail.length)
-        log = cls(path, sealer, descriptor, length=tail.length, faults=faults, sync=sync)
+        log = cls(LogFile.cut(path, tail.length, faults=faults, sync=sync), sealer)
         if key is not None and sealer.key_id != key.id:
             log._heir = (key, split(tail.line or b"").s.content)
         return log
+
+    @property
+    def path(self) -> Path:
+        """The file that is written."""
+        return self._file.path
 
     @property
     def log_id(self) -> str:
@@ -181,15 +154,12 @@ class ChainedLog:
                     self._write_out()
                 return not moved
             finally:
-                self._fault = self._fault or f"log {self.path} is closed"
+                self._file.take_no_more()
 
     def release(self) -> None:
         """Let go of the file; lines that are not durable are lost."""
         with self._writer:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
-                self._fault = self._fault or f"log {self.path} is closed"
+            self._file.close()
 
     def _take(self) -> None:
         self._named_unwritten += self._named  # before the lines: a worker that is through with one commit may see those of the next
@@ -203,8 +173,7 @@ class ChainedLog:
             self._write_out()
 
     def _write_out(self) -> None:
-        if self._fault is not None:
-            raise StorageError(self._fault)
+        self._file.require_sound()
         items = self._unwritten[:]
         self._write_named()
         while items:
@@ -212,9 +181,9 @@ class ChainedLog:
             if not lines:
                 break
             if new is None:
-                self._extend(b"".join(lines))
+                self._file.extend(b"".join(lines))
             else:
-                self._begin(new, b"".join(lines))
+                self._file.go_on_in(new.path, b"".join(lines), new.put_aside)
             self.durable_line += len(lines)
             done = len(lines) + (new is not None)
             del self._unwritten[:done], items[:done]
@@ -226,98 +195,8 @@ class ChainedLog:
             except StorageFull:
                 raise
             except DudzianError as error:
-                raise self._failed(f"what its next line names cannot be written: {error}") from error
+                raise self._file.failed(f"what its next line names cannot be written: {error}") from error
             del self._named_unwritten[0]
-
-    def _begin(self, new: NewFile, data: bytes) -> None:
-        """Go on in a new file, which is there with its first lines or not at all; the one before it is whole and synced."""
-        self._require_untouched()
-        path = new.path
-        if path == self.path and new.put_aside is not None:  # once: what fails after this is tried again from here
-            self._put_aside(new.put_aside)
-        if path.exists() or path.is_symlink():
-            raise self._failed(f"expected nothing at {path}, where it goes on, found a file")
-        try:
-            write_atomic(path, data, mode=PRIVATE_FILE, faults=f"{self._faults}.segment")
-            descriptor = os.open(path, _FLAGS)
-        except StorageFull:
-            if path.exists():  # it got its name just before: the next try begins anew
-                path.unlink()
-            raise
-        except DudzianError as error:
-            raise self._failed(f"it cannot go on in a new file: {error}") from error
-        except OSError as error:
-            raise self._failed(f"it cannot go on in {path} ({error.strerror})") from error
-        os.close(self._descriptor)
-        self.path, self._descriptor, self._length = path, descriptor, len(data)
-
-    def _put_aside(self, path: Path) -> None:
-        """Give the file at hand another name. A disk that takes no change now may be asked again."""
-        if path.exists() or path.is_symlink():
-            raise self._failed(f"expected nothing at {path}, where it is put aside, found a file")
-        try:
-            fault_point(f"{self._faults}.segment.aside")
-            self.path.rename(path)
-            self.path = path
-            sync_folder(path.parent)
-        except OSError as error:
-            if error.errno in _NO_LINES:
-                raise self._refused(error) from error
-            raise self._failed(f"it cannot be put aside as {path} ({error.strerror})") from error
-
-    def _extend(self, data: bytes) -> None:
-        try:
-            self._require_untouched()
-            fault_point(f"{self._faults}.write")
-            self._write(data)
-        except OSError as error:
-            raise self._taken_back(error) from error
-        try:
-            fault_point(f"{self._faults}.fsync")
-            if self._sync:
-                _sync(self._descriptor)
-            fault_point(f"{self._faults}.release")
-        except OSError as error:
-            # What the kernel dropped after a failed sync is unknown: a second sync that succeeds would prove nothing.
-            raise self._failed(f"sync failed ({error.strerror}): the last lines may be lost") from error
-        self._length += len(data)
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-
-    def _require_untouched(self) -> None:
-        held = os.fstat(self._descriptor)
-        try:
-            named = self.path.lstat()
-        except FileNotFoundError:
-            raise self._failed("expected our file, found it deleted or moved away") from None
-        if (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino):
-            raise self._failed("expected our file, found another one in its place")
-        if held.st_size != self._length:
-            raise self._failed(f"expected {self._length} bytes, found {held.st_size}: another program wrote to it")
-
-    def _taken_back(self, error: OSError) -> StorageError:
-        """Cut what a failed write left, so that no half line stays; a full or read-only disk may be tried again, all else may not."""
-        try:
-            if os.fstat(self._descriptor).st_size != self._length:  # a disk that is read-only would not even cut nothing
-                os.truncate(self._descriptor, self._length)
-        except OSError as second:
-            return self._failed(f"write failed ({error.strerror}), and so did cutting what it left ({second.strerror})")
-        if error.errno in _NO_LINES:
-            return self._refused(error)
-        return self._failed(f"write failed ({error.strerror})")
-
-    def _refused(self, error: OSError) -> StorageFull:
-        if error.errno == errno.EROFS:
-            how = "make it writable again, the lines are kept in memory"
-            return StorageFull(f"the disk of {self.path} takes no lines ({error.strerror}): {how}")
-        return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space, the lines are kept in memory")
-
-    def _failed(self, reason: str) -> StorageError:
-        self._fault = f"log {self.path}: {reason}"
-        return StorageError(self._fault)
 
 
 def _of_one_file(items: list[bytes | NewFile]) -> tuple[NewFile | None, list[bytes]]:
@@ -350,10 +229,3 @@ def _sealer_after(path: Path, line: bytes | None, key: SigningKey | None) -> Lin
     signer = f"sealed by key {key.id}" if key else "of an unsigned log"
     msg = f"log {path}: expected a last line {signer}, found one that is not; run: dudzian verify-decision-log {path}"
     raise IntegrityError(msg)
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "linux":
-        os.fdatasync(descriptor)
-    else:
-        os.fsync(descriptor)

@@ -15,7 +15,8 @@ import anyio.to_thread
 import msgspec
 
 from dudzian_daemon.adapters.journal_format import segments, split
-from dudzian_daemon.adapters.journal_reader import Cycle, cycles_between, entries, lines_backwards
+from dudzian_daemon.adapters.journal_reader import Cycle, cycles_between, entries
+from dudzian_daemon.adapters.log_lines import lines_backwards
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.kernel.bus import QueuedSubscription
 

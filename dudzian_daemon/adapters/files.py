@@ -12,7 +12,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,10 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
 #: Why a folder cannot be made: no such thing is said where its parents are there but make none, as in /proc.
 _UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
+
+
+#: No writer is at work on a temporary file for so long.
+_LONGEST_WRITE_NS: Final = 3_600_000_000_000
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = FILE, faults: str = "files") -> None:
@@ -64,6 +68,14 @@ def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that writers of `path` left behind when they were killed; no writer may be at work."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, now_ns: int) -> None:
+    """Remove the temporary files below `folder` that killed writers left behind, whatever of: those an hour old, by the wall clock."""
+    for path in folder.rglob(".*.tmp"):
+        with os_errors(path), suppress(FileNotFoundError):
+            if path.lstat().st_mtime_ns < now_ns - _LONGEST_WRITE_NS:
+                path.unlink()
 
 
 def sha256_file(path: Path) -> str:

@@ -5,7 +5,6 @@ It implements the `Journal` port. What a session goes on from is read by `journa
 
 from __future__ import annotations
 
-import stat
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ import msgspec
 
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
-from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
+from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, write_atomic
 from dudzian_daemon.adapters.heads import Head
 from dudzian_daemon.adapters.journal_format import (
     JOURNAL_FOLDER,
@@ -33,15 +32,15 @@ from dudzian_daemon.adapters.journal_format import (
 )
 from dudzian_daemon.adapters.journal_reader import entries
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.private_files import private_folder
 from dudzian_daemon.adapters.tape import TAPE_FOLDER, write_frame
-from dudzian_daemon.domain.errors import ConfigError, StorageError
+from dudzian_daemon.domain.errors import StorageError
 from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.domain.ports import Released
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.trading.content import ContentChain
 
-PRIVATE_FOLDER: Final = 0o700
 _FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 #: Kinds that only `append` writes.
 _CYCLE_KINDS: Final = frozenset({"cycle", "quiet"})
@@ -289,23 +288,3 @@ class SessionJournal:
         content = self._chain.link
         self._log.append(d, w, content)
         self._unreleased.append(_Sealed(self._log.line, self._log.line_hash, content, self._chain.sequence, records))
-
-
-def private_folder(root: Path, below: Path) -> Path:
-    """The folder `below` the existing folder `root`, made with mode 0700 where it is missing.
-
-    Raises `ConfigError` on a symlink on the way: what is written must not end up elsewhere.
-    """
-    folder = root
-    ensure_dir(root)
-    for part in below.parts:
-        folder /= part
-        with os_errors(folder):
-            if folder.is_symlink() or (folder.exists() and not stat.S_ISDIR(folder.lstat().st_mode)):
-                msg = f"expected a folder at {folder}, found a symlink or a file; move it away"
-                raise ConfigError(msg)
-            if not folder.exists():
-                folder.mkdir(mode=PRIVATE_FOLDER)
-                folder.chmod(PRIVATE_FOLDER)
-                sync_folder(folder.parent)
-    return folder

@@ -17,9 +17,10 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, require_regular_or_absent, sha256_file, sync_folder
+from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, remove_leftovers, require_regular_or_absent, sha256_file, sync_folder
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, SEGMENT
-from dudzian_daemon.adapters.journal_reader import Session, read_tail, sessions
+from dudzian_daemon.adapters.journal_reader import Session, sessions
+from dudzian_daemon.adapters.log_lines import read_tail
 from dudzian_daemon.domain.errors import IntegrityError
 from dudzian_daemon.kernel.faults import fault_point
 
@@ -80,6 +81,7 @@ def pack(path: Path) -> Path:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        remove_leftovers(target)
         sync_folder(path.parent)
         fault_point("archive.unlink")
         path.unlink()

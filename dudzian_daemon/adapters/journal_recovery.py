@@ -13,18 +13,10 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.journal_format import KEY_CHANGE, LineSealer, encode, line_hash, split
-from dudzian_daemon.adapters.journal_reader import (
-    Entry,
-    Session,
-    entry_of,
-    open_log,
-    raw_lines,
-    read_tail,
-    unpacking,
-    whole_lines_backwards,
-)
+from dudzian_daemon.adapters.journal_reader import Entry, Session, entry_of
 from dudzian_daemon.adapters.key_change import keys_at_end, new_key_of
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_lines import open_log, raw_lines, read_tail, unpacking, whole_lines_backwards
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.trading.content import ORIGIN
 from dudzian_daemon.trading.state import SessionState, decode_state, state_hash

@@ -13,8 +13,8 @@ import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, Line, segments, split
-from dudzian_daemon.adapters.journal_reader import open_log
 from dudzian_daemon.adapters.keychain import SigningKey, ring_variable
+from dudzian_daemon.adapters.log_lines import open_log
 from dudzian_daemon.adapters.log_segments import whole_log
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 

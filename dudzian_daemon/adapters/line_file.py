@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from dudzian_daemon.adapters.files import FILE, ensure_dir, os_errors, require_regular_or_absent, require_sole_name_or_absent
-from dudzian_daemon.adapters.journal_reader import lines_backwards, read_tail
+from dudzian_daemon.adapters.log_lines import lines_backwards, read_tail
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 

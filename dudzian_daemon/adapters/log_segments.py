@@ -20,7 +20,7 @@ import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import KEY_CHANGE, segment_name, split
-from dudzian_daemon.adapters.journal_reader import DAMAGED, open_log, raw_lines
+from dudzian_daemon.adapters.log_lines import DAMAGED, open_log, raw_lines
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 
 #: Where segments of decision logs are archived, below the data folder.

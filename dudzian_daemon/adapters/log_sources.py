@@ -11,7 +11,7 @@ import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.journal_format import HEADS_FILE, LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
-from dudzian_daemon.adapters.journal_reader import DAMAGED, open_log, raw_lines
+from dudzian_daemon.adapters.log_lines import DAMAGED, open_log, raw_lines
 from dudzian_daemon.adapters.log_segments import ARCHIVE, archived_places, beginning, done_segments, number_of, whole_log, written_file
 from dudzian_daemon.domain.errors import ConfigError
 

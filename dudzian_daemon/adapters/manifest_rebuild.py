@@ -11,7 +11,17 @@ from pathlib import Path
 
 import msgspec
 
-from dudzian_daemon.adapters.candle_files import MonthKey, bar_of, by_month, candles_between, content_of, decoded, encoded, path_of
+from dudzian_daemon.adapters.candle_files import (
+    NO_COLUMNS,
+    MonthKey,
+    by_month,
+    candles_between,
+    content_of,
+    decoded,
+    encoded,
+    joined,
+    path_of,
+)
 from dudzian_daemon.adapters.damaged_files import keys_on_disk, move_away
 from dudzian_daemon.adapters.manifest import FILE_NAME, SEEDED, MonthFile, load_manifest, writing
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, Permanent
@@ -65,8 +75,8 @@ def _proved(root: Path, key: MonthKey, source: str) -> MonthFile | None:
         months = by_month(series, candles)
     except (IntegrityError, Permanent):
         return None
-    bars = {(candle.end - series.step_ns) // 1_000_000: bar_of(candle) for candle in candles}
-    if list(months) != [key] or encoded(sorted(bars.items())) != data:
+    bars = months.get(key, {})
+    if list(months) != [key] or encoded(joined(NO_COLUMNS, bars)) != data:
         return None
     return MonthFile(
         instrument=series.instrument,

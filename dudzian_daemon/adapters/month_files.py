@@ -88,8 +88,9 @@ class MonthFiles:
         except IntegrityError as error:
             raise self._damaged(path, file, str(error)) from error
         times = columns[0]
-        if (len(times), times[:1], times[-1:]) != (file.rows, [file.first_ms], [file.last_ms]):
-            raise self._damaged(path, file, f"it holds {len(times)} candles from {times[:1]} to {times[-1:]} ms")
+        first, last = list(times[:1]), list(times[-1:])
+        if (len(times), first, last) != (file.rows, [file.first_ms], [file.last_ms]):
+            raise self._damaged(path, file, f"it holds {len(times)} candles from {first} to {last} ms")
         return columns
 
     def _damaged(self, path: Path, file: MonthFile | None, found: str) -> IntegrityError:

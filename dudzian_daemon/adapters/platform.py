@@ -74,10 +74,14 @@ def running_pid(data_folder: Path) -> int | None:
 
 
 def share_one_heap() -> None:
-    """Let all threads use one heap of the C library, where each would keep what it has freed in its own. Call it before there is any."""
+    """Let all threads, and Arrow, use one heap of the C library, where each would keep what it has freed in its own.
+
+    Call it before there is another thread, and before Arrow is loaded.
+    """
     libc = _glibc()
     if libc is not None:
         libc.mallopt(_M_ARENA_MAX, 1)
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def give_back_memory() -> None:

@@ -1,13 +1,17 @@
-"""Files that only their owner may read."""
+"""Files and folders that only their owner may read."""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
+from typing import Final
 
-from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors
+from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder
 from dudzian_daemon.domain.errors import ConfigError
+
+PRIVATE_FOLDER: Final = 0o700
 
 
 def create_private(path: Path, data: bytes) -> None:
@@ -24,6 +28,26 @@ def create_private(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
+
+
+def private_folder(root: Path, below: Path) -> Path:
+    """The folder `below` the existing folder `root`, made with mode 0700 where it is missing.
+
+    Raises `ConfigError` on a symlink on the way: what is written must not end up elsewhere.
+    """
+    folder = root
+    ensure_dir(root)
+    for part in below.parts:
+        folder /= part
+        with os_errors(folder):
+            if folder.is_symlink() or (folder.exists() and not stat.S_ISDIR(folder.lstat().st_mode)):
+                msg = f"expected a folder at {folder}, found a symlink or a file; move it away"
+                raise ConfigError(msg)
+            if not folder.exists():
+                folder.mkdir(mode=PRIVATE_FOLDER)
+                folder.chmod(PRIVATE_FOLDER)
+                sync_folder(folder.parent)
+    return folder
 
 
 def readable_by_others(status: os.stat_result) -> bool:

@@ -21,9 +21,9 @@ from dudzian_daemon.adapters.files import sha256_file
 from dudzian_daemon.adapters.head_checks import HeadChecks, HeadFault, own_heads
 from dudzian_daemon.adapters.heads import ED25519, HeadVerifier, SignedHead
 from dudzian_daemon.adapters.journal_format import ALGORITHM, HEADS_FILE, KEY_CHANGE, LOG_ID, MAX_LINE_BYTES, UNSIGNED, Line
-from dudzian_daemon.adapters.journal_reader import DAMAGED, raw_lines
 from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_proof import LineProof, Mismatch, Proven, shown, taken_apart
+from dudzian_daemon.adapters.log_lines import DAMAGED, raw_lines
 from dudzian_daemon.adapters.log_report import Completeness, Finding, Integrity, LogReport
 from dudzian_daemon.adapters.log_sources import Source, holds_log
 from dudzian_daemon.domain.errors import DudzianError

@@ -11,9 +11,10 @@ import msgspec
 from dudzian_daemon.adapters.head_file import HeadFile
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, split
-from dudzian_daemon.adapters.journal_reader import Session, entry_of, latest_cycles, read_tail, sessions
+from dudzian_daemon.adapters.journal_reader import Session, entry_of, latest_cycles, sessions
 from dudzian_daemon.adapters.journal_recovery import SessionLog
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_lines import read_tail
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.records import PositionChange
 from dudzian_daemon.kernel.clock import Clock

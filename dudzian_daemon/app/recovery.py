@@ -14,9 +14,10 @@ import msgspec
 
 from dudzian_daemon.adapters.head_file import last_proven_head
 from dudzian_daemon.adapters.journal_format import encode
-from dudzian_daemon.adapters.journal_reader import Cycle, Entry, Session, entry_of, read_object, sessions, whole_lines_backwards
+from dudzian_daemon.adapters.journal_reader import Cycle, Entry, Session, entry_of, read_object, sessions
 from dudzian_daemon.adapters.journal_recovery import Checkpoint, SessionLog, identity_of, state_entry
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_lines import whole_lines_backwards
 from dudzian_daemon.app.accepted_change import carried, changed_strategies, difference, refused
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.recorded_run import LIVE, run_entry

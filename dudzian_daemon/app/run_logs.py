@@ -13,9 +13,9 @@ from dudzian_daemon.adapters.files import ensure_dir, require_regular_or_absent
 from dudzian_daemon.adapters.git_facts import commit_of
 from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import encode, genesis
-from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.journal_recovery import identity_of
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_lines import is_begun
 from dudzian_daemon.adapters.log_segments import done_segments
 from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.app.preparation import Prepared, run_facts

@@ -148,7 +148,8 @@ class Venues:
                 raise PluginError(msg)
             source: Source = said
             return source
-        from dudzian_daemon.adapters.ccxt_exchange import ClientOptions, open_client  # only where ccxt is wanted
+        from dudzian_daemon.adapters.ccxt_client import ClientOptions  # only where ccxt is wanted
+        from dudzian_daemon.adapters.ccxt_exchange import open_client
 
         return await open_client(said, ClientOptions(choice.rules, wanted, heard, self._clock.wall_ns, self.settings.streams))
 

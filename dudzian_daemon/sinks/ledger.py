@@ -19,8 +19,8 @@ from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
 from dudzian_daemon.adapters.cycle_follower import CycleFollower, Mark
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_regular_or_absent
 from dudzian_daemon.adapters.journal_format import encode, genesis
-from dudzian_daemon.adapters.journal_reader import is_begun
 from dudzian_daemon.adapters.keychain import SigningKey
+from dudzian_daemon.adapters.log_lines import is_begun
 from dudzian_daemon.domain.errors import DudzianError, Permanent, StorageError, StorageFull
 from dudzian_daemon.domain.events import CycleDurable
 from dudzian_daemon.domain.market import DAY_NS

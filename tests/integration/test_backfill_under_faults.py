@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_the_store_equals_the_truth_and_every_fault_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dudzian_daemon.adapters.ccxt_exchange.TIMEOUT_S", 5.0)  # one answer hangs; none that comes is too late
+    monkeypatch.setattr("dudzian_daemon.adapters.ccxt_client.TIMEOUT_S", 5.0)  # one answer hangs; none that comes is too late
     with stamina.set_testing(True, attempts=ATTEMPTS, cap=True):
         found = filled(tmp_path, Storm(seed=6, share=0.5, retry_after_s=1), days=92)
     assert found.wrong == []

@@ -18,7 +18,7 @@ import anyio.to_thread
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_sole_name_or_absent, write_atomic
+from dudzian_daemon.adapters.files import ensure_dir, os_errors, remove_unfinished, require_sole_name_or_absent, write_atomic
 from dudzian_daemon.adapters.heads import read_signer
 from dudzian_daemon.adapters.keychain import SigningKey, signing_key
 from dudzian_daemon.adapters.metric_families import new_registry
@@ -85,6 +85,8 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
     lock = InstanceLock.acquire(prepared.data_folder)
     try:
         expire_commands(prepared.data_folder)
+        for written in ("run", "logs", "data/reports"):
+            remove_unfinished(prepared.data_folder / written, SystemClock().wall_ns())
         _phase("logs", signals)
         _configure_logs(prepared, options)
         if prepared.live:

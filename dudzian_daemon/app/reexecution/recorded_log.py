@@ -11,7 +11,8 @@ import msgspec
 
 from dudzian_daemon.adapters.data_folder import resolve
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, LOG_ID, OBJECTS_FOLDER, segments
-from dudzian_daemon.adapters.journal_reader import Entry, entries, read_tail, sessions
+from dudzian_daemon.adapters.journal_reader import Entry, entries, sessions
+from dudzian_daemon.adapters.log_lines import read_tail
 from dudzian_daemon.adapters.log_sources import Source, find_logs
 from dudzian_daemon.config.load import load
 from dudzian_daemon.domain.errors import ConfigError

@@ -167,7 +167,7 @@ def _usage(text: str) -> Exception:
 
 def _sources(given: str | None, environment: str | None, data_dir: Path | None, config: Path | None) -> list[Source]:
     from dudzian_daemon.adapters.data_folder import resolve
-    from dudzian_daemon.adapters.journal_reader import unpacked
+    from dudzian_daemon.adapters.log_lines import unpacked
     from dudzian_daemon.adapters.log_sources import Source, find_logs
 
     if given == STDIN:

@@ -93,6 +93,9 @@ def test_any_split_and_overlap_reads_back_as_the_last_value_of_each_bar(written:
         expected = [model[end] for end in sorted(model)]
         assert ParquetCandleStore(Path(folder, "ohlcv")).read(DAILY, *ALWAYS) == expected
         assert sum(found.rows for found in store.ranges(DAILY)) == len(expected)
+        at_once = ParquetCandleStore(Path(folder, "at once"))
+        at_once.write(DAILY, expected, source="test")
+        assert at_once.files(DAILY) == store.files(DAILY)  # their digests are in it: equal bars, equal bytes
         start = at(2023, 11) + data.draw(st.integers(-HOUR_NS, 130 * DAY_NS))
         end = start + data.draw(st.integers(0, 60 * DAY_NS))
         assert store.read(DAILY, start, end) == [candle for candle in expected if start <= candle.end - DAY_NS and candle.end <= end]

@@ -17,6 +17,7 @@ from dudzian_daemon.adapters.files import (
     ensure_dir,
     os_errors,
     remove_leftovers,
+    remove_unfinished,
     require_regular_or_absent,
     sha256_file,
     write_atomic,
@@ -166,6 +167,17 @@ def test_leftovers_of_killed_writers_go_and_nothing_else(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"")
     remove_leftovers(tmp_path / "data")
     assert {entry.name for entry in tmp_path.iterdir()} == {".other.x1.tmp", "data"}
+
+
+def test_what_no_one_finishes_goes_after_an_hour(tmp_path: Path) -> None:
+    for number, name in enumerate((".data.x1.tmp", "below/.data.x2.tmp", "data.tmp", ".new.x3.tmp")):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        os.utime(path, ns=(0, 10**9 * (1 if number < 3 else 3_000)))
+    remove_unfinished(tmp_path, 10**9 * 3_602)
+    assert sorted(path.name for path in tmp_path.rglob("*.tmp")) == [".new.x3.tmp", "data.tmp"]
+    remove_unfinished(tmp_path / "nowhere", 10**9 * 3_602)
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from dudzian_daemon.adapters import chained_log, files
+from dudzian_daemon.adapters import files, log_file
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
-from dudzian_daemon.adapters.journal import SessionJournal, private_folder
+from dudzian_daemon.adapters.journal import SessionJournal
 from dudzian_daemon.adapters.journal_format import QUIET_GROUP, segments
 from dudzian_daemon.adapters.journal_reader import entries, latest_cycles, read_object
 from dudzian_daemon.adapters.log_sources import Source, find_logs
+from dudzian_daemon.adapters.private_files import private_folder
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, StorageError, StorageFull
 from dudzian_daemon.domain.market import DAY_NS, SECOND_NS, Quote
@@ -123,7 +124,7 @@ async def test_another_entry_sends_the_waiting_cycles_ahead(journal: SessionJour
 
 async def test_nothing_is_released_before_its_sync(journal: SessionJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(chained_log, "fault_point", seen.append)
+    monkeypatch.setattr(log_file, "fault_point", seen.append)
     journal.append(fill_cycle(1), wall={})
     assert seen == []
     released = await journal.commit()
@@ -141,7 +142,7 @@ async def test_a_frame_of_the_tape_is_durable_before_the_line_that_names_it(
     journal: SessionJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    for module in (chained_log, files):
+    for module in (log_file, files):
         monkeypatch.setattr(module, "fault_point", seen.append)
     journal.append(fill_cycle(1), wall={})
     journal.append(crowded_cycle(2), wall={})
@@ -223,7 +224,7 @@ async def test_a_file_in_the_place_of_the_next_segment_is_never_written_over(tmp
 
 async def test_commits_do_not_overlap_and_each_takes_all_that_waits(journal: SessionJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(chained_log, "fault_point", seen.append)
+    monkeypatch.setattr(log_file, "fault_point", seen.append)
     sequences: list[list[int]] = []
 
     async def commit() -> None:
@@ -283,7 +284,7 @@ async def test_a_close_on_a_full_disk_may_be_tried_again(journal: SessionJournal
 
     journal.append(quiet_cycle(1), wall={})
     with monkeypatch.context() as patch:
-        patch.setattr(chained_log, "fault_point", full)
+        patch.setattr(log_file, "fault_point", full)
         with pytest.raises(StorageFull):
             await journal.close("closed", {})
     assert [each.record.sequence for each in await journal.close("closed", {})] == [1]

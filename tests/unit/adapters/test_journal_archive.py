@@ -75,6 +75,14 @@ def test_old_segments_are_packed_but_for_the_one_that_is_written(tmp_path: Path)
     assert list(archive(tmp_path, LATER, 30)) == []
 
 
+def test_what_a_killed_archive_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    found = session(tmp_path)
+    half = found.segments[0].with_name(f".{found.segments[0].name}.gz.x1.tmp")
+    half.write_bytes(b"half of it")
+    assert len(list(archive(tmp_path, LATER, 30))) == 2
+    assert not half.exists()
+
+
 def test_only_segments_that_are_old_enough(tmp_path: Path) -> None:
     found = session(tmp_path, end="closed")
     assert [each.segment[:10] for each in archive_segments(found, date(2024, 1, 3))] == ["2024-01-01", "2024-01-02"]

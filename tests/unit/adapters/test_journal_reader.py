@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dudzian_daemon.adapters import journal_reader
-from dudzian_daemon.adapters.journal_reader import (
-    Follower,
-    Session,
-    cycles_between,
-    entries,
-    latest_cycles,
-    lines_backwards,
-    read_tail,
-    sessions,
-)
+from dudzian_daemon.adapters.journal_reader import Follower, Session, cycles_between, entries, latest_cycles, sessions
 from dudzian_daemon.domain.errors import IntegrityError
 from tests.unit.adapters.journal_samples import quiet_cycle, small_session, write_session
 
@@ -61,38 +48,6 @@ def test_packed_files_read_the_same(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-30])
     with pytest.raises(IntegrityError, match="damaged gzip"):
         list(entries(packed))
-
-
-@settings(max_examples=60)
-@given(st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b" ")), max_size=8), st.integers(1, 40))
-def test_backwards_is_forwards_reversed_whatever_the_block(lines: list[bytes], block: int) -> None:
-    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
-        patch.setattr(journal_reader, "_BLOCK", block)
-        path = Path(folder, "log")
-        path.write_bytes(b"\n".join(lines))
-        assert list(lines_backwards(path)) == list(reversed(lines or [b""]))
-
-
-def test_the_tail_tells_the_last_whole_line_and_what_is_torn(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    for content, expected in (
-        (b"", (None, 0, 0)),
-        (b"abc", (None, 0, 3)),
-        (b"a\nbc\n", (b"bc", 5, 0)),
-        (b"a\nbc\nd", (b"bc", 5, 1)),
-    ):
-        path.write_bytes(content)
-        tail = read_tail(path)
-        assert (tail.line, tail.length, tail.torn) == expected
-
-
-def test_a_file_of_one_endless_line_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_reader, "_BLOCK", 64)
-    monkeypatch.setattr(journal_reader, "MAX_LINE_BYTES", 1024)
-    path = tmp_path / "log"
-    path.write_bytes(b"\0" * 5000)
-    with pytest.raises(IntegrityError, match="found a longer one"):
-        read_tail(path)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, []), (1, [7]), (2, [6, 7]), (5, [3, 4, 5, 6, 7]), (99, [1, 2, 3, 4, 5, 6, 7])])

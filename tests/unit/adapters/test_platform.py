@@ -1,10 +1,13 @@
-"""Who looks whether a daemon runs is not taken for one."""
+"""Who looks whether a daemon runs is not taken for one; the heap that a process shares."""
 
 from __future__ import annotations
 
 import fcntl
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from dudzian_daemon.adapters.platform import InstanceLock, lock_path, running_pid
 
@@ -22,3 +25,12 @@ def test_two_that_look_at_once_see_nobody_and_a_start_gets_its_lock(tmp_path: Pa
         assert running_pid(tmp_path) is not None
     finally:
         lock.release()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the heap of glibc")
+def test_arrow_shares_the_heap_that_is_given_back() -> None:
+    script = (
+        "from dudzian_daemon.adapters.platform import share_one_heap; share_one_heap(); "
+        "import pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "system\n"

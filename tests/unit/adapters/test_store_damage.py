@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,6 +124,28 @@ def test_a_damaged_manifest_is_made_anew_from_files_that_prove_themselves(
     again = ParquetCandleStore(store.root)
     assert all(again.read(each, *ALWAYS) == truth[1][each] for each in SERIES[1:])
     assert again.read(series, *ALWAYS) == [row for row in truth[1][series] if row.end <= at("2024-02-01T00:00:00")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda table, pa: table.set_column(5, "volume", pa.nulls(len(table), pa.float64())), id="volumes that are not there"),
+        pytest.param(lambda table, _: table.drop_columns(["volume"]), id="no volumes"),
+        pytest.param(lambda table, pa: table.set_column(5, "volume", table["volume"].cast(pa.float32())), id="shorter numbers"),
+        pytest.param(lambda table, _: table.slice(0, 0), id="no rows"),
+        pytest.param(lambda table, _: table.take(list(reversed(range(len(table))))), id="newest first"),
+    ],
+)
+def test_a_month_in_another_form_proves_nothing(store: ParquetCandleStore, change: Callable[[Any, Any], Any]) -> None:
+    import pyarrow as pa  # type: ignore[import-untyped] # pyarrow ships no annotations
+    import pyarrow.parquet as pq  # type: ignore[import-untyped] # pyarrow ships no annotations
+
+    path = path_of(store.root, (SERIES[0], 2024, 1))
+    pq.write_table(change(pq.ParquetFile(path).read(), pa), path)
+    (store.root / FILE_NAME).write_bytes(b"rubbish" * 999)
+    rebuilt = rebuild_manifest(store.root, source="binance")
+    assert rebuilt is not None
+    assert (rebuilt.files, path.exists()) == (7, False)
 
 
 def test_made_up_candles_do_not_become_real_ones(tmp_path: Path) -> None:
