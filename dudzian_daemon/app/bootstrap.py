@@ -118,7 +118,7 @@ def assemble(
     log_refusals(bus)
     session = _session(market, driver, journal, bus, clock, prepared, metrics.observe_commit)
     heads = HeadFile(journal.folder, key, start.head_signer)
-    session.keep_head = HeadKeeper(heads, journal.head, partial(bus.publish, events.SESSION_HEAD), clock).keep
+    session.durable.keep_head = HeadKeeper(heads, journal.head, partial(bus.publish, events.SESSION_HEAD), clock).keep
     if recovered is not None:
         session.stepped_before(recovered.rerun_ns)
     _look_at_cycles(session, core, risk_state, status, self_check)

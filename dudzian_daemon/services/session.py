@@ -1,26 +1,24 @@
-"""Owns one session: takes inputs from the feed and commands from the inbox to the core, gives the records to the journal,
-and releases them to the bus when, and only when, their lines are durable.
-"""
+"""Owns one session: takes inputs from the feed and commands from the inbox to the core, and gives the records to `DurableCycles`."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
 from dudzian_daemon.adapters.checkpoints import Checkpoints
+from dudzian_daemon.adapters.durable_cycles import DurableCycles
 from dudzian_daemon.domain import events
-from dudzian_daemon.domain.cycle_events import Timing, messages, wall_fields
+from dudzian_daemon.domain.cycle_events import Timing, wall_fields
 from dudzian_daemon.domain.errors import StorageError, StorageFull
-from dudzian_daemon.domain.market import SECOND_NS, Elapsed, Phase, Tick, WindowEnd
+from dudzian_daemon.domain.market import Elapsed, Phase, Tick, WindowEnd
 from dudzian_daemon.domain.money import exact_money
-from dudzian_daemon.domain.ports import Journal, Released
+from dudzian_daemon.domain.ports import Journal
 from dudzian_daemon.domain.records import CycleRecord, StrategyFault
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.bus import Bus
@@ -29,13 +27,6 @@ from dudzian_daemon.kernel.pace import Pace
 from dudzian_daemon.kernel.stacks import told
 from dudzian_daemon.trading.barrier import in_order
 from dudzian_daemon.trading.driver import Driver
-
-#: The core may run ahead of the disk by this many journal lines.
-MAX_LINES_AHEAD: Final = 512
-#: Quiet cycles wait this long for company in their line.
-QUIET_SECONDS: Final = 1.0
-#: How long the frozen core waits before it asks a full disk again.
-FULL_DISK_RETRY_SECONDS: Final = 1.0
 
 log = logs.logger("session")
 
@@ -80,21 +71,15 @@ class Session:
         self._bus = bus
         self._clock = clock
         self._store_rows = store_rows
-        self._observe_commit = observe_commit
+        self.durable = DurableCycles(journal, bus, clock, driver.core.sequence, observe_commit, self._tell_disk)
         #: Looks at each cycle just after its step; on False the kill switch is put on before anything else is taken.
         self.inspect: Callable[[CycleRecord], bool] = lambda _record: True
         #: What of the feed goes to the core, in its order.
         self.let_through: Callable[[Tick | Elapsed | WindowEnd], Sequence[Tick | Elapsed | WindowEnd]] = lambda item: (item,)
-        #: Told after each commit, and with `last` after the last one: where a head is due, it is written.
-        self.keep_head: Callable[[bool], Awaitable[None]] = _no_head
-        self._timings: deque[tuple[int, Timing]] = deque()
-        self._appended = anyio.Event()
-        self._released = anyio.Event()
         self._feeding: anyio.CancelScope | None = None  # made in `run`: a session is put together in a thread, which knows no loop
         self._stopped_feeding = False
         self._ended = anyio.Event()
-        self._frozen = False
-        self._state = "starting"
+        self._state = self._before_frozen = "starting"
         self._upcoming: int | None = None
         self._release_at: int | None = None
         #: Commands (name, arguments) that are stepped in before the very first input, warm-up included.
@@ -102,7 +87,6 @@ class Session:
         self._caught: list[Exception] = []
         driver.core.strategies.on_fault = self._caught.append
         self._checkpoints = Checkpoints(driver, journal)
-        self.durable_sequence = driver.core.sequence
         self._resumed = driver.last > (0, Phase.COMMAND)
         #: What was released at the instant of the last recorded tick is complete: from here on a command may come in between.
         self._in_order = anyio.Event()
@@ -117,8 +101,8 @@ class Session:
     async def run(self) -> None:
         """Feed the core until the data ends or `end` is called; lines are committed beside it."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._commit_lines, name="session.commit")
-            tasks.start_soon(self._close_quiet_lines, name="session.quiet")
+            tasks.start_soon(self.durable.commit_lines, name="session.commit")
+            tasks.start_soon(self.durable.close_quiet_lines, name="session.quiet")
             with anyio.CancelScope() as self._feeding:
                 if self._stopped_feeding:
                     self._feeding.cancel()
@@ -152,11 +136,10 @@ class Session:
 
     async def _command(self, command_id: Callable[[], str], name: str, arguments: dict[str, str]) -> int:
         await self._in_order.wait()
-        while self._frozen:
-            await self._next_release()
+        await self.durable.until_disk_takes_lines()
         now = self._pace.command_instant(self._upcoming)  # an input that is late keeps its place: just after the last one
         sequence = self._step(partial(self._driver.command, command_id(), name, arguments, now=now))
-        await self._until_durable(sequence)
+        await self.durable.until(sequence)
         return sequence
 
     def _own_id(self, origin: str) -> str:
@@ -166,13 +149,13 @@ class Session:
     async def settled(self) -> int:
         """Wait until all that the core has done so far is durable; returns its sequence."""
         sequence = self._driver.core.sequence
-        await self._until_durable(sequence)
+        await self.durable.until(sequence)
         return sequence
 
     def record_entry(self, kind: str, d: dict[str, Any], w: dict[str, Any]) -> None:
         """Put an entry that is no cycle into the journal, where it stands between the cycles; it is made durable with the next commit."""
         self._journal.append_entry(kind, d, w)
-        self._appended.set()
+        self.durable.commit_soon()
 
     async def close_book(self, ending: Ending) -> None:
         """Record why the session stops and, if wanted, close its positions on the last prices. Before the first input there is no when."""
@@ -190,20 +173,20 @@ class Session:
     async def finish(self, ending: Ending) -> None:
         """Make everything durable, release it, and write the last entry."""
         self.stop_feeding()
-        await self._until_durable(self._driver.core.sequence)
+        await self.durable.until(self._driver.core.sequence)
         self._checkpoints.take_now("stop")
         await self._journal.close(ending.kind, {"reason": ending.reason, "sequence": self._driver.core.sequence})
-        await self.keep_head(True)
+        await self.durable.keep_head(True)
         self._publish_state("stopped", ending.reason)
         self._ended.set()
 
     async def give_up(self, ending: Ending) -> None:
         """End after a fault: the core is stepped no more; what it has done so far is made durable if the disk takes it."""
         self.stop_feeding()
-        sequence = self._timings[-1][0] if self._timings else self.durable_sequence
+        facts = {"reason": ending.reason, "sequence": self.durable.newest}
         with suppress(StorageError):  # the fault that is being told already
-            self._release(await self._journal.close(ending.kind, {"reason": ending.reason, "sequence": sequence}))
-            await self.keep_head(True)
+            self.durable.release(await self._journal.close(ending.kind, facts))
+            await self.durable.keep_head(True)
         self._publish_state("stopped", ending.reason)
         self._ended.set()
 
@@ -219,7 +202,7 @@ class Session:
                     await self._take(item)
                 if reason := self._checkpoints.due:
                     await self._checkpoints.take(reason)
-                    self._appended.set()
+                    self.durable.commit_soon()
         finally:
             self._in_order.set()
         self.data_ended = True
@@ -235,7 +218,7 @@ class Session:
 
     async def _take(self, item: Tick | Elapsed | WindowEnd) -> None:
         if isinstance(item, Elapsed):
-            await self._until_room()
+            await self.durable.until_room()
             self._step(partial(self._driver.timers_before, item.instant, Phase.OPEN))
             return
         if isinstance(item, WindowEnd):
@@ -269,11 +252,11 @@ class Session:
 
     async def _end_window(self, window: WindowEnd) -> None:
         self._upcoming = self._release_at = None
-        await self._until_room()
+        await self.durable.until_room()
         arguments = {"window": str(window.number), "close_positions": "yes"}
         self._step(partial(self._driver.command, f"end_of_data-{window.number}", "end_of_data", arguments))
         self._step(self._driver.snapshot)
-        await self._until_durable(self._driver.core.sequence)
+        await self.durable.until(self._driver.core.sequence)
 
     async def _until_due(self, tick: Tick) -> None:
         """Wait for the tick's time and for the disk. Ticks of one instant are released back to back: no command comes between."""
@@ -286,12 +269,7 @@ class Session:
             await anyio.lowlevel.checkpoint()
         else:
             await self._clock.sleep_until(release_at)
-        await self._until_room()
-
-    async def _until_room(self) -> None:
-        """Wait while the disk is full or too far behind."""
-        while self._frozen or self._journal.pending >= MAX_LINES_AHEAD:
-            await self._next_release()
+        await self.durable.until_room()
 
     def _step(self, step: Callable[[], Iterator[CycleRecord]], due_at: int | None = None) -> int:
         """Run one step, due at a monotonic time (ns), under exact money and append its cycles; returns the core's sequence."""
@@ -303,10 +281,7 @@ class Session:
         timing = Timing(started, self._clock.monotonic_ns() - before, late_ns)
         self._checkpoints.stepped(timing.duration_ns)
         for record in records:
-            self._journal.append(record, wall=wall_fields(timing, self._tell_faults(record.faults)))
-            self._timings.append((record.sequence, timing))
-        if records:
-            self._appended.set()
+            self.durable.append(record, timing, wall_fields(timing, self._tell_faults(record.faults)))
         if not all(sound for _, sound in inspected):
             arguments = {"on": "yes", "reason": "self_check"}
             self._step(partial(self._driver.command, self._own_id("self_check"), "kill_switch", arguments))
@@ -322,66 +297,20 @@ class Session:
             log.warning("strategy_fault", action="contain", **where, text=detail["text"], stack=detail["stack"])
         return details
 
-    # -- durable, then visible -------------------------------------------------------------------------------------
+    # -- what is told ----------------------------------------------------------------------------------------------
 
-    async def _commit_lines(self) -> None:
-        while True:
-            await self._appended.wait()
-            self._appended = anyio.Event()
-            self._release(await self._commit())
-            await self.keep_head(False)
-
-    async def _commit(self) -> Sequence[Released]:
-        """Commit, however often a full or read-only disk has to be asked; the core is frozen meanwhile."""
-        state, began = self._state, self._clock.monotonic_ns()
-        while True:
-            try:
-                released = await self._journal.commit()
-            except StorageFull as error:
-                if not self._frozen:
-                    self._frozen, state = True, self._state
-                    self._publish_state("frozen", str(error))
-                await self._clock.sleep(FULL_DISK_RETRY_SECONDS)
-            else:
-                if self._frozen:
-                    self._frozen = False
-                    self._publish_state(state, "the disk takes lines again")
-                if released:
-                    self._observe_commit((self._clock.monotonic_ns() - began) / SECOND_NS)
-                return released
-
-    async def _close_quiet_lines(self) -> None:
-        while True:
-            await self._clock.sleep(QUIET_SECONDS)
-            self._journal.flush_quiet()
-            self._appended.set()
-
-    def _release(self, released: Sequence[Released]) -> None:
-        for cycle in released:
-            timing = self._timings.popleft()[1]
-            for topic, message in messages(cycle, timing, self._journal.log_id):
-                self._bus.publish(topic, message)
-            self.durable_sequence = cycle.record.sequence
-        self._released.set()
-        self._released = anyio.Event()
-
-    async def _until_durable(self, sequence: int) -> None:
-        while self.durable_sequence < sequence:
-            self._journal.flush_quiet()
-            self._appended.set()
-            await self._next_release()
-
-    async def _next_release(self) -> None:
-        await self._released.wait()
+    def _tell_disk(self, fault: StorageFull | None) -> None:
+        """The core is frozen by a full disk, or goes on."""
+        if fault is None:
+            self._publish_state(self._before_frozen, "the disk takes lines again")
+        else:
+            self._before_frozen = self._state
+            self._publish_state("frozen", str(fault))
 
     def _publish_state(self, state: str, detail: str = "") -> None:
         self._state = state
         message = events.SessionState(state=state, log_id=self._journal.log_id, instant=self._driver.last[0], detail=detail)
         self._bus.publish(events.SESSION_STATE, message)
-
-
-async def _no_head(_last: bool) -> None:
-    """For a journal that has none."""
 
 
 def _yes(value: bool) -> str:

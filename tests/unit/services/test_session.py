@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from dudzian_daemon.adapters.checkpoints import STEP_NS
+from dudzian_daemon.adapters.durable_cycles import FULL_DISK_RETRY_SECONDS, MAX_LINES_AHEAD, QUIET_SECONDS
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import StorageError, StorageFull
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Command
-from dudzian_daemon.services.session import FULL_DISK_RETRY_SECONDS, MAX_LINES_AHEAD, QUIET_SECONDS
 from dudzian_daemon.testing.market import START_NS
 from dudzian_daemon.trading.state import decode_state
 from tests.unit.services.stage import HOUR_A_SECOND, OPERATOR, SERVICE, Stage, busy
