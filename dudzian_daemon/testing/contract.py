@@ -18,7 +18,7 @@ from dudzian_daemon.domain.orders import Signal
 from dudzian_daemon.domain.ports import Strategy
 from dudzian_daemon.testing.differences import apart, day, first_difference, one_line, said
 from dudzian_daemon.testing.trial import Trial
-from dudzian_daemon.trading.strategy_host import Unit
+from dudzian_daemon.trading.strategy_unit import Unit
 
 #: How many shortened runs look for a view of the future.
 CUTS: Final = 12

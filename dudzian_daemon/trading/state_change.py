@@ -11,7 +11,8 @@ from dudzian_daemon.domain.risk import ProfileState
 from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.spec import MANUAL, SessionSpec
 from dudzian_daemon.trading.state import SessionState
-from dudzian_daemon.trading.strategy_host import HostMemory, UnitMemory
+from dudzian_daemon.trading.strategy_host import HostMemory
+from dudzian_daemon.trading.strategy_unit import UnitMemory
 
 
 def homeless(state: SessionState, spec: SessionSpec) -> list[str]:

@@ -1,51 +1,31 @@
 """Runs the plugins' code inside the core: feeds candles, keeps `State` and position facts, fences every call.
 
-A unit is one strategy on the instruments it trades together, with a `State` of its own. What a plugin raises or returns
-wrongly becomes a recorded fault and costs nobody else anything.
+What a plugin raises or returns wrongly becomes a recorded fault and costs nobody else anything.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Final, TypeVar, TypeVarTuple
 
 import msgspec
 
 from dudzian_daemon.domain.market import Candle, Gap, Quote, Series
-from dudzian_daemon.domain.orders import Fill, Intent, Signal
-from dudzian_daemon.domain.ports import MarketView, Position, SeriesNeed, Strategy
+from dudzian_daemon.domain.orders import Fill, Signal
+from dudzian_daemon.domain.ports import Position
 from dudzian_daemon.domain.records import PositionChange, StrategyChange, StrategyFault
 from dudzian_daemon.trading.spec import Schedule, SessionSpec
+from dudzian_daemon.trading.strategy_unit import Unit, UnitMemory
 
 SUSPENDED: Final = "suspended"
 QUARANTINED: Final = "quarantined"
-#: More from one unit at one instant are no decisions but a fault.
-MOST_SIGNALS: Final = 256
-#: Beyond any leverage that a profile can allow; what is larger is a fault, not a wish.
-LARGEST_TARGET: Final = 1_000.0
-
 _FRESH: Final = attrgetter("fresh")
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Signal).decode
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-
-class UnitMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """One unit: its plugin's `State` as JSON, candles seen by series (instrument, granularity, count), latest data, position facts."""
-
-    strategy: str
-    instruments: tuple[str, ...]
-    state: msgspec.Raw
-    seen: tuple[tuple[str, str, int], ...]
-    latest: tuple[Candle, ...]
-    quotes: tuple[Quote, ...]
-    positions: dict[str, Position]
-    fresh: bool
 
 
 class HostMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,87 +34,6 @@ class HostMemory(msgspec.Struct, frozen=True, kw_only=True):
     units: tuple[UnitMemory, ...]
     faults: dict[str, int]
     inactive: dict[str, str]
-
-
-class Unit:
-    """One strategy instance on its instruments."""
-
-    def __init__(self, schedule: Schedule, strategy: Strategy, instruments: tuple[str, ...]) -> None:
-        self.schedule = schedule
-        self.strategy = strategy
-        self.instruments = instruments
-        self.name = f"{schedule.strategy}[{','.join(instruments)}]"
-        self.needs: tuple[SeriesNeed, ...] = strategy.series(instruments, schedule.granularity)
-        self._cold: Sequence[SeriesNeed] = self.needs
-        self.state = strategy.new_state()
-        self.seen = {need.series: 0 for need in self.needs}
-        self.latest: dict[Series, Candle] = {}
-        self.quotes: dict[str, Quote] = {}
-        self.positions = {instrument: Position() for instrument in instruments}
-        self.fresh = False
-
-    @property
-    def warm(self) -> bool:
-        """True once every declared series has delivered its warm-up; a series that has stays so until the unit is reset."""
-        if self._cold:
-            self._cold = [need for need in self._cold if self.seen[need.series] < need.warm_up]
-        return not self._cold
-
-    def view(self, instant: int) -> MarketView:
-        """What its strategy may look at: copies, whatever it does to them."""
-        return MarketView(instant=instant, candles=self.latest.copy(), positions=self.positions.copy(), quotes=self.quotes.copy())
-
-    def reset(self) -> None:
-        """Forget the indicators (not the positions) and warm up again; whatever the plugin does, the warm-up counts from here."""
-        self.seen = dict.fromkeys(self.seen, 0)
-        self._cold = self.needs
-        self.latest.clear()
-        self.quotes.clear()
-        self.state = self.strategy.new_state()
-
-    def export(self) -> UnitMemory:
-        """All of it, to be restored. Raises `TypeError` for a `State` that is no data."""
-        return UnitMemory(
-            strategy=self.schedule.strategy,
-            instruments=self.instruments,
-            state=msgspec.Raw(_encode(self.state)),
-            seen=tuple((series.instrument, series.granularity, count) for series, count in self.seen.items()),
-            latest=tuple(self.latest.values()),
-            quotes=tuple(self.quotes.values()),
-            positions=dict(self.positions),
-            fresh=self.fresh,
-        )
-
-    def restore(self, memory: UnitMemory) -> None:
-        """Be as the unit was that said so. Raises `msgspec.DecodeError` when its `State` cannot be read back."""
-        self.state = msgspec.json.decode(memory.state, type=type(self.state))
-        self._cold = self.needs
-        self.seen |= {Series(instrument, granularity): count for instrument, granularity, count in memory.seen}
-        self.latest = {Series(candle.instrument, candle.granularity): candle for candle in memory.latest}
-        self.quotes = {quote.instrument: quote for quote in memory.quotes}
-        self.positions |= memory.positions
-        self.fresh = memory.fresh
-
-    def observe(self, series: Series, candle: Candle) -> None:
-        """Count the candle and move the position facts; the plugin's own state moves in the host's fence."""
-        self.seen[series] += 1
-        self.latest[series] = candle
-        self.fresh = True
-        position = self.positions.get(candle.instrument)
-        if (
-            position is None
-            or not position.quantity
-            or candle.end <= position.entry_instant
-            or series.granularity != self.schedule.granularity
-        ):
-            return
-        first = position.candles_held == 0
-        self.positions[candle.instrument] = msgspec.structs.replace(
-            position,
-            candles_held=position.candles_held + 1,
-            highest_close=candle.close if first else max(position.highest_close, candle.close),
-            lowest_close=candle.close if first else min(position.lowest_close, candle.close),
-        )
 
 
 class StrategyHost:
@@ -229,7 +128,7 @@ class StrategyHost:
             if not unit.fresh or not unit.warm or (self.inactive and unit.schedule.strategy in self.inactive):
                 continue
             unit.fresh = False
-            spoken = self._fenced(faults, unit, "decide", _spoken, unit, unit.view(instant))
+            spoken = self._fenced(faults, unit, "decide", unit.decide, instant)
             if spoken:
                 signals.extend(stamp(signal, schedule, instant, number) for number, signal in enumerate(spoken))
         if len(signals) > 1:
@@ -328,31 +227,3 @@ def _comes_back(memory: UnitMemory, kinds: Mapping[tuple[str, tuple[str, ...]], 
 
 def _in_legs(instruments: tuple[str, ...], legs: int) -> Iterable[tuple[str, ...]]:
     return (instruments[start : start + legs] for start in range(0, len(instruments), legs))
-
-
-def _spoken(unit: Unit, view: MarketView) -> list[Signal]:
-    """What the unit decides; raises on anything that is not a reasonable number of well-formed signals of its instruments."""
-    said = unit.strategy.decide(unit.state, view)
-    if said == ():  # what most say mostly
-        return []
-    signals = list(islice(said, MOST_SIGNALS + 1))
-    if len(signals) > MOST_SIGNALS:
-        msg = f"expected at most {MOST_SIGNALS} signals at one instant"
-        raise ValueError(msg)
-    return [_well_formed(signal, unit.instruments) for signal in signals] if signals else signals
-
-
-def _well_formed(signal: Signal, instruments: tuple[str, ...]) -> Signal:
-    """The signal as the journal would read it back, sharing nothing with the plugin; raises if it cannot be judged or recorded."""
-    if type(signal) is not Signal or signal.instrument not in instruments or type(signal.intent) is not Intent:
-        msg = f"expected signals for {instruments}"
-        raise TypeError(msg)
-    target = signal.target or 0.0
-    numbers = [signal.confidence, target, signal.stop_price or 0.0, *signal.numbers.values()]
-    if [number for number in numbers if type(number) is not float or number - number != 0.0]:
-        msg = f"expected finite floats, found {numbers}"
-        raise ValueError(msg)
-    if not 0.0 <= signal.confidence <= 1.0 or abs(target) > LARGEST_TARGET:
-        msg = f"expected a confidence in [0, 1] and a target within {LARGEST_TARGET} budgets, found {signal.confidence} and {target}"
-        raise ValueError(msg)
-    return _decode(_encode(signal))

@@ -19,7 +19,7 @@ from dudzian_daemon.domain.orders import Intent
 from dudzian_daemon.domain.ports import MarketView, Position, Strategy
 from dudzian_daemon.testing.market import instrument, schedule
 from dudzian_daemon.testing.trial import Trial
-from dudzian_daemon.trading.strategy_host import Unit
+from dudzian_daemon.trading.strategy_unit import Unit
 
 ROOT = Path(__file__).parents[2]
 BTC = "binance:BTC/USDT"
