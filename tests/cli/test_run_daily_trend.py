@@ -184,7 +184,7 @@ def test_a_run_names_its_plan_in_the_journal_and_ends_after_one_decision(tmp_pat
         ended = child.end()
     assert (ended.code, ended.last_line) == (0, "Shutdown complete")
     (session,) = sessions(tmp_path / "data", "demo")
-    found = list(entries(session.segments[0]))
+    found = [entry for segment in session.segments for entry in entries(segment)]
     run = next(entry for entry in found if entry.kind == "run")
     wall, commit = json.loads(run.w), json.loads(path.read_bytes())["git"]["commit"]
     assert wall["plan_sha256"] == sha256(path.read_bytes().removesuffix(b"\n")).hexdigest()

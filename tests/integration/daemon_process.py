@@ -26,11 +26,15 @@ from dudzian_daemon.adapters.log_segments import number_of
 from dudzian_daemon.adapters.log_sources import find_logs
 from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.config.places import bundled
+from dudzian_daemon.domain.market import DAY_NS
 from dudzian_daemon.kernel.clock import SystemClock
+from tests.integration import later_daemon
 
 #: How long a child may keep a test waiting before the test fails and says what the child has said.
 PATIENCE_S = 120.0
 LAST_LINE = "Shutdown complete"
+#: In a home: by how many days the clock of its machine is ahead, for `later_daemon`.
+CLOCK = "clock"
 DEMO_WINDOWS = bundled("config").joinpath("core.yaml").read_text(encoding="utf-8").partition("      windows:\n")[2].partition("\n    d")[0]
 #: A month of one instrument by the hour: some ten round trips, a fraction of a second at full speed.
 SHORT_WINDOWS = "        - {start: 2024-02-01, end: 2024-03-01, instruments: [ETH_USDT], granularity: 1h}"
@@ -114,14 +118,14 @@ class Child:
         faults: str = "",
         env: Mapping[str, str] | None = None,
         stdout: int = subprocess.PIPE,
-        program: tuple[str, ...] = ("-m", "dudzian_daemon"),
+        program: tuple[str, ...] = (),
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._trace = home / f"trace-{len(list(home.glob('trace-*')))}"
         points, self._held_open = _fifo(self._trace)
         variables = {"DUDZIAN_FAULTS": faults, "DUDZIAN_FAULTS_TRACE": str(self._trace)} if faults else {}
         self._process = subprocess.Popen(
-            [sys.executable, *program, *map(str, arguments)],
+            [sys.executable, *(program or _program(home)), *map(str, arguments)],
             cwd=home,
             env=child_environment(home) | variables | dict(env or {}),
             stdout=stdout,
@@ -214,6 +218,11 @@ def child_environment(home: Path) -> dict[str, str]:
     return kept | own | {"HOME": str(home)}
 
 
+def _program(home: Path) -> tuple[str, ...]:
+    clock = home / CLOCK
+    return (later_daemon.__file__, clock.read_text(encoding="utf-8")) if clock.exists() else ("-m", "dudzian_daemon")
+
+
 def dudzian(home: Path, *arguments: object, faults: str = "", env: Mapping[str, str] | None = None) -> Ended:
     """Run one command to its end."""
     with Child(home, *arguments, faults=faults, env=env) as child:
@@ -238,7 +247,9 @@ def write_config(home: Path, **changes: tuple[str, str]) -> Path:
 
 
 def short_config(home: Path, **changes: tuple[str, str]) -> Path:
-    """A demo that is over soon and opens no port."""
+    """A demo that is over soon and opens no port, on a machine where it is noon: at midnight UTC its logs would go on in new files."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / CLOCK).write_text(str(0.5 - SystemClock().wall_ns() / DAY_NS % 1), encoding="utf-8")
     port = ("metrics_service: {", "metrics_service: {enabled: false, ")
     return write_config(home, windows=(DEMO_WINDOWS, SHORT_WINDOWS), port=port, **changes)
 

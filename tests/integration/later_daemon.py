@@ -1,4 +1,4 @@
-"""`dudzian` in a child process whose wall clock is some days ahead. Arguments: the days, then those of `dudzian`."""
+"""`dudzian` in a child process whose wall clock is some days ahead, or behind. Arguments: the days, then those of `dudzian`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def main(days: str, *arguments: str) -> None:
     from dudzian_daemon.cli.main import main as command
     from dudzian_daemon.kernel.clock import SystemClock
 
-    wall_ns = SystemClock.wall_ns
+    wall_ns, ahead_ns = SystemClock.wall_ns, round(float(days) * _DAY_NS)
 
     def later(self: SystemClock) -> int:
-        return wall_ns(self) + int(days) * _DAY_NS
+        return wall_ns(self) + ahead_ns
 
     SystemClock.wall_ns = later  # type: ignore[method-assign] # a machine of another day
     sys.argv = ["dudzian", *arguments]
