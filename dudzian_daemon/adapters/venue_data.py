@@ -1,89 +1,25 @@
-"""Public data of a venue as the daemon may believe it: every call within the budget, repeated where that helps, every row judged.
-
-What kind of fault is repeated stands in the faults themselves (`venue_answers`). Short waits between tries are stamina's, with jitter;
-the pauses a venue asks for are the budget's. A venue that fails again and again is left alone for a while by the breaker.
-"""
+"""Public data of a venue as the daemon may believe it: every row, price and book judged, on the venue's own clock."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import pairwise
 from math import isfinite
 from typing import Any, Final, TypeVar
 
 import anyio
-import stamina
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
 
 from dudzian_daemon.adapters.candle_rows import Judged, judge_rows
-from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown
-from dudzian_daemon.adapters.venue_budget import RequestBudget, book_spacing_s
-from dudzian_daemon.domain.errors import AdapterError, Retryable
+from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled
+from dudzian_daemon.adapters.venue_budget import book_spacing_s
+from dudzian_daemon.adapters.venue_calls import Shared
 from dudzian_daemon.domain.market import Book, Candle, Quote, Series
 from dudzian_daemon.domain.ports import VenueMarket
-from dudzian_daemon.domain.venues import Depth, Source, TopOfBook, VenueProfile
+from dudzian_daemon.domain.venues import Depth, Source, TopOfBook
 from dudzian_daemon.kernel import logs
-from dudzian_daemon.kernel.clock import Clock
 
 _MS_NS: Final = 1_000_000
-#: Tries of a call, and seconds between them: doubled each time up to the longest, with as much jitter on top.
-ATTEMPTS: Final = 4
-FIRST_WAIT_S: Final = 0.25
-LONGEST_WAIT_S: Final = 8.0
-JITTER_S: Final = 0.5
-#: Failures in a row after which a venue is left alone, and for how many seconds.
-BREAKER_FAILURES: Final = 8
-BREAKER_SECONDS: Final = 20.0
-#: Of our own around one request, above the client's: a client that never comes back is given up too.
-DEADLINE_S: Final = 30.0
-
 T = TypeVar("T")
-
-stamina.instrumentation.set_on_retry_hooks(())  # every fault is logged and counted here, with the venue's name
-
-
-class CircuitOpen(VenueDown):
-    """The venue failed too often in a row and is not asked for the moment; no request went out."""
-
-
-class Shared:
-    """What all clients of one venue in this process have in common."""
-
-    def __init__(self, profile: VenueProfile, clock: Clock) -> None:
-        self.profile = profile
-        self.clock = clock
-        self.budget = RequestBudget(profile.name, profile.weight_limit, clock)
-        self.breakers = AsyncCircuitBreakerFactory(default_threshold=BREAKER_FAILURES, default_ttl=BREAKER_SECONDS)
-        #: Rows refused since the start, by reason, and failed requests by kind of fault.
-        self.refused_rows: Counter[str] = Counter()
-        self.failures: Counter[str] = Counter()
-        #: Monotonic time (ns) since when every request has failed; None while the venue answers.
-        self.down_since: int | None = None
-        #: Told of every request that the venue did not answer, and when it answers (again): reachable, fault, text.
-        self.on_state: Callable[[bool, str, str], None] = lambda _reachable, _fault, _text: None
-        #: Whether the venue answered its last request; None before the first.
-        self.reachable: bool | None = None
-        #: The venue's time minus our monotonic clock's, as last measured; up to then by our wall clock.
-        self.offset_ns = clock.wall_ns() - clock.monotonic_ns()
-
-    def now_ns(self) -> int:
-        """The venue's time; our wall clock may jump meanwhile."""
-        return self.clock.monotonic_ns() + self.offset_ns
-
-    def answered(self) -> None:
-        """The venue is there."""
-        self.down_since = None
-        if self.reachable is not True:
-            self.reachable = True
-            self.on_state(True, "", "")
-
-    def silent(self, fault: str, text: str) -> None:
-        """A request got no answer."""
-        self.reachable = False
-        self.down_since = self.clock.monotonic_ns() if self.down_since is None else self.down_since
-        self.on_state(False, fault, text)
 
 
 class VenueData:
@@ -141,7 +77,7 @@ class VenueData:
                     raise BadAnswer(msg)
             return judged.candles[:limit]
 
-        return await self._call("candles", ask)
+        return await self._shared.call("candles", ask, background=self._background)
 
     async def markets(self) -> Mapping[str, VenueMarket]:
         """The markets, asked for once."""
@@ -155,7 +91,7 @@ class VenueData:
         async def ask() -> Mapping[str, VenueMarket]:
             return {market.symbol: market for market in await self._source.market_rows()}
 
-        self._markets = await self._call("markets", ask)
+        self._markets = await self._shared.call("markets", ask, background=self._background)
         return self._markets
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
@@ -167,7 +103,7 @@ class VenueData:
             now = self._shared.now_ns()
             return [quote for top in tops if (quote := self.judged_top(top, now)) is not None]
 
-        return await self._call("quotes", ask)
+        return await self._shared.call("quotes", ask, background=self._background)
 
     async def book(self, symbol: str, depth: int) -> Book:
         """The best levels. Raises `BadAnswer` for a side that is out of order or holds what is no price."""
@@ -176,7 +112,7 @@ class VenueData:
         async def ask() -> Book:
             return self.judged_book(Depth(symbol, *await self._source.depth(symbol, depth)))
 
-        return await self._call("book", ask)
+        return await self._shared.call("book", ask, background=self._background)
 
     def judged_book(self, book: Depth) -> Book:
         """The book, stamped now. Raises `BadAnswer` for one that cannot be."""
@@ -202,7 +138,7 @@ class VenueData:
             self._measured = True
             return answer + way_back
 
-        return await self._call("time", ask)
+        return await self._shared.call("time", ask, background=self._background)
 
     @property
     def pushes(self) -> bool:
@@ -256,7 +192,7 @@ class VenueData:
         except Throttled as error:
             self._subscribed = False
             self._shared.budget.pause(error.pause_s, str(error))
-            self._failed(type(error).__name__, error)
+            self._shared.failed(type(error).__name__, error)
             raise
 
     async def drop_streams(self) -> None:
@@ -283,58 +219,6 @@ class VenueData:
         async with self._measuring:
             if not self._measured and self._shared.profile.hosts:
                 await self.server_time_ns()
-
-    async def _call(self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
-        async for attempt in stamina.retry_context(
-            on=_again, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT_S, wait_max=LONGEST_WAIT_S, wait_jitter=JITTER_S
-        ):
-            with attempt:
-                return await self._try(name, ask)
-        raise AssertionError  # the last attempt has returned or raised
-
-    async def _try(self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
-        shared = self._shared
-        await shared.budget.take(shared.profile.weights.get(name, 1), background=self._background)
-        breaker = await shared.breakers.get_breaker(self.venue, exclude=[(AdapterError, _answered), anyio.get_cancelled_exc_class()])
-        try:
-            async with breaker:
-                with anyio.fail_after(DEADLINE_S):
-                    result = await ask()
-        except OpenedState:
-            msg = f"{self.venue}: not asked for {BREAKER_SECONDS:g} s after {BREAKER_FAILURES} failures in a row"
-            raise CircuitOpen(msg) from None
-        except TimeoutError:
-            self._failed(VenueDown.__name__)
-            msg = f"{self.venue} {name}: no answer in {DEADLINE_S:g} s"
-            raise VenueDown(msg) from None
-        except AdapterError as error:
-            if isinstance(error, Throttled):
-                shared.budget.pause(error.pause_s, str(error))
-            self._failed(type(error).__name__, error)
-            raise
-        shared.answered()
-        return result
-
-    def _failed(self, kind: str, error: Exception | None = None) -> None:
-        text = str(error or "no answer in time")
-        self._shared.failures[kind] += 1
-        self._log.warning("venue_fault", action="try_again", venue=self.venue, fault=kind, text=text)
-        if error is not None and _answered(error):
-            self._shared.answered()
-        else:
-            self._shared.silent(kind, text)
-
-
-def _again(error: Exception) -> bool | float:
-    """Whether to try again: at once behind a pause, since the budget waits for its end; never while the breaker is open."""
-    if isinstance(error, Throttled):
-        return 0.0
-    return isinstance(error, Retryable) and not isinstance(error, CircuitOpen)
-
-
-def _answered(error: BaseException) -> bool:
-    """The venue is there, whatever it said."""
-    return not isinstance(error, VenueDown)
 
 
 def _told(faults: Mapping[str, int]) -> str:

@@ -14,7 +14,8 @@ from dudzian_daemon.adapters.candle_rows import Judged
 from dudzian_daemon.adapters.public_http import VenueHttp
 from dudzian_daemon.adapters.row_quarantine import RowQuarantine
 from dudzian_daemon.adapters.venue_answers import used_weight
-from dudzian_daemon.adapters.venue_data import Shared, VenueData
+from dudzian_daemon.adapters.venue_calls import Shared
+from dudzian_daemon.adapters.venue_data import VenueData
 from dudzian_daemon.adapters.venue_hosts import HostRules, host_rules
 from dudzian_daemon.app.plugins.loader import PluginSource, load_plugin
 from dudzian_daemon.app.plugins.shape import trading_methods

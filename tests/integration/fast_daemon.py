@@ -25,13 +25,13 @@ def watched(file: int):
 def main(speed: str, since_ns: str, addresses: str, *arguments: str) -> None:
     """Run the command."""
     sys.addaudithook(watched(os.open(addresses, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)))
-    from dudzian_daemon.adapters import venue_data
+    from dudzian_daemon.adapters import venue_calls
     from dudzian_daemon.app.process import daemon
     from dudzian_daemon.cli.main import main as command
     from dudzian_daemon.testing.clock import AcceleratedClock
 
     daemon.SystemClock = partial(AcceleratedClock, float(speed), since_ns=int(since_ns))  # type: ignore[attr-defined,assignment]
-    venue_data.BREAKER_SECONDS /= float(speed)  # type: ignore[misc] # the library has the machine's clock
+    venue_calls.BREAKER_SECONDS /= float(speed)  # type: ignore[misc] # the library has the machine's clock
     sys.argv = ["dudzian", *arguments]
     command()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import stamina
 
-from dudzian_daemon.adapters.venue_data import ATTEMPTS
+from dudzian_daemon.adapters.venue_calls import ATTEMPTS
 from tests.scenario.faulty_venue import KINDS, Storm, ceiling, filled
 
 pytestmark = pytest.mark.integration

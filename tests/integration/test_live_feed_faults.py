@@ -13,7 +13,7 @@ import stamina
 from prometheus_client import CollectorRegistry
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows
-from dudzian_daemon.adapters.venue_data import ATTEMPTS
+from dudzian_daemon.adapters.venue_calls import ATTEMPTS
 from dudzian_daemon.app.live import StoredLive, feed_metrics
 from dudzian_daemon.app.venues import Venues
 from dudzian_daemon.config.load import load

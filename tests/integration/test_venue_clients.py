@@ -12,7 +12,7 @@ import pytest
 
 from dudzian_daemon.adapters.public_http import VenueHttp
 from dudzian_daemon.adapters.venue_answers import BadAnswer, Throttled, VenueDown
-from dudzian_daemon.adapters.venue_data import ATTEMPTS
+from dudzian_daemon.adapters.venue_calls import ATTEMPTS
 from dudzian_daemon.adapters.venue_hosts import host_rules
 from dudzian_daemon.domain.errors import ConfigError, Permanent, Retryable
 from dudzian_daemon.domain.market import HOUR_NS, MINUTE_NS, Book

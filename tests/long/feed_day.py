@@ -26,7 +26,7 @@ import anyio.to_thread
 import psutil
 import stamina
 
-from dudzian_daemon.adapters import venue_budget, venue_data
+from dudzian_daemon.adapters import venue_budget, venue_calls
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore, digest_rows
 from dudzian_daemon.adapters.platform import share_one_heap
 from dudzian_daemon.app.live import StoredLive
@@ -183,12 +183,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--output", type=Path)
     said = parser.parse_args()
-    venue_data.BREAKER_SECONDS = 0.005  # type: ignore[misc] # seconds of the machine's clock, in which simulated minutes pass
+    venue_calls.BREAKER_SECONDS = 0.005  # type: ignore[misc] # seconds of the machine's clock, in which simulated minutes pass
     venue_budget.CEILING = 1000.0  # type: ignore[misc] # the limit is one of real minutes
     share_one_heap()
     clock = SystemClock()
     began = clock.monotonic_ns()
-    with tempfile.TemporaryDirectory() as folder, stamina.set_testing(True, attempts=venue_data.ATTEMPTS, cap=True):
+    with tempfile.TemporaryDirectory() as folder, stamina.set_testing(True, attempts=venue_calls.ATTEMPTS, cap=True):
         logs.configure("ERROR", json=True, file=Path(folder) / "log", quiet=True)
         found = anyio.run(day, Path(folder), said.hours, said.seed)
     document = {

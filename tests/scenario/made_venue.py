@@ -13,7 +13,8 @@ import stamina
 from dudzian_daemon.adapters.candle_rows import Judged
 from dudzian_daemon.adapters.candle_store import digest_rows
 from dudzian_daemon.adapters.venue_answers import VenueDown
-from dudzian_daemon.adapters.venue_data import ATTEMPTS, Shared, VenueData
+from dudzian_daemon.adapters.venue_calls import ATTEMPTS, Shared
+from dudzian_daemon.adapters.venue_data import VenueData
 from dudzian_daemon.app.preparation import RunOptions, prepare
 from dudzian_daemon.domain.events import AdapterState, FeedAlert, MarketRulesChanged
 from dudzian_daemon.domain.market import GRANULARITIES, Candle, Elapsed, Series, Tick, WindowEnd

@@ -11,7 +11,8 @@ import anyio.to_thread
 import stamina
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
-from dudzian_daemon.adapters.venue_data import ATTEMPTS, Shared, VenueData
+from dudzian_daemon.adapters.venue_calls import ATTEMPTS, Shared
+from dudzian_daemon.adapters.venue_data import VenueData
 from dudzian_daemon.app.venues import Venues
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import bundled

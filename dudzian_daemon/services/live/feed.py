@@ -13,7 +13,8 @@ from typing import Final, Protocol, TypeVar
 import anyio
 import msgspec
 
-from dudzian_daemon.adapters.venue_data import Shared, VenueData
+from dudzian_daemon.adapters.venue_calls import Shared
+from dudzian_daemon.adapters.venue_data import VenueData
 from dudzian_daemon.domain import events
 from dudzian_daemon.domain.errors import AdapterError, Permanent, Retryable
 from dudzian_daemon.domain.market import HOUR_NS, SECOND_NS, Candle, Elapsed, Series, Tick, WindowEnd
