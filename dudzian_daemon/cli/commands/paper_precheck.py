@@ -15,7 +15,7 @@ import typer
 
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFile, Storage, secret_store
-from dudzian_daemon.cli.session_options import BaseUrl, WsUrl
+from dudzian_daemon.cli.session_options import WsUrl
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def command(
     ] = None,
     skip_risk_check: Annotated[bool, typer.Option("--skip-risk-check", help="Do not ask the gate; for debugging only.")] = False,
     fail_on_warnings: Annotated[bool, typer.Option("--fail-on-warnings", help="Exit 4 on a warning.")] = False,
-    base_url: BaseUrl = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Judge a live session whose REST data come from this address: loopback or a venue's own host.")
+    ] = None,
     ws_url: WsUrl = None,
     output: Annotated[Path | None, typer.Option("--output", help="Write the report to this file too.")] = None,
     audit_dir: Annotated[
@@ -56,8 +58,8 @@ def command(
     headless_passphrase: Passphrase = None,
     headless_passphrase_file: PassphraseFile = None,
     headless_storage: Storage = None,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
 ) -> None:
     """Check, keep the report, tell."""
     from dudzian_daemon.adapters import data_folder
