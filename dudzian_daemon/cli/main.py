@@ -16,7 +16,7 @@ import typer
 
 from dudzian_daemon import __version__
 from dudzian_daemon.cli.help_layout import WholeNames
-from dudzian_daemon.cli.output import note
+from dudzian_daemon.cli.output import note, open_missing_streams, whole_output
 from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.kernel.redaction import register_environment
 
@@ -30,20 +30,27 @@ _USAGE_ERROR: Final[type[Exception]] = typer.BadParameter.__mro__[1]
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit with its code (docs/reference/exit-codes.md)."""
     arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    open_missing_streams()
     register_environment(os.environ)
     if os.environ.get("NO_COLOR"):
         os.environ |= _NO_ESCAPES
+    with whole_output():
+        raise SystemExit(_code_of(arguments))
+
+
+def _code_of(arguments: list[str]) -> int:
+    """Run the command; its faults are told in one line."""
     try:
-        code = _application(arguments)(args=arguments, prog_name="dudzian", standalone_mode=False)
+        code: int | None = _application(arguments)(args=arguments, prog_name="dudzian", standalone_mode=False)
     except DudzianError as error:
         note(str(error))
-        raise SystemExit(error.exit_code) from None
+        return error.exit_code
     except _USAGE_ERROR as error:
         from dudzian_daemon.cli.usage import usage_line
 
         note(usage_line(error, arguments))
-        raise SystemExit(ConfigError.exit_code) from None
-    raise SystemExit(code or 0)
+        return ConfigError.exit_code
+    return code or 0
 
 
 def command_names() -> list[str]:

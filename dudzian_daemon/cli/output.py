@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import msgspec
 
@@ -12,6 +16,9 @@ from dudzian_daemon.kernel.redaction import mask_text
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+T = TypeVar("T")
 
 
 def emit_json(document: Any) -> None:
@@ -36,7 +43,8 @@ def emit_text(text: str) -> None:
 
 def note(text: str) -> None:
     """Write diagnostics to stderr, every line (of several problems each has its own) under our name; known secrets are masked."""
-    sys.stderr.write("".join(f"dudzian: {line}\n" for line in mask_text(text).splitlines()))
+    with suppress(OSError):  # who cannot be told has the exit code
+        sys.stderr.write("".join(f"dudzian: {line}\n" for line in mask_text(text).splitlines()))
 
 
 def lossy_stdout() -> TextIO:
@@ -50,6 +58,72 @@ def lossy_stdout() -> TextIO:
         errors=sys.stdout.errors,
         line_buffering=bool(sys.stdout.line_buffering),
     )
+
+
+def open_missing_streams() -> None:
+    """Stand-ins for standard streams that are closed (`>&-`): else the next file that is opened would be taken for one of them."""
+    for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 it stays open to the end
+
+
+@contextmanager
+def whole_output() -> Iterator[None]:
+    """A command up to its `SystemExit`: where its answer could not be written, one line says so, and it does not end with 0.
+
+    A reader that has gone (`| head`) is no fault to tell.
+    """
+    before = sys.stdout
+    watched = _Watched(before)
+    sys.stdout = cast("TextIO", watched)
+    try:
+        yield
+    except SystemExit as ending:
+        if watched.is_written():
+            raise
+        raise SystemExit(ending.code or 1) from None
+    except OSError:
+        if watched.is_written():
+            raise
+        raise SystemExit(1) from None
+    finally:
+        sys.stdout = before
+
+
+class _Watched:
+    """Stdout, which remembers what the system refused."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._refused: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._kept(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        self._kept(self._stream.flush)
+
+    def is_written(self) -> bool:
+        """Whether all there was has been taken; if not, that is told, and the rest is dropped."""
+        with suppress(OSError):
+            self.flush()
+        if self._refused is None:
+            return True
+        if not isinstance(self._refused, BrokenPipeError):
+            note(f"expected to write the answer to stdout, found that it cannot be written: {self._refused.strerror}")
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # where the interpreter puts the rest at its end
+        return False
+
+    def _kept(self, write: Callable[[], T]) -> T:
+        try:
+            return write()
+        except OSError as error:
+            self._refused = error
+            raise
 
 
 class _Lossy(io.RawIOBase):

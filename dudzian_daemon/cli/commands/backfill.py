@@ -82,8 +82,8 @@ class Asked(Options, frozen=True):
     ] = ReportFormat.NONE
     from_store: Annotated[Path | None, typer.Option("--from-store", help="Take candles from this store instead of the venue.")] = None
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None
+    config: Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None
 
 
 @grouped

@@ -43,8 +43,8 @@ def command(
         Path | None, typer.Option("--metrics-file", help="Write the figures as Prometheus text, for a text-file collector.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
 ) -> None:
     """Resolve names, judge, write, report."""
     from dudzian_daemon.adapters import data_folder

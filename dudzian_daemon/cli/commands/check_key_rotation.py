@@ -41,8 +41,8 @@ def command(
     headless_passphrase: Passphrase = None,
     headless_passphrase_file: PassphraseFile = None,
     headless_storage: Storage = None,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
 ) -> None:
     """Read the register, perhaps change it, judge, report."""
     from dudzian_daemon.adapters import data_folder

@@ -30,8 +30,8 @@ def command(
         bool, typer.Option("--holes", help="List the holes between first and last bar: open of the first, end of the last.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
 ) -> None:
     """Resolve the environment's store, read its manifest, report."""
     from dudzian_daemon.adapters import data_folder

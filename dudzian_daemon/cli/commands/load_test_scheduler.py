@@ -49,8 +49,8 @@ class Asked(Options, frozen=True):
     )
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be played.")] = False
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout (schema dudzian.load_test/1).")] = False
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder, for the report.")] = None
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder, for the report.", envvar="DUDZIAN_DATA_DIR")] = None
+    config: Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None
 
 
 @grouped

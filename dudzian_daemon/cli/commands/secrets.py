@@ -32,7 +32,7 @@ EXAMPLES = """Examples:
 app = typer.Typer(no_args_is_help=True)
 
 Label = Annotated[str, typer.Argument(help="Label of the entry: KEYCHAIN_KEY:PURPOSE, the signing key's id, a token's id.")]
-Config = Annotated[Path | None, typer.Option("--config", help="Configuration file.")]
+Config = Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")]
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _LONGEST: Final = 65_536
 
@@ -114,7 +114,7 @@ def export(
         key = daemons_key(label, config)
         value = None if key is None else key.secret.hex()
     if value is None:
-        note(f"no secret {label!r} in {store.backend}; look at: dudzian secrets check")
+        note(f"expected the secret {label!r}, found none in {store.source}; look at: dudzian secrets check")
         raise typer.Exit(KEY_MISSING)
     create_private(to_file, value.encode() + b"\n")
     emit_text(f"{label}: written to {to_file} (mode 0600); remove it when you are done")

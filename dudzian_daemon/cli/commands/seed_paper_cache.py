@@ -53,8 +53,8 @@ def command(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing when all went well.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Data folder.", envvar="DUDZIAN_DATA_DIR")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Main configuration file.", envvar="DUDZIAN_CONFIG")] = None,
 ) -> None:
     """Resolve environment and cache, plan the series, write, report."""
     from dudzian_daemon.adapters import data_folder
