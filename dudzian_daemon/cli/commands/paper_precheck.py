@@ -17,7 +17,7 @@ from dudzian_daemon.cli.log_lines import Verbose, log_lines
 from dudzian_daemon.cli.option_groups import Options, grouped
 from dudzian_daemon.cli.output import emit_json, emit_text
 from dudzian_daemon.cli.secret_place import Namespace, Passphrase, PassphraseFile, Storage, secret_store
-from dudzian_daemon.cli.session_options import BaseUrl, WsUrl
+from dudzian_daemon.cli.session_options import WsUrl
 from dudzian_daemon.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class Asked(Options, frozen=True):
     ] = None
     skip_risk_check: Annotated[bool, typer.Option("--skip-risk-check", help="Do not ask the gate; for debugging only.")] = False
     fail_on_warnings: Annotated[bool, typer.Option("--fail-on-warnings", help="Exit 4 on a warning.")] = False
-    base_url: BaseUrl = None
+    base_url: Annotated[
+        str | None, typer.Option(help="Judge a live session whose REST data come from this address: loopback or a venue's own host.")
+    ] = None
     ws_url: WsUrl = None
     output: Annotated[Path | None, typer.Option("--output", help="Write the report to this file too.")] = None
     audit_dir: Annotated[
