@@ -51,6 +51,7 @@ def stopped_in(child: Child, point: str, number: signal.Signals) -> Ended:
     for _ in range(int(visit or 1)):
         child.wait_for_point(name)
     child.send(number)
+    child.wait_for_point("stop.asked")
     child.go_on()  # a thread other than the main one hears no signal
     return child.end()
 

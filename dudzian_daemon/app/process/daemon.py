@@ -69,6 +69,7 @@ def run(options: RunOptions, env: Mapping[str, str], out: TextIO, signals: StopS
         return _run(options, env, signals, out)
     except StopRequested:
         out.write("Shutdown complete\n")
+        out.flush()
         return 0
 
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from dudzian_daemon.kernel.faults import fault_point
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
@@ -130,6 +132,7 @@ class StopSignals:
         request = StopRequest(signal.Signals(number).name)
         self.received.append(request)
         self._untold.append(request)
+        fault_point("stop.asked")
         self._tell()
 
     def _on_kill_switch(self, _number: int, _frame: FrameType | None) -> None:
