@@ -139,7 +139,7 @@ SHORT_CIRCUITS = {
     ),
     "limits are not judged": (
         "step.py",
-        "draft.risk += self.gate.judge_equity(tick.instant, self.ledger.equity)",
+        "draft.risk += self.gate.judge_equity(tick.instant, equity)",
         "pass",
         "test_a_loss_beyond_the_limit_closes_the_position_and_opens_no_other",
     ),
