@@ -98,7 +98,7 @@ class TradingController:
             sized.append(self._group(group, rank=entries[group[0].schedule]))
         for each in closings:
             self._judge(each, instant, outcome)
-        for each in sorted(sized, key=lambda group: not all(leg.reduce_only for leg in group.legs)):
+        for each in sorted(sized, key=_opens):
             outcome.results += self._stop_entering(each, instant)
             self._judge(each, instant, outcome)
         return outcome
@@ -227,9 +227,9 @@ class TradingController:
             legs=_evened([self._leg(signal, schedule) for signal in signals], self._spec.instruments),
             rank=rank,
             max_rank=schedule.max_signals,
-            age_ns=max((first.instant - candle.end for candle in candles), default=0),
+            age_ns=max([first.instant - candle.end for candle in candles], default=0),
             max_age_ns=min(schedule.cadence_ns // 4, self._spec.max_decision_age_ns),
-            held_ns=max((candle.held_ns for candle in candles), default=0),
+            held_ns=max([candle.held_ns for candle in candles], default=0),
         )
 
     def _leg(self, signal: Signal, schedule: Schedule) -> OrderLeg:
@@ -260,6 +260,11 @@ class TradingController:
         budget = self._ledger.equity * schedule.allocation
         lot_size = self._spec.instruments[signal.instrument].lot_size
         return leg_to_target(signal.instrument, position, target, budget, mark.price, lot_size)
+
+
+def _opens(group: OrderGroup) -> bool:
+    """Whether any leg of it may enlarge a position."""
+    return bool([leg for leg in group.legs if not leg.reduce_only])
 
 
 def _in_groups(signals: Iterable[Signal]) -> Iterable[list[Signal]]:

@@ -62,8 +62,9 @@ class Exposures:
         self._reservations = reservations
         self._quotes = {key: instrument.quote for key, instrument in spec.instruments.items()}
         self._buckets = _buckets(spec)
-        self._scopes: dict[tuple[str, str], tuple[Scope, ...]] = {}
         self._totals: dict[tuple[Scope, Side], SideTotal] = {}
+        #: By strategy, instrument and side the totals that they count in.
+        self._counted_in: dict[tuple[str, str, Side], tuple[SideTotal, ...]] = {}
         #: How many strategies hold an instrument or have an opening order in it.
         self._users: dict[str, int] = {}
         self.rebuild()
@@ -72,7 +73,7 @@ class Exposures:
 
     def rebuild(self) -> None:
         """Count everything anew: ledger and reservations have become another's."""
-        self._totals, self._users = {}, {}
+        self._totals, self._counted_in, self._users = {}, {}, {}
         for (strategy, instrument), book in self._ledger.books.items():
             self._moved(strategy, instrument, ZERO, book.quantity)
         for each in self._reservations.open.values():
@@ -109,16 +110,16 @@ class Exposures:
     def _moved(self, strategy: str, instrument: str, before: Decimal, after: Decimal) -> None:
         for side, old, new in ((Side.BUY, max(before, ZERO), max(after, ZERO)), (Side.SELL, max(-before, ZERO), max(-after, ZERO))):
             if old != new:
-                for scope in self._scopes_of(strategy, instrument):
-                    self._total(scope, side).hold(instrument, new - old)
+                for total in self._totals_of(strategy, instrument, side):
+                    total.hold(instrument, new - old)
         self._use(instrument, bool(after) - bool(before))
 
     def _reserved(self, each: Reservation, sign: int) -> None:
         if each.reduce_only:
             return
         quote, change = self._quotes[each.instrument], each.notional * sign
-        for scope in self._scopes_of(each.strategy, each.instrument):
-            self._total(scope, each.side).reserve(quote, change)
+        for total in self._totals_of(each.strategy, each.instrument, each.side):
+            total.reserve(quote, change)
         self._use(each.instrument, sign)
 
     def _use(self, instrument: str, change: int) -> None:
@@ -127,20 +128,15 @@ class Exposures:
             if not self._users[instrument]:
                 del self._users[instrument]
 
-    def _total(self, scope: Scope, side: Side) -> SideTotal:
-        total = self._totals.get((scope, side))
-        if total is None:
-            total = self._totals[scope, side] = SideTotal()
-        return total
-
-    def _scopes_of(self, strategy: str, instrument: str) -> tuple[Scope, ...]:
-        """The scopes that a strategy's position in an instrument counts in."""
-        scopes = self._scopes.get((strategy, instrument))
-        if scopes is None:
+    def _totals_of(self, strategy: str, instrument: str, side: Side) -> tuple[SideTotal, ...]:
+        """The totals that one side of a strategy's position in an instrument counts in."""
+        totals = self._counted_in.get((strategy, instrument, side))
+        if totals is None:
             bucket = self.bucket_of(strategy, instrument)
-            scopes = (ACCOUNT, ("", instrument)) if bucket is None else (ACCOUNT, ("", instrument), (bucket, ""), (bucket, instrument))
-            self._scopes[strategy, instrument] = scopes
-        return scopes
+            scopes = [ACCOUNT, ("", instrument)] if bucket is None else [ACCOUNT, ("", instrument), (bucket, ""), (bucket, instrument)]
+            totals = tuple(self._totals.setdefault((scope, side), SideTotal()) for scope in scopes)
+            self._counted_in[strategy, instrument, side] = totals
+        return totals
 
 
 def _buckets(spec: SessionSpec) -> Mapping[tuple[str, str], str]:

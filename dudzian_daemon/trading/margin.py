@@ -44,12 +44,12 @@ class MarginWatch:
 
     def calls(self, shown: PriceInput) -> list[MarginCall]:
         """The shorts that this price does not carry: at the print or ask itself, or inside a bar where its range first breaks them."""
-        key, calls = shown.instrument, []
-        for strategy in self._ledger.holders(key):
-            book = self._ledger.books[strategy, key]
-            if book.quantity < 0 and (call := self._call(strategy, key, book, shown)) is not None:
-                calls.append(call)
-        return calls
+        key, books = shown.instrument, self._ledger.books
+        shorts = [strategy for strategy in self._ledger.holders(key) if books[strategy, key].quantity < 0]
+        worst = _worst(shown) if shorts else None
+        if worst is None:
+            return []
+        return [self._call(strategy, key, shown, worst) for strategy in shorts if self._broken(strategy, key, books[strategy, key], worst)]
 
     def liquidation_price(self, strategy: str, instrument: str) -> Decimal | None:
         """The lowest price, on the tick, that the short would not survive; None for what is no short."""
@@ -68,11 +68,8 @@ class MarginWatch:
         """An operator's own positions are under the profile `manual`."""
         return self._profiles.get((strategy, instrument), MANUAL)
 
-    def _call(self, strategy: str, key: str, book: Book, shown: PriceInput) -> MarginCall | None:
-        worst = _worst(shown)
-        if worst is None or not self._broken(strategy, key, book, worst):
-            return None
-        price = worst
+    def _call(self, strategy: str, key: str, shown: PriceInput, worst: Decimal) -> MarginCall:
+        book, price = self._ledger.books[strategy, key], worst
         if isinstance(shown, Candle):  # somewhere between open and high: at the first price that breaks it
             first, opened = self.liquidation_price(strategy, key), from_float(shown.open)
             price = worst if first is None else min(max(first, opened), worst)

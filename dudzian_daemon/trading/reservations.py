@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -100,8 +100,8 @@ class Reservations:
 
     def enlarging(self, strategy: str, instrument: str) -> Decimal:
         """Quantity that open orders may add to the strategy's position, on either side."""
-        mine = self._of.get((strategy, instrument))
-        return sum((each.quantity for each in mine.values() if not each.reduce_only), ZERO) if mine else ZERO
+        mine = self._mine(strategy, instrument)
+        return sum((each.quantity for each in mine if not each.reduce_only), ZERO) if mine else ZERO
 
     def reducing(self, strategy: str, instrument: str, *, but: str = "") -> Decimal:
         """Quantity that open reducing orders of the strategy will close, those of the group `but` apart."""
@@ -116,19 +116,19 @@ class Reservations:
                 alone += each.quantity
         return sum(largest.values(), alone)
 
-    def across(self, instrument: str, side: Side, group_id: str) -> Iterator[Reservation]:
+    def across(self, instrument: str, side: Side, group_id: str) -> Sequence[Reservation]:
         """Open orders of other groups on the other side of the market."""
-        other = self._at.get((instrument, Side.SELL if side is Side.BUY else Side.BUY), {})
-        return (each for each in other.values() if each.group_id != group_id and not each.dormant)
+        other = self._at.get((instrument, Side.SELL if side is Side.BUY else Side.BUY))
+        return [each for each in other.values() if each.group_id != group_id and not each.dormant] if other else ()
 
     def opposes_own(self, group: OrderGroup, leg: OrderLeg) -> bool:
         """True if an open order of the strategy may open the other side; of the group itself only where its first fill ends the others."""
-        own = group.id if group.link == "oco" else ""
-        mine = self._mine(group.strategy, leg.instrument)
-        return any(not each.reduce_only and each.side is not leg.side and each.group_id != own for each in mine)
+        own, mine = group.id if group.link == "oco" else "", self._mine(group.strategy, leg.instrument)
+        return bool(mine) and any(not each.reduce_only and each.side is not leg.side and each.group_id != own for each in mine)
 
-    def _mine(self, strategy: str, instrument: str) -> Iterable[Reservation]:
-        return self._of.get((strategy, instrument), {}).values()
+    def _mine(self, strategy: str, instrument: str) -> Collection[Reservation]:
+        mine = self._of.get((strategy, instrument))
+        return mine.values() if mine else ()
 
     def _wake_exits(self, entry: Order, quantity: Decimal) -> None:
         for order_id, each in list(self._of[entry.strategy, entry.instrument].items()):

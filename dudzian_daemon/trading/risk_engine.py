@@ -199,7 +199,8 @@ class ThresholdRiskEngine(RiskStates):
             quantity = ZERO
         elif cap.quantity < tightest.quantity:
             quantity = ZERO if group.whole else units(leg.quantity * cap.quantity, tightest.quantity, self._lot(leg))
-        return msgspec.structs.replace(leg, quantity=self._tradable(leg, quantity))
+        tradable = self._tradable(leg, quantity)
+        return msgspec.structs.replace(leg, quantity=tradable) if tradable.compare_total(leg.quantity) else leg
 
     def _blocked(self, group: OrderGroup, leg: OrderLeg) -> Cap | None:
         """The states and facts that refuse whatever the size."""
@@ -266,8 +267,10 @@ class ThresholdRiskEngine(RiskStates):
         return Cap(code, "reduce_only", max(held, ZERO), closing, left, left)
 
     def _crosses(self, group: OrderGroup, leg: OrderLeg) -> bool:
-        taking = leg.terms.kind is OrderKind.MARKET
         across = self.reservations.across(leg.instrument, leg.side, group.id)
+        if not across:
+            return False
+        taking = leg.terms.kind is OrderKind.MARKET
         return any(each.takes or (taking and each.rests_at is not None) for each in across)
 
     def _tradable(self, leg: OrderLeg, quantity: Decimal) -> Decimal:

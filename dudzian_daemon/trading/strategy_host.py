@@ -165,7 +165,7 @@ class StrategyHost:
     def latest_candle(self, schedule: Schedule, instrument: str) -> Candle | None:
         """Latest candle the schedule has of the instrument."""
         unit = self._by_position[(schedule.strategy, instrument)]
-        return unit.latest.get(Series(instrument, schedule.granularity))
+        return unit.latest.get(unit.traded[instrument])
 
     def execution_series(self) -> dict[str, str]:
         """The finest granularity anyone takes of each instrument: it drives matching and marking."""

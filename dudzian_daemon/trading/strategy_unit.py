@@ -42,6 +42,7 @@ class Unit:
         self.schedule = schedule
         self.strategy = strategy
         self.instruments = instruments
+        self.traded = {instrument: Series(instrument, schedule.granularity) for instrument in instruments}
         self.name = f"{schedule.strategy}[{','.join(instruments)}]"
         self.needs: tuple[SeriesNeed, ...] = strategy.series(instruments, schedule.granularity)
         self._cold: Sequence[SeriesNeed] = self.needs

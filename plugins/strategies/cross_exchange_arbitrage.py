@@ -16,6 +16,7 @@ missing the strategy waits for the core to do that; after `max_open_seconds` it 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Final
 
 import msgspec
@@ -32,6 +33,7 @@ from dudzian_daemon.api.strategy import (
     Signal,
 )
 
+_END: Final = attrgetter("end")
 LONG_PRIMARY: Final = "long_primary_short_secondary"
 SHORT_PRIMARY: Final = "short_primary_long_secondary"
 
@@ -79,12 +81,13 @@ class Reading(msgspec.Struct, frozen=True):
 
     primary: Side
     secondary: Side
+    middle: float
     now: int
 
     def spread(self, side: str) -> float:
         """What opening `side` would earn, as a ratio of the middle price."""
         sold, bought = (self.secondary, self.primary) if side == LONG_PRIMARY else (self.primary, self.secondary)
-        return (sold.bid - bought.ask) / ((self.primary.middle + self.secondary.middle) / 2.0)
+        return (sold.bid - bought.ask) / self.middle
 
     @property
     def age_seconds(self) -> float:
@@ -128,12 +131,15 @@ class CrossExchangeArbitrage:
     def _read(self, view: MarketView) -> Reading | None:
         sides = [self._side(view, instrument) for instrument in view.positions]
         shown = [side for side in sides if side is not None and side.middle > 0]
-        return Reading(shown[0], shown[1], view.instant) if len(shown) == self.legs else None
+        if len(shown) < self.legs:
+            return None
+        primary, secondary = shown
+        return Reading(primary, secondary, (primary.middle + secondary.middle) / 2.0, view.instant)
 
     def _side(self, view: MarketView, instrument: str) -> Side | None:
         quote = view.quotes.get(instrument)
         shown = None if quote is None else Side(quote.bid, quote.ask, quote.instant - quote.age_ns)
-        candle = max((each for each in view.candles.values() if each.instrument == instrument), key=lambda each: each.end, default=None)
+        candle = max([each for each in view.candles.values() if each.instrument == instrument], key=_END, default=None)
         if candle is None or (shown is not None and view.instant - shown.instant <= self.params.max_age_seconds * SECOND_NS):
             return shown
         half = self.params.assumed_spread / 2.0
