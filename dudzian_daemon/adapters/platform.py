@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,7 +100,8 @@ def _pid_without_file(folder: Path) -> int | None:
 
 
 def _taken(data_folder: Path, holder: str) -> ConfigError:
-    return ConfigError(f"a daemon ({holder}) runs on {data_folder}; stop it with: dudzian stop, or choose another --data-dir")
+    stop = shlex.join(("dudzian", "stop", "--data-dir", str(data_folder)))
+    return ConfigError(f"a daemon ({holder}) runs on {data_folder}; stop it with: {stop}; or choose another --data-dir")
 
 
 def _holder(descriptor: int) -> str:

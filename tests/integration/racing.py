@@ -14,7 +14,7 @@ import psutil
 from tests.integration.daemon_process import PATIENCE_S, Child, Ended, daemon, journal_bytes
 
 _SAYS_WHO: Final = re.compile(
-    r"^dudzian: a daemon \(pid (?P<pid>\d+)\) runs on .*; stop it with: dudzian stop, or choose another --data-dir\n$"
+    r"^dudzian: a daemon \(pid (?P<pid>\d+)\) runs on .*; stop it with: dudzian stop --data-dir .*; or choose another --data-dir\n$"
 )
 
 

@@ -137,7 +137,8 @@ def test_a_second_daemon_is_refused_and_changes_nothing(tmp_path: Path) -> None:
         assert child.end().code == 0
     assert (second.code, second.out) == (2, "")
     assert second.err == (
-        f"dudzian: a daemon (pid {child.pid}) runs on {tmp_path / 'data'}; stop it with: dudzian stop, or choose another --data-dir\n"
+        f"dudzian: a daemon (pid {child.pid}) runs on {tmp_path / 'data'}; "
+        f"stop it with: dudzian stop --data-dir {tmp_path / 'data'}; or choose another --data-dir\n"
     )
 
 

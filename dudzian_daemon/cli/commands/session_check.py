@@ -6,6 +6,7 @@ Each line has result, evidence and remedy; what only a person knows is a questio
 from __future__ import annotations
 
 import os
+import shlex
 
 import typer
 
@@ -62,7 +63,11 @@ def _stopped(places: Places) -> Finding:
 
     pid = running_pid(places.data_folder)
     if pid is not None:
-        return Finding(status="failed", evidence=f"a daemon runs (pid {pid})", remedy="dudzian stop")
+        return Finding(
+            status="failed",
+            evidence=f"a daemon runs (pid {pid})",
+            remedy=shlex.join(("dudzian", "stop", "--data-dir", str(places.data_folder))),
+        )
     status = read_status(places.data_folder)
     if status is None:
         return Finding(status="warning", evidence=f"no daemon has run on {places.data_folder} yet")
