@@ -128,30 +128,10 @@ class TradingController:
 
         With `max_age_ns` by instrument the gate refuses to close on a last price older than that.
         """
-        groups = []
+        groups: list[OrderGroup] = []
         for schedule, instrument in self.holdings():
-            strategy = schedule.strategy
-            book = self._ledger.books[(strategy, instrument)]
-            left = abs(book.quantity) - self._gate.reserved_reducing(strategy, instrument)
-            if left <= 0 or instrument in self._gate.closed_markets or (wanted is not None and not wanted(schedule, instrument)):
-                continue
-            side = Side.SELL if book.quantity > 0 else Side.BUY
-            leg = OrderLeg(instrument=instrument, side=side, quantity=left, reduce_only=True)
-            mark = self._ledger.prices.last_price(instrument)
-            age = instant - mark.instant if mark is not None else 0
-            groups.append(
-                OrderGroup(
-                    id=self._closing_id(strategy, instrument, instant),
-                    signal_id="",
-                    strategy=strategy,
-                    schedule=schedule.name,
-                    profile=schedule.profile,
-                    instant=instant,
-                    legs=(leg,),
-                    age_ns=age,
-                    max_age_ns=None if max_age_ns is None else max_age_ns[instrument],
-                )
-            )
+            if wanted is None or wanted(schedule, instrument):
+                groups += self._closing(schedule, instrument, instant, None if max_age_ns is None else max_age_ns[instrument])
         return groups
 
     def cancel(
@@ -185,9 +165,31 @@ class TradingController:
 
     def liquidation(self, call: MarginCall, instant: int, number: int) -> OrderGroup:
         """The group by which the venue closes the called short; `number` makes it unique."""
-        wanted = (call.strategy, call.instrument)
-        (group,) = self.closing_groups(instant, wanted=lambda schedule, instrument: (schedule.strategy, instrument) == wanted)
+        (group,) = self._closing(self._schedule(call.strategy, call.instrument), call.instrument, instant, None)
         return msgspec.structs.replace(group, id=f"{call.strategy}/{call.instrument}/{instant}/liquidation{number}")
+
+    def _closing(self, schedule: Schedule, instrument: str, instant: int, max_age_ns: int | None) -> list[OrderGroup]:
+        """The group that closes what is left of one position; none where it is being closed already, or cannot be."""
+        strategy = schedule.strategy
+        book = self._ledger.books[strategy, instrument]
+        left = abs(book.quantity) - self._gate.reserved_reducing(strategy, instrument)
+        if left <= 0 or instrument in self._gate.closed_markets:
+            return []
+        side = Side.SELL if book.quantity > 0 else Side.BUY
+        mark = self._ledger.prices.last_price(instrument)
+        return [
+            OrderGroup(
+                id=self._closing_id(strategy, instrument, instant),
+                signal_id="",
+                strategy=strategy,
+                schedule=schedule.name,
+                profile=schedule.profile,
+                instant=instant,
+                legs=(OrderLeg(instrument=instrument, side=side, quantity=left, reduce_only=True),),
+                age_ns=instant - mark.instant if mark is not None else 0,
+                max_age_ns=max_age_ns,
+            )
+        ]
 
     def _stop_entering(self, group: OrderGroup, instant: int) -> list[OrderResult]:
         """What the strategy has not got yet of a position that it leaves or shrinks now, it shall not get any more."""
