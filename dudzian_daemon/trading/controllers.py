@@ -98,7 +98,7 @@ class TradingController:
             sized.append(self._group(group, rank=entries[group[0].schedule]))
         for each in closings:
             self._judge(each, instant, outcome)
-        for each in sorted(sized, key=_opens):
+        for each in sorted(sized, key=lambda group: any(not leg.reduce_only for leg in group.legs)):
             outcome.results += self._stop_entering(each, instant)
             self._judge(each, instant, outcome)
         return outcome
@@ -262,11 +262,6 @@ class TradingController:
         budget = self._ledger.equity * schedule.allocation
         lot_size = self._spec.instruments[signal.instrument].lot_size
         return leg_to_target(signal.instrument, position, target, budget, mark.price, lot_size)
-
-
-def _opens(group: OrderGroup) -> bool:
-    """Whether any leg of it may enlarge a position."""
-    return bool([leg for leg in group.legs if not leg.reduce_only])
 
 
 def _in_groups(signals: Iterable[Signal]) -> Iterable[list[Signal]]:

@@ -100,8 +100,7 @@ class Reservations:
 
     def enlarging(self, strategy: str, instrument: str) -> Decimal:
         """Quantity that open orders may add to the strategy's position, on either side."""
-        mine = self._mine(strategy, instrument)
-        return sum((each.quantity for each in mine if not each.reduce_only), ZERO) if mine else ZERO
+        return sum((each.quantity for each in self._mine(strategy, instrument) if not each.reduce_only), ZERO)
 
     def reducing(self, strategy: str, instrument: str, *, but: str = "") -> Decimal:
         """Quantity that open reducing orders of the strategy will close, those of the group `but` apart."""
@@ -124,7 +123,7 @@ class Reservations:
     def opposes_own(self, group: OrderGroup, leg: OrderLeg) -> bool:
         """True if an open order of the strategy may open the other side; of the group itself only where its first fill ends the others."""
         own, mine = group.id if group.link == "oco" else "", self._mine(group.strategy, leg.instrument)
-        return bool(mine) and any(not each.reduce_only and each.side is not leg.side and each.group_id != own for each in mine)
+        return any(not each.reduce_only and each.side is not leg.side and each.group_id != own for each in mine)
 
     def _mine(self, strategy: str, instrument: str) -> Collection[Reservation]:
         mine = self._of.get((strategy, instrument))

@@ -268,8 +268,6 @@ class ThresholdRiskEngine(RiskStates):
 
     def _crosses(self, group: OrderGroup, leg: OrderLeg) -> bool:
         across = self.reservations.across(leg.instrument, leg.side, group.id)
-        if not across:
-            return False
         taking = leg.terms.kind is OrderKind.MARKET
         return any(each.takes or (taking and each.rests_at is not None) for each in across)
 
