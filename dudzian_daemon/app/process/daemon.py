@@ -148,8 +148,7 @@ class Daemon:
                 return await self._serve(supervisor, end, server, assembly, guard)
         finally:
             await self._opener.http.close()
-            self._signals.listen(None)
-            self._signals.listen_kill_switch(None)
+            self._signals.leave(loop)
 
     async def _serve(
         self, supervisor: Supervisor, end: SessionEnd, server: MetricsPort | None, assembly: Assembly, guard: StrategyGuard

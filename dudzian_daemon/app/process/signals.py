@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Lock
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -54,6 +55,7 @@ class StopSignals:
         self._switched = False
         self._before: dict[int, Any] = {}
         self._wakeups: tuple[int, int] | None = None
+        self._wake: Callable[[], object] = _stay
         self._woken: list[str] = []
         self._answered = 0
         self._counting = Lock()
@@ -94,19 +96,35 @@ class StopSignals:
         self._tell_switch()
 
     def listen_on(self, loop: AbstractEventLoop, handler: Callable[[StopRequest], None]) -> None:
-        """As `listen`, but `handler` runs in the loop, which may be asleep; a signal is answered once it has run."""
+        """As `listen`, but `handler` runs in the loop, which may be asleep; a signal is answered once it has run.
+
+        A signal that strikes as the loop falls asleep, or in another thread, interrupts no sleep: the pipe it writes to ends it, or who
+        reads that first.
+        """
 
         def handle(request: StopRequest) -> None:
             handler(request)
             self.answer()
 
+        self._wake = partial(loop.call_soon_threadsafe, _stay)
+        if self._wakeups is not None:
+            loop.add_reader(self._wakeups[0], self.arrived)
         self.listen(lambda request: loop.call_soon_threadsafe(handle, request))
+
+    def leave(self, loop: AbstractEventLoop) -> None:
+        """The loop comes to its end: signals are counted, and nobody hears of them."""
+        self._wake = _stay
+        if self._wakeups is not None:
+            loop.remove_reader(self._wakeups[0])
+        self.listen(None)
+        self.listen_kill_switch(None)
 
     def arrived(self) -> int:
         """Stop signals that reached the process, for any thread: those too whose handler waits for native code to come back."""
         with self._counting, suppress(BlockingIOError):
             while self._wakeups is not None and (numbers := os.read(self._wakeups[0], 256)):
                 self._woken += [name for name in (signal.Signals(number).name for number in numbers) if name in _STOP]
+                self._wake()
         return max(len(self._woken), len(self.received))
 
     def first(self) -> str | None:
@@ -151,3 +169,7 @@ class StopSignals:
         if self._switch is not None and self._switched:
             self._switched = False
             self._switch()
+
+
+def _stay() -> None:
+    """Nothing: what a loop is given that is only to wake up, and who has no loop to wake."""

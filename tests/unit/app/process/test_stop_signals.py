@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from threading import Event, Thread, get_ident
 
 import pytest
 
 from dudzian_daemon.app.process.signals import StopRequest, StopRequested, StopSignals
 
 assert sys.platform != "win32", "a process cannot send itself these signals there"
+
+#: How long a loop may sleep through a signal before it wakes by itself, and the test fails.
+PATIENCE_S = 10.0
 
 
 @pytest.fixture
@@ -61,6 +66,39 @@ def test_sigusr1_is_told_whether_it_came_before_or_after_the_listener_and_stops_
     os.kill(os.getpid(), signal.SIGUSR1)
     assert told == ["switch"] * 2
     signals.require_none()
+
+
+@pytest.mark.parametrize("read_by_another", [False, True], ids=["read by the loop", "read by another thread"])
+def test_a_signal_that_interrupts_no_sleep_of_the_loop_is_heard_at_once(signals: StopSignals, *, read_by_another: bool) -> None:
+    """The handler of the process runs in the main thread alone; what struck in another thread must wake it."""
+    told: list[str] = []
+    asleep = Event()
+
+    def strike() -> None:
+        asleep.wait()
+        signal.pthread_kill(get_ident(), signal.SIGTERM)
+        if read_by_another:
+            signals.arrived()
+
+    async def wait() -> None:
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+
+        def hear(request: StopRequest) -> None:
+            told.append(request.signal)
+            heard.set()
+
+        signals.listen_on(loop, hear)
+        thread = Thread(target=strike)
+        thread.start()
+        loop.call_soon(asleep.set)
+        woke = loop.call_later(PATIENCE_S, told.append, "woke by itself")
+        await heard.wait()
+        woke.cancel()
+        thread.join()
+        signals.leave(loop)
+
+    asyncio.run(wait())
+    assert (told, signals.unanswered, signals.first()) == (["SIGTERM"], 0, "SIGTERM")
 
 
 def test_the_handlers_of_before_come_back() -> None:
