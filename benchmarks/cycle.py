@@ -5,7 +5,7 @@
 Two sessions on seeded hourly candles of coins at two venues, the second one a little off the first, under limits that nothing
 reaches: `large` runs 100 strategies on 50 instruments, 25 of each bundled plugin with parameters of their own (the arbitrage on
 the 25 pairs): 4,375 units; `small` runs one of each on 8 instruments; `wide`, which takes minutes and is run where it is asked for,
-10 on 1,000 instruments: 9,000 units, 48 hours, once. Prints one JSON document: p50, p99 and the largest wall
+10 on 1,000 instruments: 9,000 units, 48 hours. Prints one JSON document: p50, p99 and the largest wall
 time in ms of `step` for every tick that was a cycle, of `append` (its journal line encoded, chained and sealed; no sync) and of
 both together, and of both in CPU time, which neighbours on the machine disturb less, over `--bars` hours after the warm-up (`small`: at
 least 1,000). Each figure is that of the session, of `--runs`, which neighbours disturbed least. A cycle waits for nothing, so on a machine
@@ -249,7 +249,7 @@ def main() -> None:
         "small": summary(SIZES["small"], max(given.bars, LEAST_SMALL), given.runs),
         "small_synced": synced(SIZES["small"], max(given.bars, LEAST_SMALL // 2), given.runs),
         "large": summary(SIZES["large"], given.bars, given.runs),
-        **({"wide": summary(SIZES["wide"], WIDE_BARS, 1)} if given.wide else {}),
+        **({"wide": summary(SIZES["wide"], WIDE_BARS, given.runs)} if given.wide else {}),
     }
     print(json.dumps(document, indent=2))
     if given.write:
