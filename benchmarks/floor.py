@@ -1,5 +1,7 @@
 """What a bar of W1 costs before any core has seen it: the strategy called for each bar, the bar as ticks, the record of a cycle.
 
+And beside it `orders`: what the core takes for the cycles with a signal or a fill, a few of a hundred, shared out among all bars.
+
     python benchmarks/floor.py [--bars 40000] [--runs 5]
 
 Prints one JSON document: microseconds of CPU a bar, the least of `--runs`, each part by itself and all of them together.
@@ -18,9 +20,10 @@ import w1
 from sma_cross import CrossParams, SmaCross
 
 from dudzian_daemon.domain.market import Candle, Phase
-from dudzian_daemon.domain.money import ZERO
+from dudzian_daemon.domain.money import ZERO, exact_money
 from dudzian_daemon.domain.ports import MarketView, Position
 from dudzian_daemon.domain.records import CycleRecord
+from dudzian_daemon.trading.driver import Driver
 from dudzian_daemon.trading.timeline import candle_ticks
 
 
@@ -62,6 +65,21 @@ def record(rows: Sequence[Candle]) -> None:
         )
 
 
+def orders(rows: Sequence[Candle], runs: int) -> float:
+    """Microseconds a bar that cycles with a signal or a fill take, by the wall: a clock of CPU time is dear to ask at each tick."""
+    took = []
+    for _ in range(runs):
+        driver, spent = Driver(w1.core()), 0
+        with exact_money():
+            for tick in candle_ticks({w1.SERIES: rows}):
+                before = time.perf_counter_ns()
+                records = list(driver.advance(tick))
+                if any(record.signals or record.fills for record in records):
+                    spent += time.perf_counter_ns() - before
+        took.append(spent)
+    return min(took) / len(rows) / 1e3
+
+
 def least(part: Callable[[Sequence[Candle]], None], rows: Sequence[Candle], runs: int) -> float:
     """Microseconds a bar."""
     took = []
@@ -80,7 +98,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = w1.candles(w1.prices(given.bars))
     parts = {part.__name__: least(part, rows, given.runs) for part in (strategy, ticks, record)}
-    found = {name: round(us, 2) for name, us in {**parts, "together": sum(parts.values())}.items()}
+    found = {name: round(us, 2) for name, us in {**parts, "together": sum(parts.values()), "orders": orders(rows, given.runs)}.items()}
     print(json.dumps({**measuring.heading("floor"), "bars": given.bars, "us_a_bar": found}, indent=2))
 
 
