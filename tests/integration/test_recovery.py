@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.daemon_process import (
     LAST_LINE,
+    LASTING,
     Ended,
     cycles,
     daemon,
@@ -98,10 +99,10 @@ def test_a_torn_line_is_cut_off_and_the_number_of_its_bytes_is_recorded(tmp_path
 
 
 def stopped(home: Path, *arguments: object) -> Ended:
-    """A life of the short session that a service manager ends on its way."""
+    """A life of a session that a service manager ends on its way: it is of five months, for a stop takes time on a slow machine."""
     config = home / "config" / "core.yaml"
     if not config.exists():
-        short_config(home)
+        short_config(home, lasting=LASTING)
     said = ("--config", config, "--no-ui", "--speed", "max")
     with daemon(home, *said, *arguments, faults=f"journal.fsync=pause@{VISIT}") as child:
         for _ in range(VISIT):
@@ -231,8 +232,12 @@ def _move(held: dict[tuple[str, str], Decimal], fill: dict[str, Any]) -> None:
 
 def test_a_position_fills_by_the_preset_it_was_opened_under_until_it_is_flat(tmp_path: Path) -> None:
     held: dict[tuple[str, str], Decimal] = {}
-    while not any(held.values()):  # how far a life comes until its stop is a matter of the machine
-        stopped(tmp_path)
+    config = short_config(tmp_path, lasting=LASTING)
+    while not any(held.values()):  # a slow machine may have sold before it hears of its stop
+        with daemon(tmp_path, "--config", config, "--speed", 100_000) as child:
+            child.wait_for_line(" buy ")
+            child.send(signal.SIGTERM)
+            assert child.end().code == 0
         held.clear()
         for fill in [each for cycle in cycles(journal_lines(tmp_path / "data")) for each in cycle["fills"]]:
             assert fill["preset"] == "candle_default"
