@@ -15,10 +15,13 @@ import msgspec
 
 from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
 from dudzian_daemon.adapters.journal_format import HEADS_FILE
+from dudzian_daemon.adapters.log_lines import DAMAGED
 from dudzian_daemon.domain.errors import IntegrityError
 
 #: Files of these endings are packed; what is packed already stays as it is.
 _PACKED: Final = frozenset({".jsonl", ".log", ".json", ".csv", ".txt"})
+#: So many hex digits of a SHA-256 tell contents of one name apart.
+_DIGEST_LENGTH: Final = 12
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -42,6 +45,18 @@ class Moved(msgspec.Struct, frozen=True):
     packed_bytes: int
 
 
+def beside_others(move: Move) -> Move:
+    """The move itself; where another content has the target's name, one that goes beside it, with the digest of the content in its name."""
+    if not move.packed_target.exists():
+        return move
+    with os_errors(move.source):
+        data = move.source.read_bytes()
+    if _holds(move.packed_target, data, packed=_packs(move.source)):
+        return move
+    target = move.target
+    return Move(move.source, target.with_name(f"{target.stem}.{hashlib.sha256(data).hexdigest()[:_DIGEST_LENGTH]}{target.suffix}"))
+
+
 def copy_over(move: Move) -> Moved:
     """Put the file into the archive, packed and compared; the original stays. Raises `IntegrityError` if something else stands there."""
     with os_errors(move.source):
@@ -49,17 +64,15 @@ def copy_over(move: Move) -> Moved:
     target, digest = move.packed_target, hashlib.sha256(data).hexdigest()
     stored = gzip.compress(data, compresslevel=9, mtime=0) if _packs(move.source) else data
     if target.exists():
-        with os_errors(target):
-            if _content(target, packed=_packs(move.source)) != data:
-                msg = f"archive: {target} holds another content than {move.source}; move one of them away"
-                raise IntegrityError(msg)
+        if not _holds(target, data, packed=_packs(move.source)):
+            msg = f"archive: {target} holds another content than {move.source}; move one of them away"
+            raise IntegrityError(msg)
     else:
         ensure_dir(target.parent)
         write_atomic(target, stored, mode=PRIVATE_FILE if move.source.stat().st_mode & 0o077 == 0 else 0o640)
-        with os_errors(target):
-            if _content(target, packed=_packs(move.source)) != data:
-                msg = f"archive: {target} could not be read back as it was written; the original stays"
-                raise IntegrityError(msg)
+        if not _holds(target, data, packed=_packs(move.source)):
+            msg = f"archive: {target} could not be read back as it was written; the original stays"
+            raise IntegrityError(msg)
     return Moved(target, digest, len(data), target.stat().st_size)
 
 
@@ -83,7 +96,11 @@ def _packs(path: Path) -> bool:
     return path.suffix in _PACKED and path.name != HEADS_FILE  # a verifier reads them beside their log, as they were written
 
 
-def _content(path: Path, *, packed: bool) -> bytes:
-    """What was put there; what had been packed before stands there byte for byte."""
-    data = path.read_bytes()
-    return gzip.decompress(data) if packed else data
+def _holds(path: Path, data: bytes, *, packed: bool) -> bool:
+    """Whether this was put there; what had been packed before stands there byte for byte."""
+    with os_errors(path):
+        stored = path.read_bytes()
+    try:
+        return (gzip.decompress(stored) if packed else stored) == data
+    except DAMAGED:
+        return False

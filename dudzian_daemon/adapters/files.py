@@ -23,6 +23,8 @@ from dudzian_daemon.kernel.faults import fault_point
 PRIVATE_FILE: Final = 0o600
 FILE: Final = 0o640
 FOLDER: Final = 0o750
+#: Names of files that are not finished yet.
+UNFINISHED: Final = ".*.tmp"
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: No file can be opened, by this process or on this machine, until one is closed.
@@ -85,7 +87,7 @@ def remove_leftovers(path: Path) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Remove the temporary files below `folder` that killed writers left behind, whatever of; those of a living one stay."""
     with os_errors(folder):
-        for leftover in folder.rglob(".*.tmp"):
+        for leftover in folder.rglob(UNFINISHED):
             remove_unless_held(leftover)
 
 

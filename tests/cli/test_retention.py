@@ -131,16 +131,68 @@ def verified(home: Path, path: Path) -> int:
     return code
 
 
-def test_a_clash_is_told_and_leaves_both(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["daily/2026-01-01/demo.zip", "sessions/report.json"])
+def test_a_report_that_was_made_again_goes_beside_the_first(home: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """As often as it is made: each content is kept once, the first under the plain name, any other with its digest in the name."""
+    data, archive = home / "data", home / "data" / "audit" / "archive" / "reports"
+    report = data / "data" / "reports" / name
+    packed = ".gz" if name.endswith(".json") else ""
+    first, *others = contents = [b"as it was made first", b"made again", b"and again", b"made again", b"as it was made first"]
+    plain, named = archive / f"{name}{packed}", [archive / named_by(name, content, packed) for content in others]
+    for content, target in zip(contents, [plain, *named[:-1], plain], strict=True):
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_bytes(content)
+        age(report, 40)
+        (planned,) = retention(home, capsys, "--dry-run")["items"]
+        (item,) = retention(home, capsys)["items"]
+        assert (item["action"], item["target"], item["beside"]) == ("archived", str(target), "" if target == plain else str(plain))
+        assert (planned["target"], planned["beside"], report.exists()) == (item["target"], item["beside"], False)
+    kept = {path: (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()) for path in plain.parent.iterdir()}
+    assert kept == {plain: first, named[0]: b"made again", named[1]: b"and again"}
+    lines = [json.loads(line) for line in (data / "audit" / "archive" / "manifest.jsonl").read_text().splitlines()]
+    assert {data / line["to"]: line["sha256"] for line in lines} == {path: sha256(content).hexdigest() for path, content in kept.items()}
+
+
+def named_by(name: str, content: bytes, packed: str) -> str:
+    stem, _, ending = name.rpartition(".")
+    return f"{stem}.{sha256(content).hexdigest()[:12]}.{ending}{packed}"
+
+
+def test_the_line_of_a_report_that_was_made_again_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = home / "data"
     report = next((data / "data" / "reports" / "sessions").iterdir())
     age(report, 40)
     there = data / "audit" / "archive" / "reports" / "sessions" / f"{report.name}.gz"
     there.parent.mkdir(parents=True)
-    there.write_bytes(gzip.compress(b"something else"))
-    (item,) = retention(home, capsys, code=1)["items"]
-    assert (item["action"], "holds another content" in item["reason"]) == ("failed", True)
-    assert report.exists() and gzip.decompress(there.read_bytes()) == b"something else"
+    there.write_bytes(b"no gzip at all")
+    with pytest.raises(SystemExit) as ended:
+        main(["retention", "run", "--data-dir", str(data), "--config", str(home / "config" / "core.yaml")])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (ended.value.code, line.endswith(f"; another content of that name stays at {there}")) == (0, True), line
+    assert there.read_bytes() == b"no gzip at all"
+
+
+def test_a_sealed_file_is_never_put_beside_another_content(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    ledger = sorted((data / "data" / "ledger" / "demo").iterdir())[0]
+    age(ledger, 40)
+    there = data / "audit" / "decisions" / "ledger" / "demo" / f"{ledger.name}.gz"
+    there.parent.mkdir(parents=True)
+    for other in (gzip.compress(b"something else"), b"no gzip at all"):
+        there.write_bytes(other)
+        (item,) = retention(home, capsys, code=1)["items"]
+        assert (item["action"], "holds another content" in item["reason"]) == ("failed", True)
+        assert ledger.exists() and there.read_bytes() == other
+
+
+def test_what_is_being_written_is_not_archived(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    (older,) = sorted((data / "data" / "journal" / "demo").iterdir(), key=lambda each: each.stat().st_mtime_ns)[:1]
+    for path in (older / ".heads.log.x1.tmp", data / "data" / "reports" / "sessions" / ".report.json.x1.tmp"):
+        path.write_bytes(b"half of it")
+    age_all(data, 40)
+    retention(home, capsys)
+    assert not list((data / "audit").rglob(".*"))
 
 
 def test_the_archive_loses_only_what_was_kept_long_enough(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
