@@ -24,6 +24,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -460,6 +461,18 @@ def heads_in(text: bytes, keys: Keys, own: bool = False) -> list[dict]:
     return found
 
 
+def heads_beside(folder: Path) -> bytes:
+    """What the head files of a session hold, packed or plain, each once; a damaged one is judged as it is."""
+    texts = {}
+    for path in (folder / f"{HEADS_FILE}.gz", folder / HEADS_FILE):
+        if path.is_file():
+            text = path.read_bytes()
+            with suppress(*DAMAGED):
+                text = gzip.decompress(text) if path.suffix == ".gz" else text
+            texts[text] = None
+    return b"".join(texts)
+
+
 def own_heads(text: bytes, log_id: str, keys: Keys) -> list[dict]:
     """14 of the list: the heads beside a log, those by keys that are at hand; nothing else may stand there."""
     try:
@@ -553,8 +566,8 @@ def judge(log: Log, path: Path) -> tuple[int, str]:
     try:
         if log.log_id is None and path.is_file() and not holds_log(path):
             raise Stop(UNREADABLE, "expected a log, found no line of one")
-        if path.is_dir() and (folder / HEADS_FILE).is_file():
-            log.own_heads = (folder / HEADS_FILE).read_bytes()  # before the segments: a daemon writes a head after its lines
+        if path.is_dir():
+            log.own_heads = heads_beside(folder)  # before the segments: a daemon writes a head after its lines
         for file in segments_of(folder) if path.is_dir() else [path] if log.log_id else files_of(path):
             log.walk(file)
         if path.is_dir():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -140,10 +142,21 @@ def _session(folder: Path) -> Source:
     )
 
 
+def heads_files(folder: Path) -> list[Path]:
+    """The heads beside a session's log: as they are written, and packed, as earlier versions archived them."""
+    return [path for path in (folder / f"{HEADS_FILE}.gz", folder / HEADS_FILE) if path.is_file()]
+
+
 def _own_heads(folder: Path) -> bytes:
-    path = folder / HEADS_FILE
-    with os_errors(path):
-        return path.read_bytes() if path.is_file() else b""
+    """Heads of all the files, each once; of a damaged file its bytes, which are found to be no heads where they are judged."""
+    texts: dict[bytes, None] = {}
+    for path in heads_files(folder):
+        with os_errors(path):
+            text = path.read_bytes()
+        with suppress(*DAMAGED):
+            text = gzip.decompress(text) if path.suffix == ".gz" else text
+        texts[text] = None
+    return b"".join(texts)
 
 
 def _without_copies(files: list[Path]) -> list[Path]:

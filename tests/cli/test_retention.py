@@ -121,6 +121,27 @@ def test_a_session_whose_segments_were_packed_before_is_archived_with_its_heads(
         assert verified(home, folder) == code
 
 
+def test_heads_that_an_earlier_version_packed_are_held_against_their_log(recorded: Path, tmp_path: Path) -> None:
+    for session in (recorded / "data" / "data" / "journal" / "demo").iterdir():
+        folder = shutil.copytree(session, tmp_path / session.name)
+    heads, (segment,) = folder / "heads.log", folder.glob("*.jsonl")
+    told, lines = heads.read_bytes(), segment.read_bytes()
+    packed = folder / "heads.log.gz"
+    packed.write_bytes(gzip.compress(told))
+    assert verified(recorded, folder) == 0  # both, as an interrupted archiving left them
+    heads.unlink()
+    assert verified(recorded, folder) == 0
+    segment.write_bytes(b"".join(lines.splitlines(keepends=True)[:-1]))
+    assert verified(recorded, folder) == 1
+    segment.write_bytes(lines)
+    for damaged in (gzip.compress(told)[:-9], b"no gzip at all", gzip.compress(told.replace(b'"line":', b'"line":1', 1))):
+        packed.write_bytes(damaged)
+        assert verified(recorded, folder) == 1
+    packed.write_bytes(gzip.compress(told))
+    heads.write_bytes(told.replace(folder.name.encode(), session.name[::-1].encode()))  # of another log
+    assert verified(recorded, folder) == 1
+
+
 def verified(home: Path, path: Path) -> int:
     """Exit code of `verify-decision-log`; the standalone verifier must give the same."""
     key = next(home.rglob("*.key"))
