@@ -51,29 +51,35 @@ def beside_others(move: Move) -> Move:
         return move
     with os_errors(move.source):
         data = move.source.read_bytes()
-    if _holds(move.packed_target, data, packed=_packs(move.source)):
+    if _holds(move.packed_target, move.source, data):
         return move
     target = move.target
     return Move(move.source, target.with_name(f"{target.stem}.{hashlib.sha256(data).hexdigest()[:_DIGEST_LENGTH]}{target.suffix}"))
 
 
 def copy_over(move: Move) -> Moved:
-    """Put the file into the archive, packed and compared; the original stays. Raises `IntegrityError` if something else stands there."""
+    """Put the file into the archive, packed and compared; the original stays. Raises `IntegrityError` if something else stands there.
+
+    One that was packed before may stand there packed otherwise: a segment that a crash left plain too went there as that one.
+    """
     with os_errors(move.source):
         data = move.source.read_bytes()
-    target, digest = move.packed_target, hashlib.sha256(data).hexdigest()
+    target = move.packed_target
     stored = gzip.compress(data, compresslevel=9, mtime=0) if _packs(move.source) else data
     if target.exists():
-        if not _holds(target, data, packed=_packs(move.source)):
+        if not _holds(target, move.source, data):
             msg = f"archive: {target} holds another content than {move.source}; move one of them away"
             raise IntegrityError(msg)
     else:
         ensure_dir(target.parent)
         write_atomic(target, stored, mode=PRIVATE_FILE if move.source.stat().st_mode & 0o077 == 0 else 0o640)
-        if not _holds(target, data, packed=_packs(move.source)):
+        if not _holds(target, move.source, data):
             msg = f"archive: {target} could not be read back as it was written; the original stays"
             raise IntegrityError(msg)
-    return Moved(target, digest, len(data), target.stat().st_size)
+    with os_errors(target):
+        there = target.read_bytes()
+    content = data if _packs(move.source) else there
+    return Moved(target, hashlib.sha256(content).hexdigest(), len(content), len(there))
 
 
 def remove_file(path: Path) -> None:
@@ -96,11 +102,15 @@ def _packs(path: Path) -> bool:
     return path.suffix in _PACKED and path.name != HEADS_FILE  # a verifier reads them beside their log, as they were written
 
 
-def _holds(path: Path, data: bytes, *, packed: bool) -> bool:
-    """Whether this was put there; what had been packed before stands there byte for byte."""
-    with os_errors(path):
-        stored = path.read_bytes()
+def _holds(target: Path, source: Path, data: bytes) -> bool:
+    """Whether `target` is the file `source` with these bytes, as it is or in whatever way it is packed."""
+    with os_errors(target):
+        stored = target.read_bytes()
     try:
-        return (gzip.decompress(stored) if packed else stored) == data
+        return (stored == data and not _packs(source)) or (target.suffix == ".gz" and gzip.decompress(stored) == _unpacked(source, data))
     except DAMAGED:
         return False
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    return gzip.decompress(data) if path.suffix == ".gz" else data

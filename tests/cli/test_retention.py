@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from dudzian_daemon.adapters.journal_archive import pack
 from dudzian_daemon.adapters.keychain import read_key_file
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.kernel.clock import SystemClock
-from tests.integration.daemon_process import daemon, short_config, tree, verdicts
+from tests.integration.daemon_process import daemon, dudzian, short_config, tree, verdicts
 from tests.scenario.verdicts import STANDALONE
 
 DAY_S = 86_400
@@ -121,9 +122,44 @@ def test_a_session_whose_segments_were_packed_before_is_archived_with_its_heads(
         assert verified(home, folder) == code
 
 
+def test_a_segment_that_a_crash_left_plain_and_packed_is_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a kill between the rename and the removal of a packing leaves, in a session that goes into the archive."""
+    data, sealed = home / "data", home / "data" / "audit" / "decisions"
+    for segment in (data / "data" / "journal" / "demo").glob("*/*.jsonl"):
+        segment.with_name(f"{segment.name}.gz").write_bytes(gzip.compress(segment.read_bytes(), compresslevel=6))
+        assert verified(home, segment.parent) == 0
+    age_all(data, 40)
+    assert {each["action"] for each in retention(home, capsys)["items"]} <= {"archived", "packed"}
+    assert (verified(home, sealed), verified(home, data / "data" / "journal")) == (0, 0)
+    assert retention(home, capsys)["items"] == []
+
+
+@pytest.mark.parametrize("fault", ["files.rename=enospc@2", "files.renamed=exit@2"])
+def test_an_archiving_that_was_cut_short_is_finished_by_the_next(home: Path, capsys: pytest.CaptureFixture[str], fault: str) -> None:
+    """Though the session that stayed was packed in place meanwhile."""
+    data, sealed = home / "data", home / "data" / "audit" / "decisions"
+    for folder in ("data/reports", "data/ledger", "logs"):
+        shutil.rmtree(data / folder)
+    age_all(data, 40)
+    places = ("--data-dir", data, "--config", home / "config" / "core.yaml")
+    assert dudzian(home, "retention", "run", *places, faults=fault).code in (1, 137)
+    assert (len(list((data / "data" / "journal" / "demo").iterdir())), verified(home, data / "data" / "journal")) == (2, 0)
+    for segment in (data / "data" / "journal" / "demo").glob("*/*.jsonl"):
+        pack(segment)
+    age_all(data, 40)
+    capsys.readouterr()
+    assert [each["action"] for each in retention(home, capsys)["items"]] == ["archived"]
+    assert (verified(home, sealed), verified(home, data / "data" / "journal")) == (0, 0)
+    lines = [json.loads(line) for line in (data / "audit" / "archive" / "manifest.jsonl").read_text().splitlines()]
+    for line in lines:
+        stored = (data / line["to"]).read_bytes()
+        content = gzip.decompress(stored) if line["to"].endswith(".gz") and not line["from"].endswith(".gz") else stored
+        assert (line["sha256"], line["bytes"]) == (sha256(content).hexdigest(), len(content))
+
+
 def test_heads_that_an_earlier_version_packed_are_held_against_their_log(recorded: Path, tmp_path: Path) -> None:
-    for session in (recorded / "data" / "data" / "journal" / "demo").iterdir():
-        folder = shutil.copytree(session, tmp_path / session.name)
+    session = next((recorded / "data" / "data" / "journal" / "demo").iterdir())
+    folder = shutil.copytree(session, tmp_path / session.name)
     heads, (segment,) = folder / "heads.log", folder.glob("*.jsonl")
     told, lines = heads.read_bytes(), segment.read_bytes()
     packed = folder / "heads.log.gz"
