@@ -41,6 +41,7 @@ WORST_FIRST = (TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL, INTACT)
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, OSError)
 HEADS_FILE = "heads.log"
 OBJECTS = "objects"
+GONE = ".archived-"
 HEAD = ["log", "line", "sequence", "hash", "content", "at"]
 SEAL = ["log", "line", "prev", "content", "key", "alg"]
 
@@ -508,9 +509,14 @@ def is_session(path: Path) -> bool:
     return path.is_dir() and (LOG_ID.fullmatch(path.absolute().name) or any(SEGMENT.fullmatch(file.name) for file in path.iterdir()))
 
 
+def no_log(name: str) -> bool:
+    """Whether a folder of this name holds no logs: what lines name, or what is left of a session that was archived."""
+    return name == OBJECTS or name.startswith(GONE)
+
+
 def logs_below(folder: Path) -> tuple[list[Path], list[Path]]:
     """The sessions' folders below a folder, and a file of each other log."""
-    below = sorted(each for each in folder.rglob("*") if OBJECTS not in each.relative_to(folder).parts)
+    below = sorted(each for each in folder.rglob("*") if not any(map(no_log, each.relative_to(folder).parts)))
     sessions = [each for each in below if each.is_dir() and LOG_ID.fullmatch(each.name)]
     files = [each for each in below if each.name.endswith((".jsonl", ".jsonl.gz")) and each.parent not in sessions]
     firsts: list[Path] = []

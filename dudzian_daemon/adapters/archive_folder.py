@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, write_atomic
-from dudzian_daemon.adapters.journal_format import HEADS_FILE
+from dudzian_daemon.adapters.journal_format import GONE, HEADS_FILE
 from dudzian_daemon.adapters.log_lines import DAMAGED
 from dudzian_daemon.domain.errors import IntegrityError
 
@@ -91,11 +91,17 @@ def remove_file(path: Path) -> None:
 
 def remove_folder(path: Path) -> None:
     """Remove a whole folder in one step as far as readers see: it loses its name first."""
-    gone = path.with_name(f".archived-{path.name}")
+    gone = path.with_name(f"{GONE}{path.name}")
     with os_errors(path):
         path.rename(gone)
         sync_folder(path.parent)
         shutil.rmtree(gone)
+
+
+def finish_removals(folder: Path) -> None:
+    """Remove what is left in `folder` of folders whose removal was cut short."""
+    for gone in folder.glob(f"{GONE}*"):
+        shutil.rmtree(gone, ignore_errors=True)  # another run may be at it
 
 
 def _packs(path: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from dudzian_daemon.adapters.archive_folder import Move, beside_others, copy_over, remove_file, remove_folder
+from dudzian_daemon.adapters.archive_folder import Move, beside_others, copy_over, finish_removals, remove_file, remove_folder
 from dudzian_daemon.adapters.files import UNFINISHED, os_errors
 from dudzian_daemon.adapters.journal_archive import archive_segments
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER
@@ -89,6 +89,8 @@ def run(config: CoreConfig, data_folder: Path, now_ns: int, *, dry_run: bool = F
         except DudzianError as fault:
             yield msgspec.structs.replace(told, action="failed", reason=str(fault))
     for artifact in _artifacts(config):
+        if not dry_run:
+            finish_removals(data_folder / JOURNAL_FOLDER / artifact)
         yield from _packed_in_place(data_folder, artifact, retention, now_ns, dry_run=dry_run)
     if delete_expired:
         going_on = {begun.log_id for begun in map(beginning, _decision_logs(config, data_folder)) if begun is not None}

@@ -157,6 +157,21 @@ def test_an_archiving_that_was_cut_short_is_finished_by_the_next(home: Path, cap
         assert (line["sha256"], line["bytes"]) == (sha256(content).hexdigest(), len(content))
 
 
+def test_the_removal_of_a_session_that_was_cut_short_is_finished_by_the_next(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its copy stands, it has lost its name, and some of its files are gone: no verifier takes the rest for a log."""
+    data = home / "data"
+    journals = data / "data" / "journal" / "demo"
+    session = min(journals.iterdir(), key=lambda each: each.stat().st_mtime_ns)
+    gone = session.rename(journals / f".archived-{session.name}")
+    (segment,) = gone.glob("*.jsonl")
+    segment.write_bytes(b"".join(segment.read_bytes().splitlines(keepends=True)[9:]))
+    assert verified(home, journals) == 0
+    retention(home, capsys, "--dry-run")
+    assert gone.exists()
+    assert retention(home, capsys)["items"] == []
+    assert not gone.exists()
+
+
 def test_heads_that_an_earlier_version_packed_are_held_against_their_log(recorded: Path, tmp_path: Path) -> None:
     session = next((recorded / "data" / "data" / "journal" / "demo").iterdir())
     folder = shutil.copytree(session, tmp_path / session.name)
