@@ -24,6 +24,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -40,6 +41,7 @@ WORST_FIRST = (TAMPERED, UNREADABLE, KEY_MISSING, TORN_TAIL, INTACT)
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, OSError)
 HEADS_FILE = "heads.log"
 OBJECTS = "objects"
+GONE = ".archived-"
 HEAD = ["log", "line", "sequence", "hash", "content", "at"]
 SEAL = ["log", "line", "prev", "content", "key", "alg"]
 
@@ -460,6 +462,18 @@ def heads_in(text: bytes, keys: Keys, own: bool = False) -> list[dict]:
     return found
 
 
+def heads_beside(folder: Path) -> bytes:
+    """What the head files of a session hold, packed or plain, each once; a damaged one is judged as it is."""
+    texts = {}
+    for path in (folder / f"{HEADS_FILE}.gz", folder / HEADS_FILE):
+        if path.is_file():
+            text = path.read_bytes()
+            with suppress(*DAMAGED):
+                text = gzip.decompress(text) if path.suffix == ".gz" else text
+            texts[text] = None
+    return b"".join(texts)
+
+
 def own_heads(text: bytes, log_id: str, keys: Keys) -> list[dict]:
     """14 of the list: the heads beside a log, those by keys that are at hand; nothing else may stand there."""
     try:
@@ -495,9 +509,14 @@ def is_session(path: Path) -> bool:
     return path.is_dir() and (LOG_ID.fullmatch(path.absolute().name) or any(SEGMENT.fullmatch(file.name) for file in path.iterdir()))
 
 
+def no_log(name: str) -> bool:
+    """Whether a folder of this name holds no logs: what lines name, or what is left of a session that was archived."""
+    return name == OBJECTS or name.startswith(GONE)
+
+
 def logs_below(folder: Path) -> tuple[list[Path], list[Path]]:
     """The sessions' folders below a folder, and a file of each other log."""
-    below = sorted(each for each in folder.rglob("*") if OBJECTS not in each.relative_to(folder).parts)
+    below = sorted(each for each in folder.rglob("*") if not any(map(no_log, each.relative_to(folder).parts)))
     sessions = [each for each in below if each.is_dir() and LOG_ID.fullmatch(each.name)]
     files = [each for each in below if each.name.endswith((".jsonl", ".jsonl.gz")) and each.parent not in sessions]
     firsts: list[Path] = []
@@ -553,8 +572,8 @@ def judge(log: Log, path: Path) -> tuple[int, str]:
     try:
         if log.log_id is None and path.is_file() and not holds_log(path):
             raise Stop(UNREADABLE, "expected a log, found no line of one")
-        if path.is_dir() and (folder / HEADS_FILE).is_file():
-            log.own_heads = (folder / HEADS_FILE).read_bytes()  # before the segments: a daemon writes a head after its lines
+        if path.is_dir():
+            log.own_heads = heads_beside(folder)  # before the segments: a daemon writes a head after its lines
         for file in segments_of(folder) if path.is_dir() else [path] if log.log_id else files_of(path):
             log.walk(file)
         if path.is_dir():

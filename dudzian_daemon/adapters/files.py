@@ -12,16 +12,19 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from dudzian_daemon.adapters.file_locks import hold_new, remove_unless_held
 from dudzian_daemon.domain.errors import ConfigError, DudzianError, ReadOnlyDisk, StorageError, StorageFull
 from dudzian_daemon.kernel.faults import fault_point
 
 PRIVATE_FILE: Final = 0o600
 FILE: Final = 0o640
 FOLDER: Final = 0o750
+#: Names of files that are not finished yet.
+UNFINISHED: Final = ".*.tmp"
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: No file can be opened, by this process or on this machine, until one is closed.
@@ -29,10 +32,6 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
 #: Why a folder cannot be made: no such thing is said where its parents are there but make none, as in /proc.
 _UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
-
-
-#: No writer is at work on a temporary file for so long.
-_LONGEST_WRITE_NS: Final = 3_600_000_000_000
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = FILE, faults: str = "files") -> None:
@@ -45,18 +44,17 @@ def write_atomic(path: Path, data: bytes, *, mode: int = FILE, faults: str = "fi
     """
     require_regular_or_absent(path)
     with os_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
+        file, temporary = begin_file(path)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with file:
                 fault_point(f"{faults}.write")
                 file.write(data)
                 file.flush()
                 temporary.chmod(mode)
                 fault_point(f"{faults}.fsync")
                 os.fsync(file.fileno())
-            fault_point(f"{faults}.rename")
-            temporary.replace(path)
+                fault_point(f"{faults}.rename")
+                finish_file(file, temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -64,18 +62,33 @@ def write_atomic(path: Path, data: bytes, *, mode: int = FILE, faults: str = "fi
         sync_folder(path.parent)
 
 
+def begin_file(path: Path) -> tuple[BinaryIO, Path]:
+    """A new temporary file beside `path`, open and with its name: as long as it is open, nobody takes it for a leftover."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        if hold_new(handle):
+            return os.fdopen(handle, "wb"), Path(name)
+        os.close(handle)
+
+
+def finish_file(file: BinaryIO, temporary: Path, path: Path) -> None:
+    """Give the temporary file its name while it is still held; Windows renames closed files only."""
+    if sys.platform == "win32":
+        file.close()
+    temporary.replace(path)
+
+
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files that writers of `path` left behind when they were killed; no writer may be at work."""
+    """Remove the temporary files of `path` that killed writers left behind; those of a living one stay."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+        remove_unless_held(leftover)
 
 
-def remove_unfinished(folder: Path, now_ns: int) -> None:
-    """Remove the temporary files below `folder` that killed writers left behind, whatever of: those an hour old, by the wall clock."""
-    for path in folder.rglob(".*.tmp"):
-        with os_errors(path), suppress(FileNotFoundError):
-            if path.lstat().st_mtime_ns < now_ns - _LONGEST_WRITE_NS:
-                path.unlink()
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files below `folder` that killed writers left behind, whatever of; those of a living one stay."""
+    with os_errors(folder):
+        for leftover in folder.rglob(UNFINISHED):
+            remove_unless_held(leftover)
 
 
 def sha256_file(path: Path) -> str:

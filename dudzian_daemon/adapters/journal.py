@@ -18,7 +18,7 @@ import msgspec
 
 from dudzian_daemon import __version__
 from dudzian_daemon.adapters.chained_log import ChainedLog, new_log_id
-from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, write_atomic
+from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, remove_unfinished, write_atomic
 from dudzian_daemon.adapters.heads import Head
 from dudzian_daemon.adapters.journal_format import (
     JOURNAL_FOLDER,
@@ -122,8 +122,7 @@ class SessionJournal:
         Raises `IntegrityError` when the last line is not ours.
         """
         log = ChainedLog.resume(path, key)
-        for leftover in path.parent.rglob(".*.tmp"):  # of writes that a kill cut short
-            leftover.unlink(missing_ok=True)
+        remove_unfinished(path.parent)
         name, first = SEGMENT.fullmatch(path.name), next(entries(path))
         number = int(name[1]) if name else 1
         day = date.fromisoformat(path.name[:10]).toordinal() - _FIRST_DAY

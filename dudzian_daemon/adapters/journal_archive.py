@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import tempfile
 from collections.abc import Iterator
 from datetime import date, timedelta
 from hashlib import file_digest, sha256
@@ -17,11 +16,20 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from dudzian_daemon.adapters.files import PRIVATE_FILE, os_errors, remove_leftovers, require_regular_or_absent, sha256_file, sync_folder
+from dudzian_daemon.adapters.files import (
+    PRIVATE_FILE,
+    begin_file,
+    finish_file,
+    os_errors,
+    remove_leftovers,
+    require_regular_or_absent,
+    sha256_file,
+    sync_folder,
+)
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER, SEGMENT
 from dudzian_daemon.adapters.journal_reader import Session, sessions
 from dudzian_daemon.adapters.log_lines import read_tail
-from dudzian_daemon.domain.errors import IntegrityError
+from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.kernel.faults import fault_point
 
 _LEVEL: Final = 6
@@ -53,9 +61,21 @@ def archive_segments(session: Session, before: date, *, dry_run: bool = False) -
     for path in files if session.state == "closed" else files[:-1]:
         if path.suffix == ".gz" or date.fromisoformat(path.name[:10]) >= before or not SEGMENT.fullmatch(path.name):
             continue
-        size = path.stat().st_size
-        packed = None if dry_run else pack(path)
-        yield Packed(log_id=session.log_id, segment=path.name, bytes=size, packed_bytes=None if packed is None else packed.stat().st_size)
+        if (packed := _packed(session, path, dry_run=dry_run)) is not None:
+            yield packed
+
+
+def _packed(session: Session, path: Path, *, dry_run: bool) -> Packed | None:
+    """None if another archive was quicker: who takes the plain file away has proven its copy."""
+    try:
+        with os_errors(path):
+            size = path.stat().st_size
+            packed_bytes = None if dry_run else pack(path).stat().st_size
+    except ConfigError:
+        if path.exists():
+            raise
+        return None
+    return Packed(log_id=session.log_id, segment=path.name, bytes=size, packed_bytes=packed_bytes)
 
 
 def pack(path: Path) -> Path:
@@ -67,17 +87,17 @@ def pack(path: Path) -> Path:
         msg = f"log {path}: expected whole lines, found {torn} bytes after the last one; it is not packed"
         raise IntegrityError(msg)
     with os_errors(target):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
+        file, temporary = begin_file(target)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with file:
                 _copy(path, file)
+                file.flush()
                 fault_point("archive.fsync")
                 os.fsync(file.fileno())
-            _require_equal(path, temporary)
-            temporary.chmod(PRIVATE_FILE)
-            fault_point("archive.rename")
-            temporary.replace(target)
+                _require_equal(path, temporary)
+                temporary.chmod(PRIVATE_FILE)
+                fault_point("archive.rename")
+                finish_file(file, temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -36,6 +36,8 @@ SEGMENT_LINES: Final = 50_000
 LOG_ID: Final = re.compile(r"[0-9a-f]{32}")
 #: Signed heads in a session's folder; no name of a segment.
 HEADS_FILE: Final = "heads.log"
+#: How the name of a session's folder begins while it is removed, since its proven copy stands in the archive: it is no log any more.
+GONE: Final = ".archived-"
 SEGMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}-(\d{6})\.jsonl(?:\.gz)?")
 
 _HASH_BLOCK: Final = 64

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -10,7 +12,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from dudzian_daemon.adapters.files import os_errors
-from dudzian_daemon.adapters.journal_format import HEADS_FILE, LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
+from dudzian_daemon.adapters.journal_format import GONE, HEADS_FILE, LOG_ID, OBJECTS_FOLDER, SEGMENT, segments, split
 from dudzian_daemon.adapters.log_lines import DAMAGED, open_log, raw_lines
 from dudzian_daemon.adapters.log_segments import ARCHIVE, archived_places, beginning, done_segments, number_of, whole_log, written_file
 from dudzian_daemon.domain.errors import ConfigError
@@ -105,10 +107,15 @@ def find_logs(path: Path) -> list[Source]:
             return [_projection(path)]
         if LOG_ID.fullmatch(path.absolute().name) or segments(path):
             return [_session(path)]
-        below = sorted(entry for entry in path.rglob("*") if OBJECTS_FOLDER not in entry.relative_to(path).parts)
+        below = sorted(entry for entry in path.rglob("*") if not any(map(_no_log, entry.relative_to(path).parts)))
         folders = [entry for entry in below if LOG_ID.fullmatch(entry.name) and entry.is_dir()]
         files = [entry for entry in below if entry.name.endswith((".jsonl", ".jsonl.gz")) and entry.parent not in folders]
         return [_session(folder) for folder in folders] + _projections(files)
+
+
+def _no_log(folder: str) -> bool:
+    """Whether a folder of this name holds no logs: what lines name, or what is left of a session that was archived."""
+    return folder == OBJECTS_FOLDER or folder.startswith(GONE)
 
 
 def holds_log(lines: Iterator[bytes]) -> bool:
@@ -140,10 +147,21 @@ def _session(folder: Path) -> Source:
     )
 
 
+def heads_files(folder: Path) -> list[Path]:
+    """The heads beside a session's log: as they are written, and packed, as earlier versions archived them."""
+    return [path for path in (folder / f"{HEADS_FILE}.gz", folder / HEADS_FILE) if path.is_file()]
+
+
 def _own_heads(folder: Path) -> bytes:
-    path = folder / HEADS_FILE
-    with os_errors(path):
-        return path.read_bytes() if path.is_file() else b""
+    """Heads of all the files, each once; of a damaged file its bytes, which are found to be no heads where they are judged."""
+    texts: dict[bytes, None] = {}
+    for path in heads_files(folder):
+        with os_errors(path):
+            text = path.read_bytes()
+        with suppress(*DAMAGED):
+            text = gzip.decompress(text) if path.suffix == ".gz" else text
+        texts[text] = None
+    return b"".join(texts)
 
 
 def _without_copies(files: list[Path]) -> list[Path]:

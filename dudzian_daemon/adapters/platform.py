@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from dudzian_daemon.adapters.file_locks import try_lock
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_sole_name_or_absent
 from dudzian_daemon.domain.errors import ConfigError
 from dudzian_daemon.kernel.clock import SystemClock
@@ -66,7 +67,7 @@ def running_pid(data_folder: Path) -> int | None:
             return _pid_without_file(path.parent)
         descriptor = os.open(path, os.O_RDWR)
     try:
-        if _try_lock(descriptor, shared=True):
+        if try_lock(descriptor, shared=True):
             return _pid_without_file(path.parent)
         pid = _read_pid(descriptor)
         return int(pid) if pid.isdecimal() else 0
@@ -123,7 +124,7 @@ def _take(descriptor: int, *, shared: bool = False) -> bool:
     """
     clock = SystemClock()
     deadline = clock.monotonic_ns() + _PATIENCE_NS
-    while not _try_lock(descriptor, shared=shared):
+    while not try_lock(descriptor, shared=shared):
         if clock.monotonic_ns() > deadline:
             return False
     return True
@@ -135,34 +136,12 @@ def _read_pid(descriptor: int) -> str:
 
 
 if sys.platform == "win32":
-    import msvcrt
-
-    #: Windows locks bytes, not files, and nobody can read a locked byte: lock one far behind the pid.
-    _LOCKED_BYTE = 1 << 30
-
-    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - the locks of this library are never shared
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        return True
 
     def _hold_folder(_folder: Path, *, shared: bool = False) -> list[int] | None:  # noqa: ARG001 - nothing is locked here
         """Nothing more: an open lock file cannot be removed there."""
         return []
 
 else:
-    import fcntl
-
-    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _hold_folder(folder: Path, *, shared: bool = False) -> list[int] | None:
         """The lock of the folder itself, which outlives a lock file that somebody removes; None if another process has it."""

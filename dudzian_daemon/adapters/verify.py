@@ -25,7 +25,7 @@ from dudzian_daemon.adapters.keychain import SigningKey
 from dudzian_daemon.adapters.line_proof import LineProof, Mismatch, Proven, shown, taken_apart
 from dudzian_daemon.adapters.log_lines import DAMAGED, raw_lines
 from dudzian_daemon.adapters.log_report import Completeness, Finding, Integrity, LogReport
-from dudzian_daemon.adapters.log_sources import Source, holds_log
+from dudzian_daemon.adapters.log_sources import Source, heads_files, holds_log
 from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.trading.content import ORIGIN
 
@@ -259,7 +259,7 @@ class _Judge:
         source, terms = self._source, self._terms
         if source.folder is None or not source.own_heads:
             return
-        path = source.folder / HEADS_FILE
+        path = (heads_files(source.folder) or [source.folder / HEADS_FILE])[-1]  # it may have been moved meanwhile
         try:
             found = own_heads(path, source.own_heads, log_id, algorithm, terms.key, terms.public_key)
         except HeadFault as fault:

@@ -19,8 +19,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from dudzian_daemon.adapters.archive_folder import Move, copy_over, remove_file, remove_folder
-from dudzian_daemon.adapters.files import os_errors
+from dudzian_daemon.adapters.archive_folder import Move, beside_others, copy_over, finish_removals, remove_file, remove_folder
+from dudzian_daemon.adapters.files import UNFINISHED, os_errors
 from dudzian_daemon.adapters.journal_archive import archive_segments
 from dudzian_daemon.adapters.journal_format import JOURNAL_FOLDER
 from dudzian_daemon.adapters.journal_reader import sessions
@@ -54,7 +54,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an item, or would: `archived`, `deleted`, `would_archive`, `would_delete` or `failed`, with the reason."""
+    """What became of an item, or would: `archived`, `deleted`, `would_archive`, `would_delete` or `failed`, with the reason.
+
+    `beside` is the archived file of the same name and another content, which stays.
+    """
 
     action: str
     kind: str
@@ -65,6 +68,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     packed_bytes: int = 0
     keep_until: str = ""
+    beside: str = ""
     reason: str = ""
 
 
@@ -77,13 +81,16 @@ def run(config: CoreConfig, data_folder: Path, now_ns: int, *, dry_run: bool = F
     for item in due(config, data_folder, now_ns):
         told = _told(item, retention, now_ns)
         try:
-            yield told if dry_run else _archived(item, told, data_folder, retention, now_ns)
+            placed, told = _placed(item, told)
+            yield told if dry_run else _archived(placed, told, data_folder, retention, now_ns)
         except StorageFull as fault:
             yield msgspec.structs.replace(told, action="failed", reason=f"{fault}; what else is due waits for the next run")
             break
         except DudzianError as fault:
             yield msgspec.structs.replace(told, action="failed", reason=str(fault))
     for artifact in _artifacts(config):
+        if not dry_run:
+            finish_removals(data_folder / JOURNAL_FOLDER / artifact)
         yield from _packed_in_place(data_folder, artifact, retention, now_ns, dry_run=dry_run)
     if delete_expired:
         going_on = {begun.log_id for begun in map(beginning, _decision_logs(config, data_folder)) if begun is not None}
@@ -149,7 +156,7 @@ def _of_artifact(config: CoreConfig, data_folder: Path, artifact: str, before: i
     found = sessions(data_folder, artifact)
     target = data_folder / SEALED / JOURNAL_FOLDER.name / artifact
     for session in found[1:]:
-        files = [path for path in sorted(session.folder.rglob("*")) if path.is_file()]
+        files = [path for path in sorted(session.folder.rglob("*")) if path.is_file() and not path.match(UNFINISHED)]
         newest = max((_written(path) for path in files), default=now_ns)
         if session.state == "closed" and newest < before:
             moves = tuple(Move(path, target / session.log_id / path.relative_to(session.folder)) for path in files)
@@ -196,6 +203,21 @@ def _told(item: Item, retention: Retention, now_ns: int) -> Result:
         files=len(item.moves),
         bytes=sum(move.source.stat().st_size for move in item.moves),
         keep_until=iso_utc(now_ns + _kept_days(item.kind, retention) * DAY_NS)[:10],
+    )
+
+
+def _placed(item: Item, told: Result) -> tuple[Item, Result]:
+    """A file that was made again goes beside the first one in the archive; sealed ones have one content, and another is a finding."""
+    if item.kind in _RECORDS:
+        return item, told
+    (move,) = item.moves
+    placed = beside_others(move)
+    if placed is move:
+        return item, told
+    target, other = placed.packed_target, move.packed_target
+    return (
+        msgspec.structs.replace(item, target=target, moves=(placed,)),
+        msgspec.structs.replace(told, target=str(target), beside=str(other)),
     )
 
 
@@ -261,7 +283,7 @@ def _kept_days(kind: str, retention: Retention) -> int:
 
 
 def _files(root: Path, pattern: str) -> list[Path]:
-    return [path for path in sorted(root.glob(pattern)) if path.is_file() and not path.is_symlink()]
+    return [path for path in sorted(root.glob(pattern)) if path.is_file() and not path.is_symlink() and not path.match(UNFINISHED)]
 
 
 def _written(path: Path) -> int:

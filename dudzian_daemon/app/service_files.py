@@ -20,9 +20,22 @@ Platform = Literal["linux", "darwin", "win32"]
 _SHIPPED: Final = "/opt/dudzian/bin/dudzian"
 _SYSTEM_UNITS: Final = Path("/etc/systemd/system")
 
+#: What is expected of systemd, and what to do where it does not answer.
+NO_SESSION: Final = (
+    "systemd of your own session",
+    "log in as this user (su and sudo give no session), or have it started without one: loginctl enable-linger; or as root: --system",
+)
+NO_SYSTEMD: Final = (
+    "systemd as the init of this machine",
+    "run `dudzian run` under the manager that is there, or in a container as its command",
+)
+
 
 class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the file goes, what stands in it, and what is run after it is there, to look at it, and to remove it."""
+    """Where the file goes, what stands in it, and what is run after it is there, to look at it, and to remove it.
+
+    `reach` asks a manager for its state, where there may be none that answers.
+    """
 
     manager: str
     path: Path
@@ -31,6 +44,7 @@ class ServicePlan(msgspec.Struct, frozen=True, kw_only=True):
     status: tuple[str, ...]
     remove: tuple[tuple[str, ...], ...]
     after_remove: tuple[tuple[str, ...], ...] = ()
+    reach: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
 
 
@@ -81,6 +95,7 @@ def _systemd(wishes: ServiceWishes) -> ServicePlan:
         status=("systemctl", *scope, "--no-pager", "status", unit),
         remove=(("systemctl", *scope, "disable", "--now", unit),),
         after_remove=(("systemctl", *scope, "daemon-reload"),),
+        reach=("systemctl", *scope, "is-system-running"),
         hints=hints,
     )
 

@@ -90,10 +90,7 @@ class StrategyHost:
         """Give one released candle to every unit that takes its series."""
         faults: list[StrategyFault] = []
         for series, unit in self._by_series.get((candle.instrument, candle.granularity), ()):
-            if self.inactive and self.inactive.get(unit.schedule.strategy) == QUARANTINED:
-                continue
-            unit.observe(series, candle)
-            self._fenced(faults, unit, "on_candle", unit.strategy.on_candle, unit.state, candle)
+            self._fenced(faults, unit, "on_candle", unit.take, series, candle)
         return faults
 
     def on_quote(self, quote: Quote) -> None:
@@ -125,7 +122,7 @@ class StrategyHost:
         signals: list[Signal] = []
         faults: list[StrategyFault] = []
         for unit in self.units[schedule.name]:
-            if not unit.fresh or not unit.warm or (self.inactive and unit.schedule.strategy in self.inactive):
+            if not unit.fresh or not unit.warm or unit.schedule.strategy in self.inactive:
                 continue
             unit.fresh = False
             spoken = self._fenced(faults, unit, "decide", unit.decide, instant)
@@ -188,7 +185,7 @@ class StrategyHost:
         unit.positions[fill.instrument] = msgspec.structs.replace(base, quantity=float(change.quantity), entry_price=entry_price)
 
     def _fenced(self, faults: list[StrategyFault], unit: Unit, where: str, call: Callable[[*Ts], T], *arguments: *Ts) -> T | None:
-        """The plugin's answer, or None: with a fault on record, or uncalled since its strategy is quarantined."""
+        """The plugin's answer, or None: with a fault on record, or since its strategy is quarantined, which only this asks."""
         if self.inactive and self.inactive.get(unit.schedule.strategy) == QUARANTINED:
             return None
         self.calls += 1

@@ -103,26 +103,26 @@ class Unit:
         self.positions |= memory.positions
         self.fresh = memory.fresh
 
-    def observe(self, series: Series, candle: Candle) -> None:
-        """Count the candle and move the position facts; the plugin's own state moves in the host's fence."""
+    def take(self, series: Series, candle: Candle) -> None:
+        """Count the candle, move the position facts, then let the plugin move its own state; raises what the plugin raises."""
         self.seen[series] += 1
         self.latest[series] = candle
         self.fresh = True
         position = self.positions.get(candle.instrument)
         if (
-            position is None
-            or not position.quantity
-            or candle.end <= position.entry_instant
-            or series.granularity != self.schedule.granularity
+            position is not None
+            and position.quantity
+            and candle.end > position.entry_instant
+            and series.granularity == self.schedule.granularity
         ):
-            return
-        first = position.candles_held == 0
-        self.positions[candle.instrument] = msgspec.structs.replace(
-            position,
-            candles_held=position.candles_held + 1,
-            highest_close=candle.close if first else max(position.highest_close, candle.close),
-            lowest_close=candle.close if first else min(position.lowest_close, candle.close),
-        )
+            first = position.candles_held == 0
+            self.positions[candle.instrument] = msgspec.structs.replace(
+                position,
+                candles_held=position.candles_held + 1,
+                highest_close=candle.close if first else max(position.highest_close, candle.close),
+                lowest_close=candle.close if first else min(position.lowest_close, candle.close),
+            )
+        self.strategy.on_candle(self.state, candle)
 
 
 def _well_formed(signal: Signal, instruments: tuple[str, ...]) -> Signal:

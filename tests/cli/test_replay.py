@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from dudzian_daemon.adapters.chained_log import ChainedLog
 from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
 from dudzian_daemon.cli.main import main
 from tests.integration.daemon_process import (
@@ -30,6 +31,7 @@ from tests.integration.daemon_process import (
     short_config,
 )
 from tests.scenario.recorded import resealed
+from tests.scenario.verdicts import STANDALONE
 
 WINDOW = "        - {start: 2024-02-10, end: 2024-02-12, instruments: [ETH_USDT]}"
 
@@ -77,6 +79,11 @@ class Played:
     def key(self) -> tuple[object, ...]:
         """Flags that give the key."""
         return ("--hmac-key-file", self.key_file)
+
+    @property
+    def signer(self) -> SigningKey:
+        """The key itself."""
+        return SigningKey(id="risk-ci", secret=read_key_file(self.key_file), source="test")
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +154,38 @@ def test_what_is_no_session_is_2_in_one_line(run: Callable[..., Done], played: P
     (tmp_path / "text.jsonl").write_text("{}\n")
     done = run("replay", tmp_path / "text.jsonl")
     assert (done.code, done.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("kept", [1, 2, None])
+def test_a_session_without_a_cycle_has_nothing_to_replay(
+    run: Callable[..., Done], played: Played, tmp_path: Path, kept: int | None
+) -> None:
+    """Stopped, or killed, before its first cycle: intact, as the verifiers say; and a loop over sessions goes on."""
+    folder = shutil.copytree(played.folder, tmp_path / played.folder.name)
+    (folder / "heads.log").unlink()  # they tell of more
+    (path,) = folder.glob("*.jsonl")
+    if kept is None:
+        log = ChainedLog.resume(first_lines(path, 2), played.signer)
+        log.append(b'{"kind":"closed","reason":"test"}', b"{}")
+        log.commit_now()
+        log.release()
+    else:
+        first_lines(path, kept)
+    assert run("verify-decision-log", folder, *played.key).code == 0
+    assert STANDALONE.verify(folder, played.signer.secret)[0] == 0
+    done = run("replay", folder, "--verify", *played.key)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1] == "verdict       nothing to replay: 0 cycles"
+    told = run("replay", folder, "--verify", *played.key, "--json").document
+    assert (told["verdict"], told["cycles"], len(told["runs"])) == ("nothing_to_replay", 0, 0 if kept == 1 else 1)
+    path.write_bytes(path.read_bytes().replace(b"demo", b"demp", 1))
+    assert run("replay", folder, "--verify", *played.key).code == 1
+
+
+def first_lines(path: Path, count: int) -> Path:
+    """The log, cut to its first lines."""
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:count]))
+    return path
 
 
 def test_without_its_key_it_says_so(run: Callable[..., Done], played: Played) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from dudzian_daemon.adapters.journal_archive import pack
 from dudzian_daemon.adapters.keychain import read_key_file
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.kernel.clock import SystemClock
-from tests.integration.daemon_process import daemon, short_config, tree, verdicts
+from tests.integration.daemon_process import daemon, dudzian, short_config, tree, verdicts
 from tests.scenario.verdicts import STANDALONE
 
 DAY_S = 86_400
@@ -121,6 +122,77 @@ def test_a_session_whose_segments_were_packed_before_is_archived_with_its_heads(
         assert verified(home, folder) == code
 
 
+def test_a_segment_that_a_crash_left_plain_and_packed_is_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a kill between the rename and the removal of a packing leaves, in a session that goes into the archive."""
+    data, sealed = home / "data", home / "data" / "audit" / "decisions"
+    for segment in (data / "data" / "journal" / "demo").glob("*/*.jsonl"):
+        segment.with_name(f"{segment.name}.gz").write_bytes(gzip.compress(segment.read_bytes(), compresslevel=6))
+        assert verified(home, segment.parent) == 0
+    age_all(data, 40)
+    assert {each["action"] for each in retention(home, capsys)["items"]} <= {"archived", "packed"}
+    assert (verified(home, sealed), verified(home, data / "data" / "journal")) == (0, 0)
+    assert retention(home, capsys)["items"] == []
+
+
+@pytest.mark.parametrize("fault", ["files.rename=enospc@2", "files.renamed=exit@2"])
+def test_an_archiving_that_was_cut_short_is_finished_by_the_next(home: Path, capsys: pytest.CaptureFixture[str], fault: str) -> None:
+    """Though the session that stayed was packed in place meanwhile."""
+    data, sealed = home / "data", home / "data" / "audit" / "decisions"
+    for folder in ("data/reports", "data/ledger", "logs"):
+        shutil.rmtree(data / folder)
+    age_all(data, 40)
+    places = ("--data-dir", data, "--config", home / "config" / "core.yaml")
+    assert dudzian(home, "retention", "run", *places, faults=fault).code in (1, 137)
+    assert (len(list((data / "data" / "journal" / "demo").iterdir())), verified(home, data / "data" / "journal")) == (2, 0)
+    for segment in (data / "data" / "journal" / "demo").glob("*/*.jsonl"):
+        pack(segment)
+    age_all(data, 40)
+    capsys.readouterr()
+    assert [each["action"] for each in retention(home, capsys)["items"]] == ["archived"]
+    assert (verified(home, sealed), verified(home, data / "data" / "journal")) == (0, 0)
+    lines = [json.loads(line) for line in (data / "audit" / "archive" / "manifest.jsonl").read_text().splitlines()]
+    for line in lines:
+        stored = (data / line["to"]).read_bytes()
+        content = gzip.decompress(stored) if line["to"].endswith(".gz") and not line["from"].endswith(".gz") else stored
+        assert (line["sha256"], line["bytes"]) == (sha256(content).hexdigest(), len(content))
+
+
+def test_the_removal_of_a_session_that_was_cut_short_is_finished_by_the_next(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its copy stands, it has lost its name, and some of its files are gone: no verifier takes the rest for a log."""
+    data = home / "data"
+    journals = data / "data" / "journal" / "demo"
+    session = min(journals.iterdir(), key=lambda each: each.stat().st_mtime_ns)
+    gone = session.rename(journals / f".archived-{session.name}")
+    (segment,) = gone.glob("*.jsonl")
+    segment.write_bytes(b"".join(segment.read_bytes().splitlines(keepends=True)[9:]))
+    assert verified(home, journals) == 0
+    retention(home, capsys, "--dry-run")
+    assert gone.exists()
+    assert retention(home, capsys)["items"] == []
+    assert not gone.exists()
+
+
+def test_heads_that_an_earlier_version_packed_are_held_against_their_log(recorded: Path, tmp_path: Path) -> None:
+    session = next((recorded / "data" / "data" / "journal" / "demo").iterdir())
+    folder = shutil.copytree(session, tmp_path / session.name)
+    heads, (segment,) = folder / "heads.log", folder.glob("*.jsonl")
+    told, lines = heads.read_bytes(), segment.read_bytes()
+    packed = folder / "heads.log.gz"
+    packed.write_bytes(gzip.compress(told))
+    assert verified(recorded, folder) == 0  # both, as an interrupted archiving left them
+    heads.unlink()
+    assert verified(recorded, folder) == 0
+    segment.write_bytes(b"".join(lines.splitlines(keepends=True)[:-1]))
+    assert verified(recorded, folder) == 1
+    segment.write_bytes(lines)
+    for damaged in (gzip.compress(told)[:-9], b"no gzip at all", gzip.compress(told.replace(b'"line":', b'"line":1', 1))):
+        packed.write_bytes(damaged)
+        assert verified(recorded, folder) == 1
+    packed.write_bytes(gzip.compress(told))
+    heads.write_bytes(told.replace(folder.name.encode(), session.name[::-1].encode()))  # of another log
+    assert verified(recorded, folder) == 1
+
+
 def verified(home: Path, path: Path) -> int:
     """Exit code of `verify-decision-log`; the standalone verifier must give the same."""
     key = next(home.rglob("*.key"))
@@ -131,16 +203,68 @@ def verified(home: Path, path: Path) -> int:
     return code
 
 
-def test_a_clash_is_told_and_leaves_both(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["daily/2026-01-01/demo.zip", "sessions/report.json"])
+def test_a_report_that_was_made_again_goes_beside_the_first(home: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """As often as it is made: each content is kept once, the first under the plain name, any other with its digest in the name."""
+    data, archive = home / "data", home / "data" / "audit" / "archive" / "reports"
+    report = data / "data" / "reports" / name
+    packed = ".gz" if name.endswith(".json") else ""
+    first, *others = contents = [b"as it was made first", b"made again", b"and again", b"made again", b"as it was made first"]
+    plain, named = archive / f"{name}{packed}", [archive / named_by(name, content, packed) for content in others]
+    for content, target in zip(contents, [plain, *named[:-1], plain], strict=True):
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_bytes(content)
+        age(report, 40)
+        (planned,) = retention(home, capsys, "--dry-run")["items"]
+        (item,) = retention(home, capsys)["items"]
+        assert (item["action"], item["target"], item["beside"]) == ("archived", str(target), "" if target == plain else str(plain))
+        assert (planned["target"], planned["beside"], report.exists()) == (item["target"], item["beside"], False)
+    kept = {path: (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()) for path in plain.parent.iterdir()}
+    assert kept == {plain: first, named[0]: b"made again", named[1]: b"and again"}
+    lines = [json.loads(line) for line in (data / "audit" / "archive" / "manifest.jsonl").read_text().splitlines()]
+    assert {data / line["to"]: line["sha256"] for line in lines} == {path: sha256(content).hexdigest() for path, content in kept.items()}
+
+
+def named_by(name: str, content: bytes, packed: str) -> str:
+    stem, _, ending = name.rpartition(".")
+    return f"{stem}.{sha256(content).hexdigest()[:12]}.{ending}{packed}"
+
+
+def test_the_line_of_a_report_that_was_made_again_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = home / "data"
     report = next((data / "data" / "reports" / "sessions").iterdir())
     age(report, 40)
     there = data / "audit" / "archive" / "reports" / "sessions" / f"{report.name}.gz"
     there.parent.mkdir(parents=True)
-    there.write_bytes(gzip.compress(b"something else"))
-    (item,) = retention(home, capsys, code=1)["items"]
-    assert (item["action"], "holds another content" in item["reason"]) == ("failed", True)
-    assert report.exists() and gzip.decompress(there.read_bytes()) == b"something else"
+    there.write_bytes(b"no gzip at all")
+    with pytest.raises(SystemExit) as ended:
+        main(["retention", "run", "--data-dir", str(data), "--config", str(home / "config" / "core.yaml")])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (ended.value.code, line.endswith(f"; another content of that name stays at {there}")) == (0, True), line
+    assert there.read_bytes() == b"no gzip at all"
+
+
+def test_a_sealed_file_is_never_put_beside_another_content(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    ledger = sorted((data / "data" / "ledger" / "demo").iterdir())[0]
+    age(ledger, 40)
+    there = data / "audit" / "decisions" / "ledger" / "demo" / f"{ledger.name}.gz"
+    there.parent.mkdir(parents=True)
+    for other in (gzip.compress(b"something else"), b"no gzip at all"):
+        there.write_bytes(other)
+        (item,) = retention(home, capsys, code=1)["items"]
+        assert (item["action"], "holds another content" in item["reason"]) == ("failed", True)
+        assert ledger.exists() and there.read_bytes() == other
+
+
+def test_what_is_being_written_is_not_archived(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = home / "data"
+    (older,) = sorted((data / "data" / "journal" / "demo").iterdir(), key=lambda each: each.stat().st_mtime_ns)[:1]
+    for path in (older / ".heads.log.x1.tmp", data / "data" / "reports" / "sessions" / ".report.json.x1.tmp"):
+        path.write_bytes(b"half of it")
+    age_all(data, 40)
+    retention(home, capsys)
+    assert not list((data / "audit").rglob(".*"))
 
 
 def test_the_archive_loses_only_what_was_kept_long_enough(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import plistlib
 import re
 import shutil
@@ -17,6 +18,7 @@ from dudzian_daemon.cli.main import main
 from dudzian_daemon.config.places import bundled
 from dudzian_daemon.domain.errors import ConfigError
 
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a script of the shell")
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (Debian: systemd)")
 
 
@@ -162,3 +164,89 @@ def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], said: str, capsys
 def test_other_platforms_are_told_what_to_mind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected Linux, macOS or Windows, found freebsd14"):
         service_plan("freebsd14", wishes(tmp_path))
+
+
+def answering(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
+    """A `systemctl` that answers so goes before that of the machine; the file in which it keeps what it was asked for."""
+    program, asked = folder / "bin" / "systemctl", folder / "asked"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$*" >> {asked}\n{script}\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    return asked
+
+
+NO_BUS = 'echo "Failed to connect to bus: No medium found" >&2; exit 1'
+NOT_BOOTED = 'echo "System has not been booted with systemd" >&2; echo "Can not operate." >&2; echo offline; exit 1'
+#: A manager that is there, and takes or refuses what else it is asked.
+RUNNING = 'for word; do case "$word" in is-system-running) echo degraded; exit 1;; daemon-reload) {reload};; status) {status};; esac; done'
+USER = "loginctl enable-linger"
+MACHINE = "run `dudzian run` under the manager that is there"
+
+
+@posix_only
+@pytest.mark.parametrize("action", ["install", "status", "remove"])
+@pytest.mark.parametrize(
+    ("script", "scope", "found", "remedy"),
+    [
+        (NO_BUS, (), "Failed to connect to bus: No medium found", USER),
+        (NOT_BOOTED, (), "offline", MACHINE),
+        (NO_BUS, ("--system",), "Failed to connect to bus: No medium found", MACHINE),
+        (NOT_BOOTED, ("--system",), "offline", MACHINE),
+    ],
+)
+def test_a_manager_that_cannot_be_reached_is_one_line_with_a_remedy(
+    action: str,
+    script: str,
+    scope: tuple[str, ...],
+    found: str,
+    remedy: str,
+    isolated_environment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    asked = answering(tmp_path, monkeypatch, script)
+    if action == "remove" and not scope:
+        installed(isolated_environment)
+    before = sorted(isolated_environment.rglob("*"))
+    assert ask(action, "-e", "demo", *scope) == 2
+    out, err = capfd.readouterr()
+    (line,) = err.splitlines()
+    if action == "remove" and scope:
+        assert "it was not installed" in line
+    else:
+        assert line.startswith("dudzian: service: expected systemd")
+        assert (f"found none that answers ({found}" in line, remedy in line, out) == (True, True, "")
+        assert asked.read_text().splitlines() == [" ".join((*(() if scope else ("--user",)), "is-system-running"))]
+    assert sorted(isolated_environment.rglob("*")) == before
+
+
+@posix_only
+def test_what_the_manager_refuses_is_one_line_and_leaves_nothing(
+    isolated_environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    refusing = RUNNING.format(reload='printf "Access denied\\nAsk your administrator\\n" >&2; exit 1', status="exit 3")
+    answering(tmp_path, monkeypatch, refusing)
+    assert ask("install", "-e", "demo") == 1
+    assert capfd.readouterr().err == "dudzian: systemctl --user daemon-reload: Access denied Ask your administrator\n"
+    assert not list(isolated_environment.rglob("*.service"))
+
+
+@posix_only
+def test_the_status_of_the_manager_is_shown_and_one_that_is_not_installed_said(
+    isolated_environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answering(tmp_path, monkeypatch, RUNNING.format(reload="exit 0", status="echo active; exit 0"))
+    assert ask("status", "-e", "demo") == 1
+    out, err = capfd.readouterr()
+    assert (out, "it was not installed; do it with: dudzian service install -e demo" in err, err.count("\n")) == ("", True, 1)
+    installed(isolated_environment)
+    assert ask("status", "-e", "demo") == 0
+    assert capfd.readouterr() == ("active\n", "")
+
+
+def installed(home: Path) -> None:
+    path = home / ".config" / "systemd" / "user" / "dudzian@.service"
+    path.parent.mkdir(parents=True)
+    path.touch()

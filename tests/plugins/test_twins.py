@@ -54,8 +54,7 @@ def decided(strategy: Strategy, rows: Sequence[Candle], granularity: str) -> lis
     position = Position()
     for row in rows:
         unit.positions[BTC] = position
-        unit.observe(series, row)
-        strategy.on_candle(unit.state, row)
+        unit.take(series, row)
         position = unit.positions[BTC]
         view = MarketView(instant=row.end, candles=dict(unit.latest), positions=dict(unit.positions))
         for signal in strategy.decide(unit.state, view) if unit.warm else ():

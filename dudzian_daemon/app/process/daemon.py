@@ -87,7 +87,7 @@ def _run(options: RunOptions, env: Mapping[str, str], signals: StopSignals, out:
     try:
         expire_commands(prepared.data_folder)
         for written in ("run", "logs", "data/reports"):
-            remove_unfinished(prepared.data_folder / written, SystemClock().wall_ns())
+            remove_unfinished(prepared.data_folder / written)
         _phase("logs", signals)
         _configure_logs(prepared, options)
         if prepared.live:

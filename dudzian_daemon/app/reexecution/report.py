@@ -12,7 +12,10 @@ from dudzian_daemon.trading.content import ORIGIN
 
 
 class ReplayVerdict(StrEnum):
+    """`nothing_to_replay`: the seals hold, and the session ended, or was killed, before its first cycle."""
+
     EQUAL = "equal"
+    NOTHING_TO_REPLAY = "nothing_to_replay"
     DIFFERS = "differs"
     NOT_RE_EXECUTED = "not_re_executed"
     TAMPERED = "tampered"

@@ -5,7 +5,8 @@ SESSION is a log id or its beginning, a session's folder or file, an artifact (i
 With --verify the seals are proved first, then each run is executed with its own recorded configuration and plugin sources, and
 every cycle is compared byte for byte; see docs/reference/replay.md. It runs the plugins that the session has recorded.
 
-Exit codes: 0 told, or equal; 1 differs, tampered or not re-executed; 2 wrong usage, unreadable or another key; 3 key missing.
+Exit codes: 0 told, equal, or no cycle to replay; 1 differs, tampered or not re-executed; 2 wrong usage, unreadable or another key;
+3 key missing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -44,6 +45,16 @@ class ReplayExit(IntEnum):
     DIFFERS = 1
     UNREADABLE = 2
     KEY_MISSING = KEY_MISSING
+
+
+#: Of verdicts that are no difference.
+_CODES: Final = {
+    "equal": ReplayExit.EQUAL,
+    "nothing_to_replay": ReplayExit.EQUAL,
+    "unreadable": ReplayExit.UNREADABLE,
+    "other_key": ReplayExit.UNREADABLE,
+    "key_missing": ReplayExit.KEY_MISSING,
+}
 
 
 def command(
@@ -99,9 +110,7 @@ def _tell_summary(log: Any, *, as_json: bool) -> None:
 def _code(report: ReplayReport, *, allow_skipped: bool) -> ReplayExit:
     if report.verdict == "not_re_executed":
         return ReplayExit.EQUAL if allow_skipped else ReplayExit.DIFFERS
-    unread = ReplayExit.UNREADABLE
-    codes = {"equal": ReplayExit.EQUAL, "unreadable": unread, "other_key": unread, "key_missing": ReplayExit.KEY_MISSING}
-    return codes.get(report.verdict, ReplayExit.DIFFERS)
+    return _CODES.get(report.verdict, ReplayExit.DIFFERS)
 
 
 def _lines(report: ReplayReport) -> Iterator[str]:
@@ -113,6 +122,9 @@ def _lines(report: ReplayReport) -> Iterator[str]:
     yield f"seals         intact, {f'signed by {report.key_id}' if report.key_id else 'UNSIGNED'}{torn}"
     for number, run in enumerate(report.runs, start=1):
         yield f"run {number:<10}{_run_text(run)}"
+    if report.verdict == "nothing_to_replay":
+        yield "verdict       nothing to replay: 0 cycles"
+        return
     pace = f"{report.market_seconds / 86_400:.1f} days in {report.seconds:.2f} s: {report.times_real_time:,.0f} times real time"
     states = f" and {report.checkpoints} checkpoint(s)" if report.checkpoints else ""
     states += f" and {report.states} state hash(es)" if report.states else ""

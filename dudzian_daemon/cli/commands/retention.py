@@ -53,7 +53,8 @@ def run(
         if not as_json:
             where = f" -> {each.target}" if each.target else ""
             why = f": {each.reason}" if each.reason else f", kept until {each.keep_until}" if each.keep_until else ""
-            emit_text(f"{each.action:<14}{each.kind} {each.path}{where} ({each.age_days} days, {each.bytes:,} bytes){why}")
+            other = f"; another content of that name stays at {each.beside}" if each.beside else ""
+            emit_text(f"{each.action:<14}{each.kind} {each.path}{where} ({each.age_days} days, {each.bytes:,} bytes){why}{other}")
     failed = sum(each.action == "failed" for each in results)
     if as_json:
         emit_json({"schema": "dudzian.retention/1", "dry_run": dry_run, "data_folder": str(folder), "failed": failed, "items": results})

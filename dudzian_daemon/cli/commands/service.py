@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -32,6 +32,9 @@ EXAMPLES = """Examples:
 
   dudzian service remove
 """
+
+#: States of a systemd that can be talked to.
+_REACHED: Final = frozenset({"initializing", "starting", "running", "degraded", "maintenance", "stopping"})
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -57,7 +60,7 @@ def install(
     platform: Platform = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Write the file, enable and start the service. Exit 0 once it is started, 1 where the manager refuses, 2 for a wrong name."""
+    """Write the file, enable and start the service. Exit 0 once it is started, 1 where the manager refuses, 2 where none answers."""
     from dudzian_daemon.adapters.files import ensure_dir, write_atomic
 
     plan = _plan(environment, system, data_dir, platform, dry_run)
@@ -66,7 +69,7 @@ def install(
         emit_text(plan.content.decode("utf-16" if plan.content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8").rstrip())
         _show("run", plan.install)
     else:
-        _require(plan.install[0][0])
+        _require(plan)
         fresh = not plan.path.exists()
         ensure_dir(plan.path.parent)
         write_atomic(plan.path, plan.content, mode=0o644)
@@ -83,12 +86,15 @@ def install(
 
 @app.command("status")
 def status(environment: Environment = "binance_paper", system: System = False, platform: Platform = None, dry_run: DryRun = False) -> None:
-    """Show what the manager says. Exit 0 where it runs, 1 where it does not or is not installed."""
+    """Show what the manager says. Exit 0 where it runs, 1 where it does not or is not installed, 2 where no manager answers."""
     plan = _plan(environment, system, None, platform, dry_run)
     if dry_run:
         _show("run", [plan.status])
         return
-    _require(plan.status[0])
+    _require(plan)
+    if plan.reach and not plan.path.exists():  # the file of the Task Scheduler lies in a data folder, and which one is not known here
+        note(f"{_not_installed(plan)}; do it with: dudzian service install -e {environment}{' --system' if system else ''}")
+        raise typer.Exit(1)
     raise typer.Exit(min(1, subprocess.run(plan.status, check=False).returncode))
 
 
@@ -108,9 +114,8 @@ def remove(
         _show("run", plan.after_remove)
         return
     if not plan.path.exists():
-        msg = f"service: expected {plan.path}, found nothing there; it was not installed"
-        raise ConfigError(msg)
-    _require(plan.remove[0][0])
+        raise ConfigError(_not_installed(plan))
+    _require(plan)
     if refusal := _refusal(plan.remove):
         note(refusal)
         raise typer.Exit(1)
@@ -146,9 +151,25 @@ def _program() -> str:
     return str(beside) if beside.exists() else shutil.which("dudzian") or str(beside)
 
 
-def _require(program: str) -> None:
+def _not_installed(plan: ServicePlan) -> str:
+    return f"service: expected {plan.path}, found nothing there; it was not installed"
+
+
+def _require(plan: ServicePlan) -> None:
+    """Raises `ConfigError` where the manager is not on this machine, or does not answer."""
+    from dudzian_daemon.app.service_files import NO_SESSION, NO_SYSTEMD
+
+    program = plan.status[0]
     if shutil.which(program) is None:
         msg = f"service: expected {program} on this machine, found none; see what it would do: dudzian service install --dry-run"
+        raise ConfigError(msg)
+    if not plan.reach:
+        return
+    told = subprocess.run(plan.reach, capture_output=True, text=True, check=False)
+    state = told.stdout.strip()
+    if state not in _REACHED:
+        expected, remedy = NO_SESSION if "--user" in plan.reach and state != "offline" else NO_SYSTEMD
+        msg = f"service: expected {expected}, found none that answers ({state or _one_line(told.stderr)}): {remedy}"
         raise ConfigError(msg)
 
 
@@ -157,8 +178,12 @@ def _refusal(commands: Sequence[Sequence[str]]) -> str:
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            return f"{' '.join(command)}: {(done.stderr or done.stdout).strip() or f'exit code {done.returncode}'}"
+            return f"{' '.join(command)}: {_one_line(done.stderr or done.stdout) or f'exit code {done.returncode}'}"
     return ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _show(word: str, commands: Sequence[Sequence[str]]) -> None:

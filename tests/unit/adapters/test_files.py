@@ -7,13 +7,16 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dudzian_daemon.adapters.files import (
     PRIVATE_FILE,
+    begin_file,
     ensure_dir,
     os_errors,
     remove_leftovers,
@@ -23,6 +26,7 @@ from dudzian_daemon.adapters.files import (
     write_atomic,
 )
 from dudzian_daemon.domain.errors import ConfigError, ReadOnlyDisk, StorageError, StorageFull
+from dudzian_daemon.kernel.clock import SystemClock
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and special files")
 
@@ -164,20 +168,48 @@ def test_what_the_system_says_is_one_line_with_the_path(number: int, expected: t
 
 def test_leftovers_of_killed_writers_go_and_nothing_else(tmp_path: Path) -> None:
     for name in (".data.x1.tmp", ".data.x2.tmp", ".other.x1.tmp", "data"):
-        (tmp_path / name).write_bytes(b"")
+        make_old(tmp_path / name)
     remove_leftovers(tmp_path / "data")
     assert {entry.name for entry in tmp_path.iterdir()} == {".other.x1.tmp", "data"}
 
 
-def test_what_no_one_finishes_goes_after_an_hour(tmp_path: Path) -> None:
-    for number, name in enumerate((".data.x1.tmp", "below/.data.x2.tmp", "data.tmp", ".new.x3.tmp")):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"")
-        os.utime(path, ns=(0, 10**9 * (1 if number < 3 else 3_000)))
-    remove_unfinished(tmp_path, 10**9 * 3_602)
-    assert sorted(path.name for path in tmp_path.rglob("*.tmp")) == [".new.x3.tmp", "data.tmp"]
-    remove_unfinished(tmp_path / "nowhere", 10**9 * 3_602)
+def test_what_nobody_finishes_goes_and_what_somebody_writes_stays(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / ".folder.tmp").mkdir()
+    (tmp_path / ".link.tmp").symlink_to("data.tmp")
+    for name in (".data.x1.tmp", "below/.data.x2.tmp", "data.tmp"):
+        make_old(tmp_path / name)
+    file, written = begin_file(tmp_path / "below" / "data")
+    with file:
+        for leftovers in (remove_unfinished, remove_leftovers):
+            leftovers(tmp_path if leftovers is remove_unfinished else tmp_path / "below" / "data")
+            assert sorted(path.name for path in tmp_path.rglob("*.tmp")) == sorted([".folder.tmp", ".link.tmp", "data.tmp", written.name])
+    remove_unfinished(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock of POSIX")
+def test_one_that_is_removed_before_it_is_held_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    mkstemp = tempfile.mkstemp
+
+    def quicker(**said: Any) -> tuple[int, str]:
+        handle, name = mkstemp(**said)
+        made.append(name)
+        if len(made) == 1:
+            remove_unfinished(tmp_path)
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", quicker)
+    write_atomic(tmp_path / "data", b"whole")
+    assert (len(made), [path.name for path in tmp_path.iterdir()]) == (2, ["data"])
+    assert (tmp_path / "data").read_bytes() == b"whole"
+
+
+def make_old(path: Path) -> None:
+    """An empty file that was last written two hours ago."""
+    path.write_bytes(b"")
+    then = SystemClock().wall_ns() - 2 * 3_600 * 10**9
+    os.utime(path, ns=(then, then))
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from dudzian_daemon.adapters.verify import Terms, verify_log
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError, StorageError
 from dudzian_daemon.domain.market import DAY_NS, SECOND_NS
 from dudzian_daemon.testing.clock import ManualClock
+from dudzian_daemon.trading.content import ContentChain
 from tests.unit.adapters.journal_samples import KEY
 from tests.unit.trading.desk import desk, flat_hours
 
@@ -81,6 +82,42 @@ def test_what_a_killed_archive_left_goes_with_the_next_one(tmp_path: Path) -> No
     half.write_bytes(b"half of it")
     assert len(list(archive(tmp_path, LATER, 30))) == 2
     assert not half.exists()
+
+
+def test_a_session_goes_on_while_an_archive_is_at_work_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the archive has not finished yet is no leftover, at none of its steps; what a killed one left goes."""
+    found = session(tmp_path)
+    before = verdict(found)
+    killed = found.folder / ".2024-01-02-000002.jsonl.gz.x1.tmp"
+
+    def go_on(_point: str) -> None:
+        killed.write_bytes(b"half of it")
+        SessionJournal.resume(found.segments[-1], KEY, ContentChain(), clock=ManualClock()).abandon()
+        assert not killed.exists()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_archive, "fault_point", go_on)
+        assert len(list(archive_segments(found, LATER))) == 2
+    assert verdict(found) == before
+    assert not list(found.folder.glob(".*"))
+
+
+@pytest.mark.parametrize("point", ["archive.write", "archive.fsync", "archive.rename", "archive.unlink"])
+def test_two_archives_at_once_pack_each_segment_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    found = session(tmp_path)
+    before, quicker = verdict(found), []
+
+    def another(name: str) -> None:
+        if name == point and not quicker:
+            quicker.append(point)
+            quicker.extend(each.segment for each in archive_segments(found, LATER))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_archive, "fault_point", another)
+        slower = [each.segment for each in archive_segments(found, LATER)]
+    assert (len(quicker), slower) == (3, [])
+    assert verdict(found) == before
+    assert not list(found.folder.glob(".*"))
 
 
 def test_only_segments_that_are_old_enough(tmp_path: Path) -> None:
