@@ -18,6 +18,8 @@ from dudzian_daemon.cli.main import main
 SAMPLE = Path(__file__).parent.parent / "unit" / "config" / "sample"
 
 REFUSED = "{lookbak: 96, entry_zscore: -1.9, max_holding_period: true}"
+BUNDLED = Path(__file__).parents[2] / "config" / "core.yaml"
+SECOND = "{strategy: core_daily_trend, instrument_bucket: demo_btc, interval: 1d, cadence_seconds: 86400, risk_profile: balanced}"
 MISSING = "no such file; expected the main configuration file, named by --config or DUDZIAN_CONFIG"
 
 
@@ -109,6 +111,28 @@ def test_a_plugin_that_is_not_there_is_an_error_where_it_would_run(folder: Path,
     line = next(line for line in out.splitlines() if "strategies.mine.plugin" in line)
     assert "plugin strategies/daly_trend: no such file in" in line and line.endswith("did you mean 'daily_trend'?")
     assert (code, line.startswith("warning: ")) == ((2, False) if used else (0, True))
+
+
+VENUES = "venues: [binance, binance_mirror]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (VENUES, "venues: [binance, nowhere]", "unknown venue of ETH_USDT 'nowhere'; known: binance"),
+        (VENUES, "venues: [binance]", "trades 2 instrument(s) together, found 1 venue(s)"),
+        ("      schedules:\n", f"      schedules:\n        second: {SECOND}\n", "both run strategy 'core_daily_trend' on binance:BTC/USDT"),
+    ],
+    ids=["unknown venue", "too few legs", "two owners of a position"],
+)
+def test_what_would_keep_a_session_from_starting_is_no_valid_configuration(
+    folder: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str
+) -> None:
+    path = folder / "core.yaml"
+    path.write_text(BUNDLED.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    code, out = run(capsys, "--config", str(path))
+    assert code == 2
+    assert ["environments.demo.scheduler: " in out, said in out, out.splitlines()[-1]] == [True, True, "invalid: 1 problem"]
 
 
 def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

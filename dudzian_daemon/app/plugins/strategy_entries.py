@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from dudzian_daemon.app.plugins.loader import PluginSource, load_plugin, make_strategy
-from dudzian_daemon.app.session_spec import strategies_of
+from dudzian_daemon.app.plugins.loader import PluginSource, load_plugin, make_strategy, require_startable
+from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.check import ConfigErrors
 from dudzian_daemon.config.load import LoadedConfig
 from dudzian_daemon.config.lookup import suggestion
 from dudzian_daemon.config.provenance import Problem
 from dudzian_daemon.config.schema import CoreConfig
-from dudzian_daemon.domain.errors import PluginError
+from dudzian_daemon.domain.errors import ConfigError, PluginError
 from dudzian_daemon.domain.ports import Strategy
 
 _SAID: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`(?P<limit>[^,]*?)(?:, got `[^`]+`)?(?: - at `.*`)?", re.DOTALL)
@@ -67,14 +67,28 @@ def required(found: Entries) -> None:
 
 
 def looked_over(loaded: LoadedConfig, folders: Sequence[Path]) -> tuple[Problem, ...]:
-    """All entries, whoever uses them; returns warnings for plugins that are not to be had and that no enabled environment runs.
+    """All entries, whoever uses them, and what an enabled environment makes of them; returns warnings for plugins that none of these runs.
 
     Raises `ConfigErrors` with everything else.
     """
     found = made(loaded, list(loaded.config.strategies), folders)
     run = _run(loaded.config)
     required(msgspec.structs.replace(found, unloaded={name: problem for name, problem in found.unloaded.items() if name in run}))
+    if problems := tuple(_sessions(loaded, found)):
+        raise ConfigErrors(problems)
     return tuple(problem for name, problem in found.unloaded.items() if name not in run)
+
+
+def _sessions(loaded: LoadedConfig, found: Entries) -> Iterator[Problem]:
+    """What keeps the session of an enabled environment from being put together: schedules that do not fit one another or a strategy."""
+    for key, environment in loaded.config.environments.items():
+        if not environment.enabled:
+            continue
+        try:
+            for schedule in session_spec(loaded.config, key, found.strategies).schedules:
+                require_startable(found.sources[schedule.strategy], found.strategies[schedule.strategy], schedule)
+        except (ConfigError, PluginError) as error:
+            yield loaded.document.problem(("environments", key, "scheduler"), str(error))
 
 
 def _run(config: CoreConfig) -> set[str]:
