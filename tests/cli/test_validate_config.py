@@ -135,6 +135,35 @@ def test_what_would_keep_a_session_from_starting_is_no_valid_configuration(
     assert ["environments.demo.scheduler: " in out, said in out, out.splitlines()[-1]] == [True, True, "invalid: 1 problem"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        ("binance:BTC/USDT", True),  # not of its bucket, but of the configuration: a filter
+        ("binance_mirror:ETH/USDT", True),
+        ("binance:BTCUSDT", False),
+        ("nowhere:BTC/USDT", False),
+        ("binance:DOGE/USDT", False),
+        ("BTC", False),
+    ],
+)
+def test_a_strategy_that_would_wait_for_ever_for_candles_that_nobody_has(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str, fits: bool
+) -> None:
+    plugin = tmp_path / "own" / "strategies" / "filtered.py"
+    plugin.parent.mkdir(parents=True)
+    need = "SeriesNeed(Series(instruments[0], granularity), self.params.window)"
+    other = f'SeriesNeed(Series("{wanted}", granularity), 1)'
+    plugin.write_text(strategy_source("filtered").replace(f"({need},)", f"({need}, {other})"), encoding="utf-8")
+    plugin.chmod(0o644)
+    schedule = "{strategy: filtered, instrument_bucket: demo_pair, interval: 1h, cadence_seconds: 3600, risk_profile: balanced}"
+    text = BUNDLED.read_text(encoding="utf-8").replace("      schedules:\n", f"      schedules:\n        mine: {schedule}\n", 1)
+    path = folder / "core.yaml"
+    path.write_text(text.replace("strategies:\n", "strategies:\n  filtered: {plugin: filtered}\n", 1), encoding="utf-8")
+    code, out = run(capsys, "--config", str(path), "--plugins-dir", str(tmp_path / "own"))
+    assert code == (0 if fits else 2), out
+    assert fits or f"strategy 'filtered' needs candles of '{wanted}'; expected venue:BASE/QUOTE" in out
+
+
 def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = run(capsys, "--config", str(folder / "core.yaml"), "--environment", "paper", "--json")
     document = json.loads(out)

@@ -20,7 +20,7 @@ from dudzian_daemon.app.plugins.shape import shape_problems
 from dudzian_daemon.app.recorded_run import PluginFacts
 from dudzian_daemon.config.lookup import suggestion
 from dudzian_daemon.domain.errors import PluginError
-from dudzian_daemon.domain.ports import Strategy
+from dudzian_daemon.domain.ports import SeriesNeed, Strategy
 from dudzian_daemon.trading.spec import Schedule
 from dudzian_daemon.trading.strategy_declarations import declared_problem, decoded_params
 
@@ -103,17 +103,18 @@ def make_strategy(source: PluginSource, parameters: Mapping[str, Any]) -> Strate
     return strategy
 
 
-def require_startable(source: PluginSource, strategy: Strategy, schedule: Schedule) -> None:
-    """Raise `PluginError` if the strategy cannot say what it needs for a unit of the schedule, or has no state to begin with."""
+def require_startable(source: PluginSource, strategy: Strategy, schedule: Schedule) -> tuple[SeriesNeed, ...]:
+    """What the strategy needs for a unit of the schedule. Raises `PluginError` if it cannot say, or has no state to begin with."""
     try:
-        needs: object = strategy.series(schedule.instruments[: strategy.legs], schedule.granularity)
-        state: object = strategy.new_state()
+        needs = strategy.series(schedule.instruments[: strategy.legs], schedule.granularity)
+        state = strategy.new_state()
     except ValueError as error:
         raise _said(source, f"schedule {schedule.name!r}: {error}") from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything when it is asked
         raise _said(source, f"schedule {schedule.name!r}: {type(error).__name__}: {error}") from None
     if problem := declared_problem(needs, state):
         raise _said(source, problem)
+    return needs
 
 
 def run_place(place: Place, recorded: tuple[Members, Member] | None = None) -> Ran:

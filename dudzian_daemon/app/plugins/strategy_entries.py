@@ -18,6 +18,7 @@ from dudzian_daemon.config.provenance import Problem
 from dudzian_daemon.config.schema import CoreConfig
 from dudzian_daemon.domain.errors import ConfigError, PluginError
 from dudzian_daemon.domain.ports import Strategy
+from dudzian_daemon.trading.spec import SessionSpec
 
 _SAID: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`(?P<limit>[^,]*?)(?:, got `[^`]+`)?(?: - at `.*`)?", re.DOTALL)
 _WORDS: Final = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
@@ -66,6 +67,31 @@ def required(found: Entries) -> None:
         raise ConfigErrors(tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))))
 
 
+def startable_spec(config: CoreConfig, environment: str, found: Entries) -> SessionSpec:
+    """What the environment's session is made of. Raises `ConfigError` or `PluginError` for what keeps it or a strategy from starting."""
+    spec = session_spec(config, environment, found.strategies)
+    for schedule in spec.schedules:
+        for need in require_startable(found.sources[schedule.strategy], found.strategies[schedule.strategy], schedule):
+            if not _is_known(config, environment, need.series.instrument):
+                msg = (
+                    f"schedule {schedule.name!r}: strategy {schedule.strategy!r} needs candles of {need.series.instrument!r}; "
+                    "expected venue:BASE/QUOTE of an instrument of the configuration"
+                )
+                raise ConfigError(msg)
+    return spec
+
+
+def _is_known(config: CoreConfig, environment: str, instrument: str) -> bool:
+    """Whether candles of that key can come at all; of an unknown one a strategy would wait for ever."""
+    venue, _, symbol = instrument.partition(":")
+    derived = config.environment(environment).derived_venues.get(venue)
+    source = venue if derived is None else derived.source
+    try:
+        return config.instrument(symbol, source).key == f"{source}:{symbol}"
+    except ConfigError:
+        return False
+
+
 def looked_over(loaded: LoadedConfig, folders: Sequence[Path]) -> tuple[Problem, ...]:
     """All entries, whoever uses them, and what an enabled environment makes of them; returns warnings for plugins that none of these runs.
 
@@ -85,8 +111,7 @@ def _sessions(loaded: LoadedConfig, found: Entries) -> Iterator[Problem]:
         if not environment.enabled:
             continue
         try:
-            for schedule in session_spec(loaded.config, key, found.strategies).schedules:
-                require_startable(found.sources[schedule.strategy], found.strategies[schedule.strategy], schedule)
+            startable_spec(loaded.config, key, found)
         except (ConfigError, PluginError) as error:
             yield loaded.document.problem(("environments", key, "scheduler"), str(error))
 
