@@ -50,7 +50,7 @@ class ChannelOpener:
             return OpenChannel(entry.name, settings.timeout_seconds, entry.source.plugin(entry.params, tools))
         except DudzianError as error:
             return OpenChannel(entry.name, settings.timeout_seconds, fault=str(error))
-        except Exception as error:  # noqa: BLE001 - fence "plugin call": a channel may raise anything while it is made
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": a channel may raise anything while it is made
             return OpenChannel(entry.name, settings.timeout_seconds, fault=f"the channel broke: {type(error).__name__}")
 
     def _secret(self, entry: ChannelEntry) -> str:

@@ -19,11 +19,11 @@ from dudzian_daemon.app.one_schedule import OneSchedule
 from dudzian_daemon.app.plugins.adapters import adapters_of
 from dudzian_daemon.app.plugins.channel_entries import ChannelEntry, channel_entries
 from dudzian_daemon.app.plugins.controller_modules import controllers_of
-from dudzian_daemon.app.plugins.loader import PluginSource, require_startable
+from dudzian_daemon.app.plugins.loader import PluginSource
 from dudzian_daemon.app.plugins.places import plugin_folders
-from dudzian_daemon.app.plugins.strategy_entries import made, required
+from dudzian_daemon.app.plugins.strategy_entries import made, required, startable_spec
 from dudzian_daemon.app.recorded_run import LIVE
-from dudzian_daemon.app.session_spec import session_spec, strategies_of
+from dudzian_daemon.app.session_spec import strategies_of
 from dudzian_daemon.config.canonical import canonical
 from dudzian_daemon.config.environment import Environment
 from dudzian_daemon.config.load import LoadedConfig, load
@@ -126,9 +126,7 @@ def prepared_of(loaded: LoadedConfig, options: RunOptions, env: Mapping[str, str
     supplied = controllers_of(options.modules, names)
     found = made(loaded, names, folders, supplied)
     required(found)
-    spec = session_spec(config, environment, found.strategies)
-    for schedule in spec.schedules:
-        require_startable(found.sources[schedule.strategy], found.strategies[schedule.strategy], schedule)
+    spec = startable_spec(config, environment, found)
     return Prepared(
         loaded=loaded,
         environment=environment,

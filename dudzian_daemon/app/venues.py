@@ -80,7 +80,7 @@ def choose_venue(name: str, folders: Sequence[Path], settings: AdapterSettings, 
     try:
         plugin = source.plugin()
         profile = plugin.profile
-    except Exception as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything while it is made
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything while it is made
         msg = f"plugin exchanges/{source.name}: {type(error).__name__}: {error}"
         raise PluginError(msg) from None
     if not isinstance(profile, VenueProfile) or profile.name != name:

@@ -84,7 +84,7 @@ class Session:
         self._release_at: int | None = None
         #: Commands (name, arguments) that are stepped in before the very first input, warm-up included.
         self.opening: Sequence[tuple[str, dict[str, str]]] = ()
-        self._caught: list[Exception] = []
+        self._caught: list[BaseException] = []
         driver.core.strategies.on_fault = self._caught.append
         self._checkpoints = Checkpoints(driver, journal)
         self._resumed = driver.last > (0, Phase.COMMAND)

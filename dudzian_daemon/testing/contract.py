@@ -18,6 +18,7 @@ from dudzian_daemon.domain.orders import Signal
 from dudzian_daemon.domain.ports import Strategy
 from dudzian_daemon.testing.differences import apart, day, first_difference, one_line, said
 from dudzian_daemon.testing.trial import Trial
+from dudzian_daemon.trading.strategy_declarations import declared_problem, decoded_params
 from dudzian_daemon.trading.strategy_unit import Unit
 
 #: How many shortened runs look for a view of the future.
@@ -187,9 +188,9 @@ def _maker(plugin: ModuleType | type[Strategy] | Strategy, params: Mapping[str, 
         return lambda: made
     maker: Any = given if isinstance(given, type) else type(given)
     try:
-        decoded = msgspec.convert(dict(params or {}), maker.Params)
+        decoded = decoded_params(maker.Params, params or {})
         maker(decoded)  # once, for what it raises
-    except Exception as error:  # noqa: BLE001 - fence "plugin call": parameters and constructor are the plugin's
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": parameters and constructor are the plugin's
         return Finding("parameters", ok=False, detail=one_line(error))
 
     def make() -> Strategy:
@@ -208,11 +209,14 @@ def _case(make: Callable[[], Strategy], candles: Mapping[Series, Sequence[Candle
             return Finding("series", ok=False, detail=f"expected candles of {legs} instruments, found {len(instruments)}")
         granularity = next(iter(candles)).granularity
         units = [traded[start : start + legs] for start in range(0, len(traded), legs)]
-        needs = {need.series: need.warm_up for unit in units for need in make().series(unit, granularity)}
-        rows = {series: candles.get(series, ()) for series in needs}
-        make().new_state()
-    except Exception as error:  # noqa: BLE001 - fence "plugin call": the declarations are the plugin's
+        declared = [make().series(unit, granularity) for unit in units]
+        problem = next(filter(None, (declared_problem(each, make().new_state()) for each in declared)), "")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": the declarations are the plugin's
         return Finding("series", ok=False, detail=one_line(error))
+    if problem:
+        return Finding("series", ok=False, detail=problem)
+    needs = {need.series: need.warm_up for each in declared for need in each}
+    rows = {series: candles.get(series, ()) for series in needs}
     for series, count in needs.items():
         if len(rows[series]) <= count + HOLE:
             detail = f"expected more than {count + HOLE} candles of {series.instrument} {series.granularity}, found {len(rows[series])}"

@@ -42,6 +42,6 @@ def day(instant: int) -> str:
     return f"{datetime.fromtimestamp(instant // SECOND_NS, UTC):%Y-%m-%d %H:%M}"
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Class and text of an exception."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

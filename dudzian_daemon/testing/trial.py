@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from traceback import walk_tb
 
 import msgspec
 
@@ -99,12 +100,11 @@ class Trial:
                     self.faults.append(Fault(record.instant, f"{fault.where}: {text}"))
                 self._raised.clear()
 
-    def _hear(self, error: Exception) -> None:
-        """The core keeps the class of an exception; the author of a plugin wants its text and the line that raised it."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        self._raised.append(f"{one_line(error)} (line {trace.tb_lineno})" if trace is not None else one_line(error))
+    def _hear(self, error: BaseException) -> None:
+        """The core keeps the class of an exception; the author of a plugin wants its text and the line of his that led to it."""
+        own = type(self.units[0].strategy).decide.__code__.co_filename
+        lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == own]
+        self._raised.append(f"{one_line(error)} (line {lines[-1]})" if lines else one_line(error))
 
 
 def _wide_spec(strategy: Strategy, traded: Sequence[Instrument], granularity: str) -> SessionSpec:

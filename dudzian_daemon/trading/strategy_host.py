@@ -55,7 +55,7 @@ class StrategyHost:
         self.running: Unit | None = None
         self.calls = 0
         #: Told of every exception a plugin let out: its text and stack are wall fields and no matter of the core's.
-        self.on_fault: Callable[[Exception], object] | None = None
+        self.on_fault: Callable[[BaseException], object] | None = None
         for schedule in spec.schedules:
             strategy = spec.strategies[schedule.strategy]
             self.units[schedule.name] = tuple(Unit(schedule, strategy, legs) for legs in _in_legs(schedule.instruments, strategy.legs))
@@ -192,7 +192,7 @@ class StrategyHost:
         self.running = unit
         try:
             return call(*arguments)
-        except Exception as error:  # noqa: BLE001 - fence "plugin call": a strategy's fault is a record, never the core's
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": a strategy's fault, `exit()` too, is a record, never the core's
             if self.on_fault is not None:
                 self.on_fault(error)
             faults.append(StrategyFault(strategy=unit.schedule.strategy, unit=unit.name, where=where, error=type(error).__name__))

@@ -17,6 +17,8 @@ from dudzian_daemon.trading.spec import Schedule
 MOST_SIGNALS: Final = 256
 #: Beyond any leverage that a profile can allow; what is larger is a fault, not a wish.
 LARGEST_TARGET: Final = 1_000.0
+#: Bytes of one signal as JSON: a record is kept for ever, and nobody reads more.
+LARGEST_SIGNAL: Final = 16_384
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Signal).decode
@@ -138,4 +140,8 @@ def _well_formed(signal: Signal, instruments: tuple[str, ...]) -> Signal:
     if not 0.0 <= signal.confidence <= 1.0 or abs(target) > LARGEST_TARGET:
         msg = f"expected a confidence in [0, 1] and a target within {LARGEST_TARGET} budgets, found {signal.confidence} and {target}"
         raise ValueError(msg)
-    return _decode(_encode(signal))
+    encoded = _encode(signal)
+    if len(encoded) > LARGEST_SIGNAL:
+        msg = f"expected a signal of at most {LARGEST_SIGNAL} bytes, found {len(encoded)}"
+        raise ValueError(msg)
+    return _decode(encoded)

@@ -14,7 +14,7 @@ Confidence of an entry: 0.35 + 2 * (trend - min_trend_strength) + 1.5 * (momentu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -35,6 +35,9 @@ from dudzian_daemon.api.strategy import (
 )
 
 Window = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+#: No price: above it the sums of the windows are beyond a float.
+BEYOND: Final = 1e280
 
 
 class TrendParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -111,7 +114,12 @@ class DailyTrend:
         )
 
     def on_candle(self, state: TrendState, candle: Candle) -> None:
-        """Advance every window by one candle."""
+        """Advance every window by one candle; one with a price that is none makes all of them meaningless, as a hole does."""
+        if not 0.0 < candle.low <= candle.close <= candle.high < BEYOND:
+            fresh = self.new_state()
+            for name in fresh.__struct_fields__:
+                setattr(state, name, getattr(fresh, name))
+            return
         state.breakout_high = state.highest.value
         state.breakout_low = state.lowest.value
         state.highest.push(candle.high)

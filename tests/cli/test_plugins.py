@@ -120,6 +120,21 @@ def merge(tree: dict[str, Any], added: dict[str, Any]) -> None:
             tree[key] = value
 
 
+def test_a_plugin_of_any_kind_is_checked_by_its_name(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "exchanges").mkdir(parents=True, mode=0o755)
+    assert dudzian("plugins", "check", "binance", "webhook", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [(each["kind"], each["name"], each["ok"]) for each in document["plugins"]] == [
+        ("exchanges", "binance", True),
+        ("alerts", "webhook", True),
+    ]
+    source = (bundled("plugins") / "exchanges" / "binance.py").read_text(encoding="utf-8")
+    path = own / "exchanges" / "mine.py"
+    path.write_text(source.replace("    def source", "    def create_order(self):\n        return 1\n\n    def source"), encoding="utf-8")
+    path.chmod(0o644)
+    assert "create_order: expected market data only" in findings(capsys, "mine", code=1)["loads"]["detail"]
+
+
 def test_new_never_writes_over_a_file(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(own, "mine\n")
     assert dudzian("plugins", "new", "strategy", "tried") == 2

@@ -18,6 +18,8 @@ from dudzian_daemon.cli.main import main
 SAMPLE = Path(__file__).parent.parent / "unit" / "config" / "sample"
 
 REFUSED = "{lookbak: 96, entry_zscore: -1.9, max_holding_period: true}"
+BUNDLED = Path(__file__).parents[2] / "config" / "core.yaml"
+SECOND = "{strategy: core_daily_trend, instrument_bucket: demo_btc, interval: 1d, cadence_seconds: 86400, risk_profile: balanced}"
 MISSING = "no such file; expected the main configuration file, named by --config or DUDZIAN_CONFIG"
 
 
@@ -109,6 +111,57 @@ def test_a_plugin_that_is_not_there_is_an_error_where_it_would_run(folder: Path,
     line = next(line for line in out.splitlines() if "strategies.mine.plugin" in line)
     assert "plugin strategies/daly_trend: no such file in" in line and line.endswith("did you mean 'daily_trend'?")
     assert (code, line.startswith("warning: ")) == ((2, False) if used else (0, True))
+
+
+VENUES = "venues: [binance, binance_mirror]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (VENUES, "venues: [binance, nowhere]", "unknown venue of ETH_USDT 'nowhere'; known: binance"),
+        (VENUES, "venues: [binance]", "trades 2 instrument(s) together, found 1 venue(s)"),
+        ("      schedules:\n", f"      schedules:\n        second: {SECOND}\n", "both run strategy 'core_daily_trend' on binance:BTC/USDT"),
+    ],
+    ids=["unknown venue", "too few legs", "two owners of a position"],
+)
+def test_what_would_keep_a_session_from_starting_is_no_valid_configuration(
+    folder: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, said: str
+) -> None:
+    path = folder / "core.yaml"
+    path.write_text(BUNDLED.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    code, out = run(capsys, "--config", str(path))
+    assert code == 2
+    assert ["environments.demo.scheduler: " in out, said in out, out.splitlines()[-1]] == [True, True, "invalid: 1 problem"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        ("binance:BTC/USDT", True),  # not of its bucket, but of the configuration: a filter
+        ("binance_mirror:ETH/USDT", True),
+        ("binance:BTCUSDT", False),
+        ("nowhere:BTC/USDT", False),
+        ("binance:DOGE/USDT", False),
+        ("BTC", False),
+    ],
+)
+def test_a_strategy_that_would_wait_for_ever_for_candles_that_nobody_has(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str, fits: bool
+) -> None:
+    plugin = tmp_path / "own" / "strategies" / "filtered.py"
+    plugin.parent.mkdir(parents=True)
+    need = "SeriesNeed(Series(instruments[0], granularity), self.params.window)"
+    other = f'SeriesNeed(Series("{wanted}", granularity), 1)'
+    plugin.write_text(strategy_source("filtered").replace(f"({need},)", f"({need}, {other})"), encoding="utf-8")
+    plugin.chmod(0o644)
+    schedule = "{strategy: filtered, instrument_bucket: demo_pair, interval: 1h, cadence_seconds: 3600, risk_profile: balanced}"
+    text = BUNDLED.read_text(encoding="utf-8").replace("      schedules:\n", f"      schedules:\n        mine: {schedule}\n", 1)
+    path = folder / "core.yaml"
+    path.write_text(text.replace("strategies:\n", "strategies:\n  filtered: {plugin: filtered}\n", 1), encoding="utf-8")
+    code, out = run(capsys, "--config", str(path), "--plugins-dir", str(tmp_path / "own"))
+    assert code == (0 if fits else 2), out
+    assert fits or f"strategy 'filtered' needs candles of '{wanted}'; expected venue:BASE/QUOTE" in out
 
 
 def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -258,6 +258,38 @@ class Greedy(Honest):
     legs = 2
 
 
+class Wishful(Honest):
+    """Has a default that its own type does not allow."""
+
+    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        """The mean's window in candles."""
+
+        window: int = "twenty"  # type: ignore[assignment]  # what a person writes who runs no type checker
+
+
+class Declaring(Honest):
+    """Says that it needs whatever it is told to."""
+
+    def __init__(self, needs: Any) -> None:
+        super().__init__(MeanParams())
+        self.needs = needs
+
+    def series(self, instruments: Sequence[str], granularity: str) -> Any:
+        return self.needs
+
+
+class Leaving(Honest):
+    """Ends the process where a strategy would say nothing."""
+
+    def decide(self, state: Any, view: MarketView) -> Sequence[Signal]:
+        raise SystemExit(3)
+
+
+def test_one_that_would_end_the_process_is_a_finding() -> None:
+    finding = only(checked(Leaving), "raises_nothing")
+    assert "decide: SystemExit: 3" in finding.detail
+
+
 @pytest.mark.parametrize(
     ("plugin", "params", "rows", "check", "text"),
     [
@@ -267,6 +299,10 @@ class Greedy(Honest):
         (Honest, {"window": 400}, CANDLES, "series", "expected more than 405 candles of binance:BTC/USDT 1h, found 320"),
         (Honest, None, [], "series", "expected more than 15 candles of binance:BTC/USDT 1h, found 0"),
         (Greedy, None, CANDLES, "series", "expected candles of 2 instruments, found 1"),
+        (Wishful, None, CANDLES, "parameters", "Expected `int`, got `str` - at `$.window`"),
+        (Declaring(()), None, CANDLES, "series", "series: expected a tuple of SeriesNeed, found ()"),
+        (Declaring((SeriesNeed(SERIES, -5),)), None, CANDLES, "series", "expected a warm-up of 0 or more candles, found -5"),
+        (Declaring((SeriesNeed(Series(SERIES.instrument, "7m"), 5),)), None, CANDLES, "series", "expected a granularity of 30s, "),
     ],
 )
 def test_what_cannot_be_tried_is_one_finding(plugin: Any, params: Any, rows: Sequence[Candle], check: str, text: str) -> None:

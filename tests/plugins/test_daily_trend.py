@@ -260,6 +260,24 @@ def test_it_says_what_the_reference_says(params: TrendParams, seed: int) -> None
 
 # -- the shipped candles -----------------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("price", [math.nan, math.inf, -math.inf, 0.0, 1e300])
+@pytest.mark.parametrize("which", ["high", "low", "close"])
+def test_a_price_that_is_none_is_no_decision_and_the_windows_begin_anew(which: str, price: float) -> None:
+    rows = candles(BTC_1H, [*CALM, JUMP, *HIGH])
+    strategy, anew = DailyTrend(SMALL), DailyTrend(SMALL)
+    state, fresh = strategy.new_state(), anew.new_state()
+    for candle in rows:
+        strategy.on_candle(state, candle)
+    strategy.on_candle(state, msgspec.structs.replace(rows[-1], **{which: price}))
+    assert state == fresh
+    assert strategy.decide(state, MarketView(instant=START_NS, candles={}, positions={BTC.key: Position()}, quotes={})) == ()
+    for candle in rows:
+        strategy.on_candle(state, candle)
+        anew.on_candle(fresh, candle)
+    assert state == fresh
+
+
 SHIPPED = ("BTC", "ETH", "SOL", "XRP", "LTC", "MATIC")
 
 

@@ -17,6 +17,7 @@ from dudzian_daemon.domain.errors import PluginError
 from dudzian_daemon.domain.market import DAY_NS, Candle, Series
 from dudzian_daemon.domain.ports import Strategy
 from dudzian_daemon.testing.contract import Finding, check_strategy
+from dudzian_daemon.trading.strategy_declarations import declared_problem
 
 #: Candles that are played, or so many warm-ups if that is more.
 CANDLES: Final = 1_000
@@ -114,7 +115,9 @@ def _tried(source: PluginSource, parameters: Mapping[str, Any]) -> list[Finding]
     for granularity in ("1h", "1d"):  # a strategy for one of the two says so by refusing the other
         try:
             candles = sample_for(strategy, granularity)
-        except Exception as error:  # noqa: BLE001 - fence "plugin call": what a strategy declares is its own code
+        except PluginError as error:
+            refused = Finding("series", ok=False, detail=str(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": what a strategy declares is its own code
             refused = Finding("series", ok=False, detail=f"{type(error).__name__}: {' '.join(str(error).split())}")
         else:
             return [loads, *check_strategy(source.plugin, parameters, candles)]
@@ -122,11 +125,16 @@ def _tried(source: PluginSource, parameters: Mapping[str, Any]) -> list[Finding]
 
 
 def sample_for(strategy: Strategy, granularity: str) -> dict[Series, Sequence[Candle]]:
-    """Shipped candles of every series that one unit takes, those it trades first; some may be empty."""
+    """Shipped candles of every series that one unit takes, those it trades first; some may be empty.
+
+    Raises `PluginError` for what is no declaration, and whatever the strategy raises when it is asked.
+    """
     coins = COINS[: strategy.legs] if strategy.legs == 1 else COINS
     venues = ("binance",) if strategy.legs == 1 else ("binance", MIRROR)
     traded = [f"{venue}:{coin}/USDT" for coin in coins for venue in venues][: strategy.legs]
     needs = strategy.series(traded, granularity)
+    if problem := declared_problem(needs, strategy.new_state()):
+        raise PluginError(problem)
     wanted = dict.fromkeys([*(Series(instrument, granularity) for instrument in traded), *(need.series for need in needs)])
     longest = max((need.warm_up * need.series.step_ns for need in needs), default=0)
     end = min(END_NS, START_NS + max(CANDLES * Series("", granularity).step_ns, WARM_UPS * longest))

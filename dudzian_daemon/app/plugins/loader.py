@@ -22,6 +22,7 @@ from dudzian_daemon.config.lookup import suggestion
 from dudzian_daemon.domain.errors import PluginError
 from dudzian_daemon.domain.ports import SeriesNeed, Strategy
 from dudzian_daemon.trading.spec import Schedule
+from dudzian_daemon.trading.strategy_declarations import declared_problem, decoded_params
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -93,28 +94,27 @@ def load_place(place: Place, recorded: tuple[Members, Member] | None = None) -> 
 def make_strategy(source: PluginSource, parameters: Mapping[str, Any]) -> Strategy:
     """The strategy with its parameters decoded. Raises `PluginError` naming the parameter that is wrong."""
     try:
-        params = msgspec.convert(dict(parameters), source.plugin.Params)
+        params = decoded_params(source.plugin.Params, parameters)
         strategy: Strategy = source.plugin(params)
     except (msgspec.ValidationError, ValueError) as error:  # said by the plugin to the operator
         raise _said(source, str(error)) from None
-    except Exception as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything while it is made
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything while it is made
         raise _said(source, f"{type(error).__name__}: {error}") from None
     return strategy
 
 
-def require_startable(source: PluginSource, strategy: Strategy, schedule: Schedule) -> None:
-    """Raise `PluginError` if the strategy cannot say what it needs for a unit of the schedule, or has no state to begin with."""
+def require_startable(source: PluginSource, strategy: Strategy, schedule: Schedule) -> tuple[SeriesNeed, ...]:
+    """What the strategy needs for a unit of the schedule. Raises `PluginError` if it cannot say, or has no state to begin with."""
     try:
-        needs: object = strategy.series(schedule.instruments[: strategy.legs], schedule.granularity)
-        state: object = strategy.new_state()
+        needs = strategy.series(schedule.instruments[: strategy.legs], schedule.granularity)
+        state = strategy.new_state()
     except ValueError as error:
         raise _said(source, f"schedule {schedule.name!r}: {error}") from None
-    except Exception as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything when it is asked
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": a plugin may raise anything when it is asked
         raise _said(source, f"schedule {schedule.name!r}: {type(error).__name__}: {error}") from None
-    if not isinstance(needs, tuple) or not needs or not all(isinstance(need, SeriesNeed) for need in needs):
-        raise _said(source, f"series: expected a tuple of SeriesNeed, found {needs!r:.60}")
-    if not isinstance(state, msgspec.Struct):
-        raise _said(source, f"new_state: expected a msgspec.Struct, found {state!r:.60}")
+    if problem := declared_problem(needs, state):
+        raise _said(source, problem)
+    return needs
 
 
 def run_place(place: Place, recorded: tuple[Members, Member] | None = None) -> Ran:

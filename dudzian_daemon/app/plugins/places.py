@@ -105,7 +105,7 @@ def module_file(module: str, where: str) -> Path:
     """The source of an importable module, found but not run. Raises `PluginError` that begins with `where`."""
     try:
         spec = find_spec(module)
-    except Exception as error:  # noqa: BLE001 - fence "plugin call": the package around the module runs, and may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - fence "plugin call": the package around the module runs, and may raise anything
         msg = f"{where}: {type(error).__name__}: {' '.join(str(error).split())}"
         raise PluginError(msg) from None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):

@@ -9,15 +9,16 @@ from typing import Any, Final
 
 import msgspec
 
-from dudzian_daemon.app.plugins.loader import PluginSource, load_plugin, make_strategy
-from dudzian_daemon.app.session_spec import strategies_of
+from dudzian_daemon.app.plugins.loader import PluginSource, load_plugin, make_strategy, require_startable
+from dudzian_daemon.app.session_spec import session_spec, strategies_of
 from dudzian_daemon.config.check import ConfigErrors
 from dudzian_daemon.config.load import LoadedConfig
 from dudzian_daemon.config.lookup import suggestion
 from dudzian_daemon.config.provenance import Problem
 from dudzian_daemon.config.schema import CoreConfig
-from dudzian_daemon.domain.errors import PluginError
+from dudzian_daemon.domain.errors import ConfigError, PluginError
 from dudzian_daemon.domain.ports import Strategy
+from dudzian_daemon.trading.spec import SessionSpec
 
 _SAID: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`(?P<limit>[^,]*?)(?:, got `[^`]+`)?(?: - at `.*`)?", re.DOTALL)
 _WORDS: Final = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
@@ -66,15 +67,53 @@ def required(found: Entries) -> None:
         raise ConfigErrors(tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))))
 
 
+def startable_spec(config: CoreConfig, environment: str, found: Entries) -> SessionSpec:
+    """What the environment's session is made of. Raises `ConfigError` or `PluginError` for what keeps it or a strategy from starting."""
+    spec = session_spec(config, environment, found.strategies)
+    for schedule in spec.schedules:
+        for need in require_startable(found.sources[schedule.strategy], found.strategies[schedule.strategy], schedule):
+            if not _is_known(config, environment, need.series.instrument):
+                msg = (
+                    f"schedule {schedule.name!r}: strategy {schedule.strategy!r} needs candles of {need.series.instrument!r}; "
+                    "expected venue:BASE/QUOTE of an instrument of the configuration"
+                )
+                raise ConfigError(msg)
+    return spec
+
+
+def _is_known(config: CoreConfig, environment: str, instrument: str) -> bool:
+    """Whether candles of that key can come at all; of an unknown one a strategy would wait for ever."""
+    venue, _, symbol = instrument.partition(":")
+    derived = config.environment(environment).derived_venues.get(venue)
+    source = venue if derived is None else derived.source
+    try:
+        return config.instrument(symbol, source).key == f"{source}:{symbol}"
+    except ConfigError:
+        return False
+
+
 def looked_over(loaded: LoadedConfig, folders: Sequence[Path]) -> tuple[Problem, ...]:
-    """All entries, whoever uses them; returns warnings for plugins that are not to be had and that no enabled environment runs.
+    """All entries, whoever uses them, and what an enabled environment makes of them; returns warnings for plugins that none of these runs.
 
     Raises `ConfigErrors` with everything else.
     """
     found = made(loaded, list(loaded.config.strategies), folders)
     run = _run(loaded.config)
     required(msgspec.structs.replace(found, unloaded={name: problem for name, problem in found.unloaded.items() if name in run}))
+    if problems := tuple(_sessions(loaded, found)):
+        raise ConfigErrors(problems)
     return tuple(problem for name, problem in found.unloaded.items() if name not in run)
+
+
+def _sessions(loaded: LoadedConfig, found: Entries) -> Iterator[Problem]:
+    """What keeps the session of an enabled environment from being put together: schedules that do not fit one another or a strategy."""
+    for key, environment in loaded.config.environments.items():
+        if not environment.enabled:
+            continue
+        try:
+            startable_spec(loaded.config, key, found)
+        except (ConfigError, PluginError) as error:
+            yield loaded.document.problem(("environments", key, "scheduler"), str(error))
 
 
 def _run(config: CoreConfig) -> set[str]:

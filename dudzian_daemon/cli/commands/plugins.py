@@ -74,7 +74,7 @@ def new(
 
 @app.command("check")
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Strategies to check; none: every plugin there is.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Plugins to check; none: every one there is.")] = None,
     plugins_dir: PluginsDir = None,
     config: Annotated[Path | None, typer.Option(help="Main configuration file, for parameters.", envvar="DUDZIAN_CONFIG")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document (schema dudzian.plugins_check/1).")] = False,
@@ -90,7 +90,9 @@ def check(
     folders = plugin_folders(plugins_dir, os.environ)
     strategies = load(config, env=os.environ).config.strategies.values()
     every = [(kind, place.name) for kind in KINDS for place in places(kind, folders)]
-    wanted = dict.fromkeys([("strategies", name) for name in names or ()] or every)
+    wanted = dict.fromkeys(every)
+    if names:
+        wanted = dict.fromkeys(each for name in names for each in [one for one in every if one[1] == name] or [("strategies", name)])
     failed = False
     reports: list[Report] = []
     for kind, name in wanted:

@@ -57,12 +57,12 @@ class OpenChannel(msgspec.Struct, frozen=True):
             race.start_soon(expire, name=f"alerts.{self.name}.deadline")
             try:
                 attempt = Attempt("ok", _line(await call()))
-            except Exception as fault:  # noqa: BLE001 - fence "plugin call": a channel may raise anything, and stays the only one that fails
+            except (Exception, SystemExit) as fault:  # noqa: BLE001 - fence "plugin call": a channel may raise anything, and stays the only one that fails
                 attempt = self._judged(fault)
             race.cancel_scope.cancel()
         return attempt
 
-    def _judged(self, fault: Exception) -> Attempt:
+    def _judged(self, fault: Exception | SystemExit) -> Attempt:
         if isinstance(fault, Offline):
             return Attempt("offline", _line(str(fault)))
         if isinstance(fault, Permanent) and not isinstance(fault, AuthFailed):

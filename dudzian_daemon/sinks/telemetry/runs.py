@@ -155,7 +155,8 @@ class RunMeter:
     def _run(self, schedule: Schedule, cycle: CycleDurable) -> ScheduleRun:
         record, name = cycle.record, schedule.name
         signals = [signal for signal in record.signals if signal.schedule == name]
-        drift_ms = _drift_ms(record.instant, schedule.cadence_ns, cycle.late_s)
+        first = name not in self._drifts
+        drift_ms = _drift_ms(0 if first else record.instant % schedule.cadence_ns, cycle.late_s)
         exceeded = drift_ms > self._known.max_drift_seconds[name] * 1_000
         self._drifts[name] += exceeded
         weight, peak = self._weights.get(schedule.strategy, 0.0), self._peaks[name]
@@ -217,9 +218,12 @@ def read_run(line: bytes) -> ScheduleRun | None:
         return None
 
 
-def _drift_ms(instant: int, cadence_ns: int, late_s: float | None) -> float:
-    """How long after its grid point a schedule ran: market time that its data was late, and wall time that the machine was."""
-    return instant % cadence_ns / 1_000_000 + (late_s or 0.0) * 1_000
+def _drift_ms(off_grid_ns: int, late_s: float | None) -> float:
+    """How long after its grid point a schedule ran: market time that its data was late, and wall time that the machine was.
+
+    The first run of a session is not late by the market: the grid point before it was not the session's.
+    """
+    return off_grid_ns / 1_000_000 + (late_s or 0.0) * 1_000
 
 
 def _annual_volatilities(signals: Iterable[Signal], granularity: str) -> Iterator[float]:

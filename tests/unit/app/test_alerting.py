@@ -103,7 +103,15 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path, monkeypatch: 
     assert told == "later: alert channel apprise:x needs the extra `alerts`; run: pip install 'dudzian[alerts]'"
 
 
-def test_a_plugin_of_ones_own_is_a_channel_and_may_break_without_harm(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("making", "sending", "fault"),
+    [
+        ("pass", "return 1 / 0", "ZeroDivisionError"),
+        ("pass", "raise SystemExit(3)", "SystemExit"),
+        ("exit()", "return 'sent'", "SystemExit"),
+    ],
+)
+def test_a_plugin_of_ones_own_is_a_channel_and_may_break_without_harm(tmp_path: Path, making: str, sending: str, fault: str) -> None:
     own = tmp_path / "mine" / "alerts"
     own.mkdir(parents=True)
     (own / "bell.py").write_text(
@@ -111,15 +119,15 @@ def test_a_plugin_of_ones_own_is_a_channel_and_may_break_without_harm(tmp_path: 
         "class Bell:\n"
         "    class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):\n"
         "        pass\n"
-        "    def __init__(self, params, tools): pass\n"
-        "    async def send(self, alert): return 1 / 0\n"
+        f"    def __init__(self, params, tools): {making}\n"
+        f"    async def send(self, alert): {sending}\n"
         "    async def check(self): return 'here'\n"
         "PLUGIN = Bell\n"
     )
     config = shutil.copytree(bundled("config"), tmp_path / "config")
     (config / "alerts.yaml").write_text("version: 1\nalerts: {channels: {bell: {x: {}}}}\n")
     (entry,) = channel_entries(load(config / "core.yaml", env={}), ["bell:x"], [*PLUGINS, own.parent]).values()
-    assert opened(tmp_path, entry, {}) == "later: the channel broke: ZeroDivisionError"
+    assert opened(tmp_path, entry, {}) == f"later: the channel broke: {fault}"
 
 
 def test_routes_keep_to_the_active_channels() -> None:

@@ -182,9 +182,23 @@ def test_faults_of_the_strategy_are_counted() -> None:
     ],
 )
 def test_drift_is_what_data_and_machine_were_late(off_grid_s: int, late_s: float | None, drift_ms: float, exceeded: bool) -> None:
-    run = only(RunMeter(KNOWN).take(cycle(1, "trend", instant=START_NS + off_grid_s * 10**9, late_s=late_s)))
+    meter = RunMeter(KNOWN)
+    meter.take(cycle(1, "trend"))
+    run = only(meter.take(cycle(2, "trend", instant=START_NS + 24 * HOUR_NS + off_grid_s * 10**9, late_s=late_s)))
     assert run.drift_ms == pytest.approx(drift_ms)
     assert (run.drift_exceeded, run.drifts) == (exceeded, int(exceeded))
+
+
+def test_a_session_that_begins_off_the_grid_is_not_late_in_the_first_run_of_a_schedule() -> None:
+    meter = RunMeter(KNOWN)
+    begun, off = START_NS + 300 * 10**9, 900_000.0
+    assert only(meter.take(cycle(1, "trend", instant=begun, late_s=0.25))).drift_ms == 250.0
+    gone_on = RunMeter(KNOWN)
+    gone_on.restore("a" * 32, meter.export())
+    for goes_on in (meter, gone_on):
+        run = only(goes_on.take(cycle(2, "trend", instant=START_NS + HOUR_NS + 900 * 10**9)))
+        assert (run.drift_ms, run.drift_exceeded, run.drifts) == (off, True, 1)
+    assert only(meter.take(cycle(1, "trend", log_id="b" * 32, instant=begun))).drift_ms == 0.0
 
 
 def test_drifts_are_counted_by_schedule_and_a_new_session_counts_anew() -> None:

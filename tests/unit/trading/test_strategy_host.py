@@ -65,6 +65,10 @@ def raising() -> Any:
     raise RuntimeError("the plugin is broken")
 
 
+def leaving() -> Any:
+    raise SystemExit(3)
+
+
 def recursing() -> Any:
     return recursing()
 
@@ -80,6 +84,7 @@ def loosely(**fields: Any) -> Signal:
 
 RUBBISH: dict[str, Callable[[], Any]] = {
     "raises": raising,
+    "ends the process": leaving,
     "recurses": recursing,
     "None": lambda: None,
     "a number": lambda: 7,
@@ -102,6 +107,8 @@ RUBBISH: dict[str, Callable[[], Any]] = {
     "an intent of text": lambda: [loosely(intent="enter")],
     "a reason that is no text": lambda: [loosely(reason=3)],
     "a reason that no journal can hold": lambda: [loosely(reason="\ud800")],
+    "a reason as long as a book": lambda: [enter(reason="x" * 20_000)],
+    "ten thousand numbers behind it": lambda: [enter(numbers={str(number): 1.0 for number in range(10_000)})],
     "a reason of an unknown class": lambda: [loosely(reason=object())],
     "a protection of text": lambda: [loosely(protection="hope")],
     "ten thousand signals": lambda: [enter()] * 10_000,

@@ -258,6 +258,7 @@ def test_a_folder_that_was_named_must_be_there(tmp_path: Path) -> None:
         ("return ()\n    def new", "raise ValueError('needs 1d candles')\n    def new", "schedule 'plan': needs 1d candles"),
         ("return ()\n    def new", "return 1 / 0\n    def new", "schedule 'plan': ZeroDivisionError: division by zero"),
         ("return ()\n    def new", "return ()\n    def new", "series: expected a tuple of SeriesNeed, found ()"),
+        ("return ()\n    def new", "raise SystemExit(3)\n    def new", "schedule 'plan': SystemExit: 3"),
     ],
 )
 def test_a_strategy_that_cannot_say_what_it_needs(tmp_path: Path, old: str, new: str, said: str) -> None:
