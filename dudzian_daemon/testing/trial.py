@@ -102,8 +102,8 @@ class Trial:
 
     def _hear(self, error: BaseException) -> None:
         """The core keeps the class of an exception; the author of a plugin wants its text and the line of his that led to it."""
-        own = type(self.units[0].strategy).decide.__code__.co_filename
-        lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == own]
+        own = getattr(type(self.units[0].strategy).decide, "__code__", None)  # whatever can be called may stand there
+        lines = [line for frame, line in walk_tb(error.__traceback__) if own and frame.f_code.co_filename == own.co_filename]
         self._raised.append(f"{one_line(error)} (line {lines[-1]})" if lines else one_line(error))
 
 
