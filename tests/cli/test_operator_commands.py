@@ -134,6 +134,6 @@ def test_a_risk_state_that_nobody_left_or_that_is_none(tmp_path: Path, capsys: p
     nobody, of_demo, unknown, rubbish = capsys.readouterr().err.splitlines()
     none_runs = f"dudzian: no daemon runs on {tmp_path}, and no session"
     assert nobody == f"{none_runs} has left a risk state there; start one with: dudzian run"
-    assert of_demo == f"{none_runs} of environment 'demo' has left a risk state there; start one with: dudzian run"
+    assert of_demo == f"{none_runs} of environment 'demo' has left a risk state there; start one with: dudzian run --environment demo"
     assert unknown.startswith("dudzian: unknown environment 'nowhere'")
     assert rubbish.startswith(f"dudzian: expected a risk state in {path}, found something else (")
