@@ -123,6 +123,22 @@ def test_a_full_disk_under_a_report(home: Path, capsys: Capture, room: int, argu
     assert files(home) == before
 
 
+@pytest.mark.parametrize("room", [300, 1_000, 20_000], ids=["first line", "source of a plugin", "cycles"])
+def test_a_full_disk_under_the_journal_of_a_backtest_leaves_none(
+    home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setenv("DECISION_LOG_HMAC_KEY", "6b" * 32)
+    before = files(home)
+    wanted = ("--strategies", "core_daily_trend", "--from", "2021-01-01", "--to", "2021-02-10", "--journal")
+    with full_beyond(room):
+        code = ask("backtest", *wanted, "--data-dir", home / "data")
+    line = said(capsys)
+    assert (code, "no space left for " in line, "free some space" in line, "kept in memory" in line) == (1, True, True, False)
+    assert files(home) == before
+    assert not list((home / "data" / "data" / "journal" / "backtest_demo").iterdir())
+    assert ask("backtest", *wanted, "--data-dir", home / "data") == 0
+
+
 def test_a_full_disk_under_the_retention_is_told_once_and_nothing_is_lost(home: Path, capsys: Capture) -> None:
     before = files(home)
     with full_beyond(0):
