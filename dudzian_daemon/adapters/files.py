@@ -26,9 +26,9 @@ FOLDER: Final = 0o750
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: No file can be opened, by this process or on this machine, until one is closed.
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
-_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG})
 #: Why a folder cannot be made: no such thing is said where its parents are there but make none, as in /proc.
-_UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
+_UNMADE: Final = _REFUSED | {errno.ENOENT, errno.EINVAL}
 
 
 #: No writer is at work on a temporary file for so long.

@@ -64,7 +64,7 @@ def running_pid(data_folder: Path) -> int | None:
     with os_errors(path):
         if not path.is_file():
             return _pid_without_file(path.parent)
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY)  # who may only read, or a disk that is read-only, can still be told
     try:
         if _try_lock(descriptor, shared=True):
             return _pid_without_file(path.parent)
