@@ -103,10 +103,12 @@ def said(capsys: Capture) -> str:
         (0, ("daily-report", "demo", "--date", "2024-02-15", "--no-pdf"), "daily/2024-02-15/demo.zip"),
         (20_000, ("daily-report", "demo", "--date", DAY), tempfile.gettempdir()),
         (0, ("archive-report", "demo", "--recipients", AGE_KEY), f"daily/{DAY}/demo.zip.age"),
-        (0, ("archive-report", "demo", "--no-encrypt"), "docs/audit/paper_trading_log.md"),
-        (0, ("audit-log", "add", "incident", "--text", "x"), "docs/audit/paper_trading_log.md"),
+        (0, ("archive-report", "demo", "--no-encrypt"), "docs/audit/paper_trading_log.jsonl"),
+        (300, ("archive-report", "demo", "--no-encrypt"), "docs/audit/paper_trading_log"),
+        (0, ("audit-log", "add", "incident", "--text", "x"), "docs/audit/paper_trading_log.jsonl"),
+        (300, ("audit-log", "add", "incident", "--text", "x"), "docs/audit/paper_trading_log.md"),
     ],
-    ids=["package", "pdf", "age", "audit row", "incident"],
+    ids=["package", "pdf", "age", "audit record", "audit row", "incident record", "incident row"],
 )
 def test_a_full_disk_under_a_report(home: Path, capsys: Capture, room: int, arguments: tuple[str, ...], where: str) -> None:
     before = files(home)
