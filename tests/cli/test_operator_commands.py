@@ -50,7 +50,7 @@ def test_a_pair_or_a_switch_that_does_not_exist(tmp_path: Path, capsys: pytest.C
         "dudzian: unknown instrument 'BTC/EUR'",
         "dudzian: kill-switch: expected on or off, found 'maybe'",
         "dudzian: state-unknown: expected on or off, found 'maybe'",
-        "dudzian: no cycle 1 in session any of demo",
+        "dudzian: no cycle 1 in any session of demo",
     ]
 
 
