@@ -64,6 +64,16 @@ def write_atomic(path: Path, data: bytes, *, mode: int = FILE, faults: str = "fi
         sync_folder(path.parent)
 
 
+@contextmanager
+def whole_or_gone(path: Path) -> Iterator[None]:
+    """For a new file that is written where it lies: after an error it is removed, so that it does not stand in the way of the next try."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that writers of `path` left behind when they were killed; no writer may be at work."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):

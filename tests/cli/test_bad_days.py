@@ -141,6 +141,39 @@ def test_a_full_disk_under_the_journal_of_a_backtest_leaves_none(
     assert ask("backtest", *wanted, "--data-dir", home / "data") == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "made"),
+    [
+        (("init", "--yes", "-e", "demo", "--config-dir", "{}/new", "--data-dir", "{}/data"), "new/core.yaml"),
+        (("plugins", "new", "strategy", "fresh", "--plugins-dir", "{}/new"), "new/strategies/fresh.py"),
+        (("secrets", "export", "risk-ci", "--to-file", "{}/risk-ci.key"), "risk-ci.key"),
+    ],
+    ids=["init", "plugins new", "secrets export"],
+)
+def test_a_full_disk_under_a_new_file_leaves_none_in_the_way(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], made: str
+) -> None:
+    monkeypatch.setenv("DECISION_LOG_HMAC_KEY", "6b" * 32)
+    monkeypatch.setenv("DUDZIAN_HEADLESS_STORAGE", str(tmp_path / "secrets.age"))
+    monkeypatch.setenv("DUDZIAN_HEADLESS_PASSPHRASE", "a phrase for this test")
+    (tmp_path / "value").write_text("6b" * 32)
+    assert ask("secrets", "set", "risk-ci", "--from-file", tmp_path / "value") == 0
+    before, typed = files(tmp_path), [word.format(tmp_path) for word in arguments]
+    with full_beyond(10):
+        assert ask(*typed) == 1
+    assert "no space left for " in said(capsys)
+    assert files(tmp_path) == before
+    assert ask(*typed) == 0
+    assert (tmp_path / made).stat().st_size > 0
+
+
+def test_an_init_whose_data_folder_can_never_be_one_writes_nothing(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert ask("init", "--yes", "-e", "demo", "--config-dir", tmp_path / "config", "--data-dir", tmp_path / "file") == 2
+    assert "expected a folder at " in said(capsys)
+    assert files(tmp_path) == {"file": b"mine"}
+
+
 def test_a_full_disk_under_the_retention_is_told_once_and_nothing_is_lost(home: Path, capsys: Capture) -> None:
     before = files(home)
     with full_beyond(0):
