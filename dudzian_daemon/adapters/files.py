@@ -167,7 +167,8 @@ def _explained(path: Path, error: OSError) -> DudzianError:
     if error.errno in _EXHAUSTED:
         return StorageFull(f"no file can be opened for {path} ({reason}): raise the limit (ulimit -n), or see what holds so many open")
     if error.errno == errno.ENOENT:
-        return ConfigError(f"expected {path}, found nothing there: check the path")
+        there = "nothing there" if path.parent.exists() else f"not even the folder {path.parent}"
+        return ConfigError(f"expected {path}, found {there}: check the path")
     if error.errno in _REFUSED:
         return ConfigError(f"cannot use {path} ({reason}): check owner and permissions of its folder, or choose another data folder")
     return StorageError(f"the disk refused {path} ({reason}): check the disk")

@@ -53,3 +53,10 @@ def test_a_candle_store_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFix
         main(["check-data-coverage", "-e", "binance_paper", "--data-dir", str(tmp_path)])
     (line,) = capsys.readouterr().err.splitlines()
     assert (ended.value.code, "(Not a directory): check owner and permissions" in line) == (2, True)
+
+
+def test_a_new_file_whose_folder_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["heads", "keygen", "-o", str(tmp_path / "keys" / "heads.key")])
+    told = f"dudzian: expected {tmp_path / 'keys' / 'heads.key'}, found not even the folder {tmp_path / 'keys'}: check the path\n"
+    assert (ended.value.code, capsys.readouterr().err) == (2, told)
