@@ -6,7 +6,7 @@ A row is only ever added. The file is made with its sections when it is missing;
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import msgspec
 
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, write_atomic
 from dudzian_daemon.adapters.line_file import LineFile
-from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.errors import ConfigError, DudzianError
 
 #: Below the data folder.
 MARKDOWN: Final = Path("docs") / "audit" / "paper_trading_log.md"
@@ -47,8 +47,32 @@ SECTIONS: Final[Mapping[str, AuditSection]] = {
 _TITLE: Final = "# Paper trading: audit log\n\nRows are added by `dudzian` commands; what you write around the tables is kept.\n"
 
 
-def add_row(path: Path, kind: str, values: Sequence[str]) -> str:
-    """Append a row to the table of that kind; returns its id. Raises `ConfigError` for a file that has no such section any more."""
+def add_entry(
+    markdown: Path | None, json_lines: Path | None, kind: str, values: Sequence[str], record: Callable[[str], Mapping[str, Any]]
+) -> str:
+    """Append a row to the table of that kind and `record` of the row's id to the JSON lines: both or neither; a path of None is left out.
+
+    Returns the id. Raises `ConfigError` for a file that has no such section any more, `StorageError` for a disk that refuses.
+    """
+    entry_id, text = ("", b"") if markdown is None else _with_row(markdown, kind, values)
+    line, appended = msgspec.json.encode(record(entry_id)) + b"\n", b""
+    lines = None if json_lines is None else LineFile(json_lines)
+    try:
+        if lines is not None:
+            lines.append(line)
+            appended = line
+        if markdown is not None:
+            ensure_dir(markdown.parent)
+            write_atomic(markdown, text)
+    except DudzianError:
+        if lines is not None:
+            lines.take_back(appended)
+        raise
+    return entry_id
+
+
+def _with_row(path: Path, kind: str, values: Sequence[str]) -> tuple[str, bytes]:
+    """The id of a new row, and the file with it."""
     section = SECTIONS[kind]
     with os_errors(path):
         text = path.read_text(encoding="utf-8") if path.exists() else _skeleton()
@@ -64,14 +88,7 @@ def add_row(path: Path, kind: str, values: Sequence[str]) -> str:
     known = [int(match[1]) for line in lines[start:end] if (match := re.match(rf"\| {section.letter}-(\d+) \|", line))]
     entry_id = f"{section.letter}-{max(known, default=0) + 1:04d}"
     lines.insert(rows[-1] + 1, f"| {' | '.join([entry_id, *map(_cell, values)])} |")
-    ensure_dir(path.parent)
-    write_atomic(path, ("\n".join(lines) + "\n").encode())
-    return entry_id
-
-
-def add_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one line to the JSON lines."""
-    LineFile(path).append(msgspec.json.encode(record) + b"\n")
+    return entry_id, ("\n".join(lines) + "\n").encode()
 
 
 def _skeleton() -> str:

@@ -29,9 +29,9 @@ UNFINISHED: Final = ".*.tmp"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: No file can be opened, by this process or on this machine, until one is closed.
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
-_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP})
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG})
 #: Why a folder cannot be made: no such thing is said where its parents are there but make none, as in /proc.
-_UNMADE: Final = _REFUSED | {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL}
+_UNMADE: Final = _REFUSED | {errno.ENOENT, errno.EINVAL}
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = FILE, faults: str = "files") -> None:
@@ -76,6 +76,16 @@ def finish_file(file: BinaryIO, temporary: Path, path: Path) -> None:
     if sys.platform == "win32":
         file.close()
     temporary.replace(path)
+
+
+@contextmanager
+def whole_or_gone(path: Path) -> Iterator[None]:
+    """For a new file that is written where it lies: after an error it is removed, so that it does not stand in the way of the next try."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def remove_leftovers(path: Path) -> None:
@@ -170,7 +180,8 @@ def _explained(path: Path, error: OSError) -> DudzianError:
     if error.errno in _EXHAUSTED:
         return StorageFull(f"no file can be opened for {path} ({reason}): raise the limit (ulimit -n), or see what holds so many open")
     if error.errno == errno.ENOENT:
-        return ConfigError(f"expected {path}, found nothing there: check the path")
+        there = "nothing there" if path.parent.exists() else f"not even the folder {path.parent}"
+        return ConfigError(f"expected {path}, found {there}: check the path")
     if error.errno in _REFUSED:
         return ConfigError(f"cannot use {path} ({reason}): check owner and permissions of its folder, or choose another data folder")
     return StorageError(f"the disk refused {path} ({reason}): check the disk")

@@ -5,9 +5,9 @@ It implements the `Journal` port. What a session goes on from is read by `journa
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import date
 from functools import partial
 from hashlib import sha256
@@ -107,9 +107,7 @@ class SessionJournal:
             log.commit_now()
         except StorageError:
             log.release()
-            with suppress(OSError):  # a session that was never born must not be the newest one
-                log.path.unlink()
-                folder.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)  # a session that was never born must not be the newest one
             raise
         return cls(folder, log, chain, clock, Segments(most_lines=segment_lines, number=1, day=now // DAY_NS))
 
@@ -282,6 +280,11 @@ class SessionJournal:
     def abandon(self) -> None:
         """Release the file as it is, without a last entry: after a fault."""
         self._log.release()
+
+    def discard(self) -> None:
+        """Release the file and remove the session: one that is not whole from its first line on is none."""
+        self._log.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _seal(self, d: bytes, w: bytes, records: tuple[CycleRecord, ...]) -> None:
         content = self._chain.link

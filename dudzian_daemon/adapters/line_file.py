@@ -43,6 +43,19 @@ class LineFile:
             finally:
                 os.close(descriptor)
 
+    def take_back(self, lines: bytes) -> None:
+        """Cut off what was appended, where nobody has appended anything since; a file that has nothing else goes."""
+        if not self.path.exists():
+            return
+        with os_errors(self.path), self.path.open("r+b") as file:
+            length = file.seek(0, os.SEEK_END) - len(lines)
+            file.seek(max(length, 0))
+            if length < 0 or file.read() != lines:
+                return
+            file.truncate(length)
+        if length == 0:
+            self.path.unlink(missing_ok=True)
+
     def cut_torn_tail(self) -> int:
         """Cut off what follows the last newline; the bytes that were cut."""
         require_regular_or_absent(self.path)

@@ -155,9 +155,8 @@ class LogFile:
 
     def _refused(self, error: OSError) -> StorageFull:
         if error.errno == errno.EROFS:
-            how = "make it writable again, the lines are kept in memory"
-            return StorageFull(f"the disk of {self.path} takes no lines ({error.strerror}): {how}")
-        return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space, the lines are kept in memory")
+            return StorageFull(f"the disk of {self.path} takes no lines ({error.strerror}): make it writable again")
+        return StorageFull(f"no space left for {self.path} ({error.strerror}): free some space")
 
     def failed(self, reason: str) -> StorageError:
         """What to raise; no call after this succeeds."""

@@ -15,6 +15,7 @@ from dudzian_daemon.adapters.candle_files import (
     months_between,
     path_of,
 )
+from dudzian_daemon.adapters.files import os_errors
 from dudzian_daemon.adapters.manifest import FILE_NAME, SEEDED, Manifest, MonthFile, load_manifest
 from dudzian_daemon.domain.errors import ConfigError, IntegrityError
 from dudzian_daemon.domain.market import Candle, Series
@@ -49,10 +50,12 @@ class MonthFiles:
         return self._cached[1]
 
     def _looks(self) -> tuple[int, ...]:
-        try:
-            stat = (self._root / FILE_NAME).stat()
-        except FileNotFoundError:
-            return ()
+        path = self._root / FILE_NAME
+        with os_errors(path):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                return ()
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
     def month(self, manifest: Manifest, key: MonthKey) -> Columns | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from dudzian_daemon.adapters.file_locks import try_lock
 from dudzian_daemon.adapters.files import ensure_dir, os_errors, require_sole_name_or_absent
-from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.kernel.clock import SystemClock
 
 #: Of glibc's `mallopt`.
@@ -30,7 +30,7 @@ class InstanceLock:
 
     @classmethod
     def acquire(cls, data_folder: Path) -> InstanceLock:
-        """Take the lock of `data_folder`. Raises `ConfigError` naming the pid that holds it; changes nothing then."""
+        """Take the lock of `data_folder`. Raises `ConfigError` naming the pid that holds it, `StorageError` for a full disk."""
         path = lock_path(data_folder)
         ensure_dir(path.parent)
         require_sole_name_or_absent(path)
@@ -44,9 +44,15 @@ class InstanceLock:
         if folder is None:
             os.close(descriptor)
             raise _taken(data_folder, "which one is not known: its lock file was removed")
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        return cls([descriptor, *folder], path)
+        lock = cls([descriptor, *folder], path)
+        try:
+            with os_errors(path):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{os.getpid()}\n".encode())
+        except DudzianError:
+            lock.release()
+            raise
+        return lock
 
     def release(self) -> None:
         """Give the lock back; the file stays, since removing it would race with the next holder."""
@@ -65,7 +71,7 @@ def running_pid(data_folder: Path) -> int | None:
     with os_errors(path):
         if not path.is_file():
             return _pid_without_file(path.parent)
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY)  # who may only read, or a disk that is read-only, can still be told
     try:
         if try_lock(descriptor, shared=True):
             return _pid_without_file(path.parent)

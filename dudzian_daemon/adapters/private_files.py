@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder
+from dudzian_daemon.adapters.files import PRIVATE_FILE, ensure_dir, os_errors, sync_folder, whole_or_gone
 from dudzian_daemon.domain.errors import ConfigError
 
 PRIVATE_FOLDER: Final = 0o700
@@ -24,7 +24,7 @@ def create_private(path: Path, data: bytes) -> None:
     except OSError as error:
         msg = f"{path} cannot be made: {error.strerror}"
         raise ConfigError(msg) from None
-    with os_errors(path), os.fdopen(descriptor, "wb") as file:
+    with os_errors(path), whole_or_gone(path), os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(descriptor)

@@ -95,7 +95,11 @@ def judge(path: Path, summary: str | None, *, all_sessions: bool, max_latency_ms
     """Read the file once and judge. Raises `ConfigError` when there is nothing to judge."""
     tallies: dict[tuple[str, str], _Tally] = {}
     known: set[str] = set()
+    rehearsed = ""
     for run in _runs(path):
+        if run.dry_run:
+            rehearsed = run.environment
+            continue
         known.add(run.scheduler)
         if summary in (None, run.scheduler, run.multi_strategy, run.multi_strategy.rpartition(".")[2]):
             key = (run.scheduler, run.environment)
@@ -104,20 +108,26 @@ def judge(path: Path, summary: str | None, *, all_sessions: bool, max_latency_ms
             tallies[key].add(run)
     if not tallies:
         which = "" if summary is None else f" of scheduler {summary!r}"
-        hint = f"; there are runs of {', '.join(sorted(known))}" if known else "; run the daemon first: dudzian run"
-        msg = f"expected runs{which} in {path}, found none{hint}"
-        raise ConfigError(msg)
+        raise ConfigError(f"expected runs{which} in {path}, found {_found_instead(known, rehearsed)}")
     schedulers = tuple(tally.result(*key) for key, tally in sorted(tallies.items()))
     within = all(not scheduler.slow_runs and all(share.within for share in scheduler.shares) for scheduler in schedulers)
     return Allocations(telemetry=str(path), within=within, max_latency_ms=max_latency_ms, schedulers=schedulers)
 
 
+def _found_instead(known: set[str], rehearsed: str) -> str:
+    if known:
+        return f"none; there are runs of {', '.join(sorted(known))}"
+    if rehearsed:
+        return f"those of rehearsals only; run the daemon first: dudzian run --environment {rehearsed}"
+    return "none; run the daemon first: dudzian run"
+
+
 def _runs(path: Path) -> Iterator[ScheduleRun]:
-    """The real runs in the file; lines of dry runs, and those that are none, are passed over."""
+    """The runs in the file, those of rehearsals too; lines that are none are passed over."""
     if not path.exists():
         return
     with os_errors(path), path.open("rb") as file:
         for line in file:
             run = read_run(line)
-            if run is not None and not run.dry_run:
+            if run is not None:
                 yield run

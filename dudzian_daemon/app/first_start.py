@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -18,7 +17,7 @@ from dudzian_daemon.app.run_logs import open_decision_log
 from dudzian_daemon.config.load import load
 from dudzian_daemon.config.places import CREDENTIALS_FOLDER, INSTRUMENTS_FILE, MAIN_FILE, bundled
 from dudzian_daemon.config.schema import CoreConfig
-from dudzian_daemon.domain.errors import ConfigError
+from dudzian_daemon.domain.errors import ConfigError, DudzianError
 from dudzian_daemon.kernel.clock import SystemClock
 
 _TOP_KEY: Final = re.compile(r"^([a-z_]+):", flags=re.MULTILINE)
@@ -54,10 +53,19 @@ def begin(folder: Path, environment: str, balance: str | None, data_dir: Path | 
         msg = f"init: expected no configuration at {folder}, found {', '.join(there)}; choose another --config-dir, or move it away"
         raise ConfigError(msg)
     _tried(folder, files, env)
-    for name, text in files.items():
-        ensure_dir((folder / name).parent)
-        write_atomic(folder / name, text.encode())
-    options = RunOptions(config=folder / MAIN_FILE, environment=environment, data_dir=data_dir)
+    try:
+        for name, text in files.items():
+            ensure_dir((folder / name).parent)
+            write_atomic(folder / name, text.encode())
+        return _signed(folder, tuple(files), RunOptions(config=folder / MAIN_FILE, environment=environment, data_dir=data_dir), env)
+    except DudzianError:
+        for name in files:
+            (folder / name).unlink(missing_ok=True)
+        raise
+
+
+def _signed(folder: Path, files: Sequence[str], options: RunOptions, env: Mapping[str, str]) -> Begun:
+    """Key and genesis for the configuration that was written."""
     prepared = prepare(options, env)
     ensure_dir(prepared.data_folder)
     settings = prepared.config.risk.decision_log
@@ -80,15 +88,12 @@ def begin(folder: Path, environment: str, balance: str | None, data_dir: Path | 
 def _tried(folder: Path, files: Mapping[str, str], env: Mapping[str, str]) -> None:
     """Load the files from a place of their own before any of them stands where it shall. Raises what is wrong with them."""
     ensure_dir(folder)
-    with os_errors(folder):
-        trial = Path(mkdtemp(prefix=".init-", dir=folder))
-    try:
+    with os_errors(folder), TemporaryDirectory(prefix=".init-", dir=folder) as trial:
         for name, text in files.items():
-            (trial / name).parent.mkdir(exist_ok=True)
-            (trial / name).write_text(text, encoding="utf-8")
-        load(trial / MAIN_FILE, env=env)
-    finally:
-        shutil.rmtree(trial)
+            path = Path(trial) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        load(Path(trial) / MAIN_FILE, env=env)
 
 
 def _main_file(environment: str, balance: str | None) -> str:

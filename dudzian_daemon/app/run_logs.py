@@ -20,6 +20,7 @@ from dudzian_daemon.adapters.log_segments import done_segments
 from dudzian_daemon.adapters.segmented_log import SegmentedLog
 from dudzian_daemon.app.preparation import Prepared, run_facts
 from dudzian_daemon.app.recovery import Recovered
+from dudzian_daemon.domain.errors import DudzianError
 from dudzian_daemon.kernel.clock import Clock
 from dudzian_daemon.sinks.ledger import LedgerFiles
 from dudzian_daemon.trading.state import encode_state
@@ -29,7 +30,11 @@ def open_journal(prepared: Prepared, key: SigningKey, clock: Clock) -> SessionJo
     """A new session's journal, durable up to the sources of its plugins; its `run` entry becomes so with the first commit."""
     segment_lines = prepared.config.runtime.journal.segment_lines
     journal = SessionJournal.create(prepared.data_folder, prepared.artifact, key, clock=clock, segment_lines=segment_lines)
-    store_sources(journal, prepared)
+    try:
+        store_sources(journal, prepared)
+    except DudzianError:
+        journal.discard()
+        raise
     _append_run(journal, prepared, facts_of(prepared), clock)
     return journal
 

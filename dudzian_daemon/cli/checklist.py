@@ -162,14 +162,18 @@ def _given(answers: Sequence[str], questions: set[str]) -> dict[str, str]:
 
 
 def _record(name: str, lines: Sequence[Line], places: Places) -> None:
-    from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN, add_record, add_row
+    from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN, add_entry
     from dudzian_daemon.kernel.clock import SystemClock, iso_utc
 
     who, now = operator_name(places.operator, os.environ), iso_utc(SystemClock().wall_ns())[:19] + "Z"
     for line in lines:
-        entry = add_row(places.data_folder / MARKDOWN, "answer", (now, who, name, line.item, line.evidence, line.text))
-        record: dict[str, Any] = {"kind": "answer", "id": entry, "timestamp": now, "operator": who, "checklist": name}
-        add_record(places.data_folder / JSON_LINES, record | {"item": line.item, "answer": line.evidence, "text": line.text})
+
+        def record(entry: str, line: Line = line) -> dict[str, Any]:
+            told = {"kind": "answer", "id": entry, "timestamp": now, "operator": who, "checklist": name}
+            return told | {"item": line.item, "answer": line.evidence, "text": line.text}
+
+        row = (now, who, name, line.item, line.evidence, line.text)
+        add_entry(places.data_folder / MARKDOWN, places.data_folder / JSON_LINES, "answer", row, record)
 
 
 def _texts(number: int, line: Line) -> Iterator[str]:

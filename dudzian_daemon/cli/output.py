@@ -67,6 +67,13 @@ def open_missing_streams() -> None:
             setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 it stays open to the end
 
 
+def nobody_reads() -> None:
+    """The reader of stdout has gone, and that is an end like another: what is left goes nowhere, and the exit code stays."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(sys.stdout, _Watched):
+        sys.stdout.forgive()
+
+
 @contextmanager
 def whole_output() -> Iterator[None]:
     """A command up to its `SystemExit`: where its answer could not be written, one line says so, and it does not end with 0.
@@ -117,6 +124,10 @@ class _Watched:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # where the interpreter puts the rest at its end
         return False
+
+    def forgive(self) -> None:
+        """Forget what was refused."""
+        self._refused = None
 
     def _kept(self, write: Callable[[], T]) -> T:
         try:

@@ -21,7 +21,8 @@ def session_folder(data_folder: Path, artifact: str, wanted: str | None) -> Path
     chosen = [entry for entry in found if wanted is None or entry.log_id.startswith(wanted)]
     if not chosen:
         known = ", ".join(entry.log_id for entry in found[:5]) or "none"
-        msg = f"no session {f'{wanted} ' if wanted else ''}of {artifact} below {data_folder}; known: {known}; start one with: dudzian run"
+        msg = f"no session {f'{wanted} ' if wanted else ''}of {artifact} below {data_folder}; known: {known}"
+        msg += f"; start one with: dudzian run --environment {artifact}"
         raise ConfigError(msg)
     return chosen[0].folder
 

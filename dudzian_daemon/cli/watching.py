@@ -12,7 +12,7 @@ from typing import Annotated, Final, NoReturn
 import msgspec
 import typer
 
-from dudzian_daemon.cli.output import emit_json, emit_line, emit_text, note
+from dudzian_daemon.cli.output import emit_json, emit_line, emit_text, nobody_reads, note
 from dudzian_daemon.domain.errors import ConfigError, Retryable
 
 Watch = Annotated[bool, typer.Option("--watch", help="Again whenever there is something new, until Ctrl-C.")]
@@ -65,8 +65,8 @@ def follow(look: Callable[[], Seen], interval: float, *, as_json: bool, adding: 
     signal.signal(signal.SIGINT, _end)
     try:
         anyio.run(_told_until_its_end, look, interval, as_json, adding)
-    except BrokenPipeError:  # `... --watch | head`: what the interpreter would flush at its end has no reader either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `... --watch | head`
+        nobody_reads()
         raise typer.Exit(0) from None
     note("the daemon has ended")
     raise typer.Exit(1)

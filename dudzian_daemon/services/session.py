@@ -305,7 +305,7 @@ class Session:
             self._publish_state(self._before_frozen, "the disk takes lines again")
         else:
             self._before_frozen = self._state
-            self._publish_state("frozen", str(fault))
+            self._publish_state("frozen", f"{fault}; the lines are kept in memory")
 
     def _publish_state(self, state: str, detail: str = "") -> None:
         self._state = state

@@ -103,10 +103,12 @@ def said(capsys: Capture) -> str:
         (0, ("daily-report", "demo", "--date", "2024-02-15", "--no-pdf"), "daily/2024-02-15/demo.zip"),
         (20_000, ("daily-report", "demo", "--date", DAY), tempfile.gettempdir()),
         (0, ("archive-report", "demo", "--recipients", AGE_KEY), f"daily/{DAY}/demo.zip.age"),
-        (0, ("archive-report", "demo", "--no-encrypt"), "docs/audit/paper_trading_log.md"),
-        (0, ("audit-log", "add", "incident", "--text", "x"), "docs/audit/paper_trading_log.md"),
+        (0, ("archive-report", "demo", "--no-encrypt"), "docs/audit/paper_trading_log.jsonl"),
+        (300, ("archive-report", "demo", "--no-encrypt"), "docs/audit/paper_trading_log"),
+        (0, ("audit-log", "add", "incident", "--text", "x"), "docs/audit/paper_trading_log.jsonl"),
+        (300, ("audit-log", "add", "incident", "--text", "x"), "docs/audit/paper_trading_log.md"),
     ],
-    ids=["package", "pdf", "age", "audit row", "incident"],
+    ids=["package", "pdf", "age", "audit record", "audit row", "incident record", "incident row"],
 )
 def test_a_full_disk_under_a_report(home: Path, capsys: Capture, room: int, arguments: tuple[str, ...], where: str) -> None:
     before = files(home)
@@ -121,6 +123,55 @@ def test_a_full_disk_under_a_report(home: Path, capsys: Capture, room: int, argu
         True,
     )
     assert files(home) == before
+
+
+@pytest.mark.parametrize("room", [300, 1_000, 20_000], ids=["first line", "source of a plugin", "cycles"])
+def test_a_full_disk_under_the_journal_of_a_backtest_leaves_none(
+    home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setenv("DECISION_LOG_HMAC_KEY", "6b" * 32)
+    before = files(home)
+    wanted = ("--strategies", "core_daily_trend", "--from", "2021-01-01", "--to", "2021-02-10", "--journal")
+    with full_beyond(room):
+        code = ask("backtest", *wanted, "--data-dir", home / "data")
+    line = said(capsys)
+    assert (code, "no space left for " in line, "free some space" in line, "kept in memory" in line) == (1, True, True, False)
+    assert files(home) == before
+    assert not list((home / "data" / "data" / "journal" / "backtest_demo").iterdir())
+    assert ask("backtest", *wanted, "--data-dir", home / "data") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "made"),
+    [
+        (("init", "--yes", "-e", "demo", "--config-dir", "{}/new", "--data-dir", "{}/data"), "new/core.yaml"),
+        (("plugins", "new", "strategy", "fresh", "--plugins-dir", "{}/new"), "new/strategies/fresh.py"),
+        (("secrets", "export", "risk-ci", "--to-file", "{}/risk-ci.key"), "risk-ci.key"),
+    ],
+    ids=["init", "plugins new", "secrets export"],
+)
+def test_a_full_disk_under_a_new_file_leaves_none_in_the_way(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], made: str
+) -> None:
+    monkeypatch.setenv("DECISION_LOG_HMAC_KEY", "6b" * 32)
+    monkeypatch.setenv("DUDZIAN_HEADLESS_STORAGE", str(tmp_path / "secrets.age"))
+    monkeypatch.setenv("DUDZIAN_HEADLESS_PASSPHRASE", "a phrase for this test")
+    (tmp_path / "value").write_text("6b" * 32)
+    assert ask("secrets", "set", "risk-ci", "--from-file", tmp_path / "value") == 0
+    before, typed = files(tmp_path), [word.format(tmp_path) for word in arguments]
+    with full_beyond(10):
+        assert ask(*typed) == 1
+    assert "no space left for " in said(capsys)
+    assert files(tmp_path) == before
+    assert ask(*typed) == 0
+    assert (tmp_path / made).stat().st_size > 0
+
+
+def test_an_init_whose_data_folder_can_never_be_one_writes_nothing(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert ask("init", "--yes", "-e", "demo", "--config-dir", tmp_path / "config", "--data-dir", tmp_path / "file") == 2
+    assert "expected a folder at " in said(capsys)
+    assert files(tmp_path) == {"file": b"mine"}
 
 
 def test_a_full_disk_under_the_retention_is_told_once_and_nothing_is_lost(home: Path, capsys: Capture) -> None:

@@ -83,12 +83,15 @@ def test_a_session_by_the_beginning_of_its_id(home: Path, capsys: pytest.Capture
     log_id = session_folder(home / "data").name
     assert cycles("--data-dir", home / "data", "--session", log_id[:6], "-n", 1) == 0
     assert cycles("--data-dir", home / "data", "--session", "zz", "-n", 1) == 2
-    assert f"known: {log_id}; start one with: dudzian run" in capsys.readouterr().err
+    assert f"known: {log_id}; start one with: dudzian run --environment demo" in capsys.readouterr().err
 
 
 def test_where_no_session_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cycles("--data-dir", tmp_path) == 2
-    assert capsys.readouterr().err == f"dudzian: no session of demo below {tmp_path}; known: none; start one with: dudzian run\n"
+    assert (
+        capsys.readouterr().err
+        == f"dudzian: no session of demo below {tmp_path}; known: none; start one with: dudzian run --environment demo\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

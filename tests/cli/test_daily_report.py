@@ -135,6 +135,7 @@ def test_an_archived_report_opens_with_the_key_and_its_digest_is_in_the_audit_lo
     ("arguments", "said"),
     [
         (("daily-report", "demo", "--date", "2019-01-01"), "has cycles of 2019-01-01; there are: "),
+        (("daily-report", "paper"), "has cycles; run one first: dudzian run --environment paper_binance"),
         (("daily-report", "demo", "--date", "yesterday"), "--date: expected a day as 2024-02-14, found 'yesterday'"),
         (("daily-report", "nowhere"), "unknown environment 'nowhere'"),
         (("daily-report", "demo", "--mail"), "--mail: expected a section reporting.mail"),

@@ -50,7 +50,7 @@ def test_a_pair_or_a_switch_that_does_not_exist(tmp_path: Path, capsys: pytest.C
         "dudzian: unknown instrument 'BTC/EUR'",
         "dudzian: kill-switch: expected on or off, found 'maybe'",
         "dudzian: state-unknown: expected on or off, found 'maybe'",
-        "dudzian: no cycle 1 in session any of demo",
+        "dudzian: no cycle 1 in any session of demo",
     ]
 
 
@@ -134,6 +134,6 @@ def test_a_risk_state_that_nobody_left_or_that_is_none(tmp_path: Path, capsys: p
     nobody, of_demo, unknown, rubbish = capsys.readouterr().err.splitlines()
     none_runs = f"dudzian: no daemon runs on {tmp_path}, and no session"
     assert nobody == f"{none_runs} has left a risk state there; start one with: dudzian run"
-    assert of_demo == f"{none_runs} of environment 'demo' has left a risk state there; start one with: dudzian run"
+    assert of_demo == f"{none_runs} of environment 'demo' has left a risk state there; start one with: dudzian run --environment demo"
     assert unknown.startswith("dudzian: unknown environment 'nowhere'")
     assert rubbish.startswith(f"dudzian: expected a risk state in {path}, found something else (")

@@ -85,6 +85,13 @@ def test_a_slow_run_is_a_breach_if_that_is_asked(tmp_path: Path, capsys: pytest.
     assert "latency       250.0 ms at most, 1 at or above 250 ms" in capsys.readouterr().out
 
 
+def test_rehearsals_alone_are_nothing_to_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, run("trend", 0.9, dry_run=True))
+    assert ask(tmp_path, "--summary", "core") == 2
+    told = "found those of rehearsals only; run the daemon first: dudzian run --environment binance_paper\n"
+    assert capsys.readouterr().err.endswith(told)
+
+
 def test_schedulers_are_told_apart(tmp_path: Path) -> None:
     demo: dict[str, Any] = {"scheduler": "demo_pipeline", "multi_strategy": "runtime.multi_strategy.demo", "environment": "demo"}
     write(tmp_path, run("trend", 0.1), run("trend", 0.9, session="b" * 32, **demo))

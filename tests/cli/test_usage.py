@@ -56,6 +56,13 @@ def test_what_was_typed_breaks_no_line(capsys: pytest.CaptureFixture[str], argum
     assert (error.count("\n"), any(way in error for way in WAYS)) == (1, True)
 
 
+def test_the_name_of_a_plugin_breaks_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert dudzian("plugins", "check", "a\nb\x1b[31m") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("dudzian: plugins check: expected a name in lower_snake_case")
+    assert error.endswith(r"found 'a\nb\x1b[31m'; rename the file to a_b_31m.py" + "\n")
+
+
 def test_without_a_word_it_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert dudzian() == 0
     text = capsys.readouterr().out

@@ -112,6 +112,11 @@ class Checkout:
         """What any command tried to reach beyond this machine."""
         return self._connections.read_text() if self._connections.exists() else ""
 
+    def strangers(self) -> list[str]:
+        """Files that git would take up tomorrow, when the checkout is to be clean again."""
+        listing = ["git", "ls-files", "--others", "--modified", "--exclude-standard"]
+        return subprocess.run(listing, cwd=self.folder, env=self._env, capture_output=True, text=True, check=True).stdout.split()
+
     def _fill(self, port: int) -> None:
         """What the document leaves to the operator: a checkout, channels, mail, recipients, a place for secrets."""
         self.folder.mkdir(parents=True)

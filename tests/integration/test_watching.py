@@ -79,6 +79,19 @@ def test_ctrl_c_ends_it_well_and_a_pipe_has_no_escape_code(tmp_path: Path) -> No
     assert {name: (end.code, end.err, "\x1b" in end.out) for name, end in ended.items()} == dict.fromkeys(shows, (0, "", False))
 
 
+def test_a_reader_that_has_seen_enough_ends_it_well(tmp_path: Path) -> None:
+    with daemon(tmp_path, "--config", short_config(tmp_path, lasting=LASTING), "--speed", 100_000) as child:
+        child.wait_for_line("equity")
+        for more in ("", "--json"):
+            pipe = f'set -o pipefail; "$0" -m dudzian_daemon status --watch --interval 0.05 {more} | head -n 1'
+            shell = ["bash", "-c", pipe, sys.executable]
+            env = child_environment(tmp_path) | {"DUDZIAN_DATA_DIR": str(tmp_path / "data")}
+            done = subprocess.run(shell, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+            assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
+        child.send(signal.SIGTERM)
+        assert child.end().code == 0
+
+
 @pytest.mark.parametrize("variables", [{"TERM": "xterm"}, {"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_a_screen_is_cleared_unless_its_owner_wants_no_codes(tmp_path: Path, variables: dict[str, str]) -> None:
     with daemon(tmp_path, "--config", short_config(tmp_path), "--speed", "max") as child:

@@ -16,6 +16,7 @@ from dudzian_daemon.adapters.keychain import signing_key
 from dudzian_daemon.app.backtest.result import JournalText
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.app.run_logs import open_journal
+from dudzian_daemon.domain.errors import StorageError
 from dudzian_daemon.domain.market import Tick
 from dudzian_daemon.domain.records import CycleRecord
 from dudzian_daemon.kernel.clock import Clock
@@ -61,7 +62,10 @@ class JournalRecorder:
 
 @contextmanager
 def recording(prepared: Prepared, env: Mapping[str, str], clock: Clock) -> Iterator[JournalRecorder]:
-    """A new session below the data folder, closed at the end of the block; interrupted, it says so in its last entry."""
+    """A new session below the data folder, closed at the end of the block; interrupted, it says so in its last entry.
+
+    Where the disk refuses it, nothing of it stays.
+    """
     settings = prepared.config.risk.decision_log
     path = settings.signing_key_path
     key = signing_key(settings.signing_key_id, env=env, key_file=None if path is None else Path(path))
@@ -77,5 +81,8 @@ def recording(prepared: Prepared, env: Mapping[str, str], clock: Clock) -> Itera
                 recorder.close("stopped", "interrupted")
                 raise
             recorder.close("closed", "end_of_data")
+    except StorageError:
+        journal.discard()  # nobody goes on with a part of a backtest
+        raise
     finally:
         journal.abandon()

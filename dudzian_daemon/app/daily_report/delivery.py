@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from dudzian_daemon.adapters.age_file import encrypt_file
-from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN, add_record, add_row
+from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN, add_entry
 from dudzian_daemon.adapters.files import sha256_file
 from dudzian_daemon.adapters.keychain import find_token
 from dudzian_daemon.adapters.report_mail import Letter, send_letter
@@ -40,9 +40,13 @@ def archive_report(
     until = months_later(today, retention.archive_months).isoformat()
     day = package.parent.name
     name = path.relative_to(data_folder) if path.is_relative_to(data_folder) else path
-    entry = add_row(data_folder / MARKDOWN, "daily", (day, operator, str(name), digest, until, notes))
-    record = {"kind": "daily_report", "id": entry, "date": day, "operator": operator, "artefact": str(name), "sha256": digest}
-    add_record(data_folder / JSON_LINES, {**record, "archived_on": today.isoformat(), "retention_until": until, "notes": notes})
+    row = (day, operator, str(name), digest, until, notes)
+
+    def record(entry: str) -> dict[str, str]:
+        told = {"kind": "daily_report", "id": entry, "date": day, "operator": operator, "artefact": str(name), "sha256": digest}
+        return told | {"archived_on": today.isoformat(), "retention_until": until, "notes": notes}
+
+    entry = add_entry(data_folder / MARKDOWN, data_folder / JSON_LINES, "daily", row, record)
     return Archived(path=path, sha256=digest, retention_until=until, audit_id=entry)
 
 

@@ -138,7 +138,7 @@ def _session_of(
         if days:
             spans.append(f"{session.log_id}: {min(days)} to {max(days)}")
     msg = f"no session of {artifact} below {data_folder} has cycles{'' if day is None else f' of {day}'}" + (
-        f"; there are: {', '.join(spans[:3])}" if spans else "; run one first: dudzian run"
+        f"; there are: {', '.join(spans[:3])}" if spans else f"; run one first: dudzian run --environment {artifact}"
     )
     raise ConfigError(msg)
 

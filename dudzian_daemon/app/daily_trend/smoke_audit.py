@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dudzian_daemon.adapters.audit_log import add_record, add_row
+from dudzian_daemon.adapters.audit_log import add_entry
 from dudzian_daemon.adapters.files import ensure_dir, write_atomic
 from dudzian_daemon.app.daily_trend.smoke import SmokeReport
 from dudzian_daemon.kernel.clock import iso_utc
@@ -60,12 +60,9 @@ def enter(report: SmokeReport, operator: str, now_ns: int, *, markdown: Path | N
     window = f"{summary.window['start']} to {summary.window['end']}"
     notes, alerts = "; ".join(summary.warnings), str(summary.alert_snapshot["status"])
     row = (now, operator, summary.environment, window, str(report.summary_path), report.summary_sha256, alerts, notes)
-    entry = "" if markdown is None else add_row(markdown, "smoke", row)
-    if json_lines is None:
-        return Entered(markdown_id=entry, markdown_path="" if markdown is None else str(markdown))
     record = {
         "record_id": f"J-{now.replace('-', '').replace(':', '')}-{report.summary_sha256[:8]}",
-        "markdown_entry_id": entry,
+        "markdown_entry_id": "",
         "timestamp": now,
         "operator": operator,
         "environment": summary.environment,
@@ -78,9 +75,17 @@ def enter(report: SmokeReport, operator: str, now_ns: int, *, markdown: Path | N
         "precheck_payload": summary.data_checks["paper_precheck"].get("payload"),
         "notes": notes,
     }
-    add_record(json_lines, record)
+
+    def of_row(entry: str) -> dict[str, Any]:
+        return record | {"markdown_entry_id": entry}
+
+    entry = add_entry(markdown, json_lines, "smoke", row, of_row)
     path = "" if markdown is None else str(markdown)
-    return Entered(markdown_id=entry, markdown_path=path, record_id=str(record["record_id"]), json_path=str(json_lines), record=record)
+    if json_lines is None:
+        return Entered(markdown_id=entry, markdown_path=path)
+    return Entered(
+        markdown_id=entry, markdown_path=path, record_id=str(record["record_id"]), json_path=str(json_lines), record=of_row(entry)
+    )
 
 
 def normalised(

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from dudzian_daemon.adapters.files import os_errors
+from dudzian_daemon.adapters.files import os_errors, whole_or_gone
 from dudzian_daemon.app.plugins.places import is_name, places_of
 from dudzian_daemon.domain.errors import ConfigError
 
@@ -109,7 +109,7 @@ def write_strategy(name: str, own: Path, folders: Sequence[Path]) -> Path:
         _make(folder)
         path = folder / f"{name}.py"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)  # never over a file that came meanwhile
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+        with whole_or_gone(path), os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(strategy_source(name))
     return path
 

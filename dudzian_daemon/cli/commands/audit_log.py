@@ -38,7 +38,7 @@ def add(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Exit 0 once it is written, 2 for a text that is empty or a log that is none."""
-    from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN, add_record, add_row
+    from dudzian_daemon.adapters.audit_log import JSON_LINES, MARKDOWN, add_entry
     from dudzian_daemon.adapters.data_folder import resolve
     from dudzian_daemon.kernel.clock import SystemClock, iso_utc
 
@@ -48,12 +48,13 @@ def add(
     folder, who = resolve(data_dir, os.environ), operator_name(operator, os.environ)
     now = iso_utc(SystemClock().wall_ns())[:19] + "Z"
     values = (now, who, severity, text, notes) if kind == "incident" else (now, who, f"{text} {notes}".strip())
-    entry = add_row(folder / MARKDOWN, kind, values)
-    record = {"kind": kind, "id": entry, "timestamp": now, "operator": who, "text": text, "notes": notes}
-    if kind == "incident":
-        record["severity"] = severity
-    add_record(folder / JSON_LINES, record)
+    of_kind = {"severity": severity} if kind == "incident" else {}
+
+    def record(entry: str) -> dict[str, str]:
+        return {"kind": kind, "id": entry, "timestamp": now, "operator": who, "text": text, "notes": notes, **of_kind}
+
+    entry = add_entry(folder / MARKDOWN, folder / JSON_LINES, kind, values, record)
     if as_json:
-        emit_json({"schema": "dudzian.audit_row/1", "path": str(folder / MARKDOWN), **record})
+        emit_json({"schema": "dudzian.audit_row/1", "path": str(folder / MARKDOWN), **record(entry)})
     else:
         emit_text(f"audit row     {entry} in {folder / MARKDOWN}")

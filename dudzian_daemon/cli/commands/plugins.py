@@ -84,9 +84,12 @@ def check(
     A strategy is made with the parameters of every entry of the configuration that uses it, else with its defaults.
     """
     from dudzian_daemon.app.plugins.check import checked
-    from dudzian_daemon.app.plugins.places import KINDS, places, plugin_folders
+    from dudzian_daemon.app.plugins.places import KINDS, name_problem, places, plugin_folders
     from dudzian_daemon.config.load import load
 
+    if problem := next(filter(None, map(name_problem, names or ())), ""):
+        msg = f"plugins check: {problem}"
+        raise ConfigError(msg)
     folders = plugin_folders(plugins_dir, os.environ)
     strategies = load(config, env=os.environ).config.strategies.values()
     every = [(kind, place.name) for kind in KINDS for place in places(kind, folders)]

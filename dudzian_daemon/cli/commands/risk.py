@@ -56,7 +56,8 @@ def explain(
     found = [each for each in sessions(resolve(data_dir, os.environ), artifact) if session is None or each.log_id.startswith(session)]
     cycles = cycles_between(found[0].folder, sequence, sequence) if found else []
     if not cycles:
-        msg = f"no cycle {sequence} in session {session or 'any'} of {artifact}; look at: dudzian cycles"
+        where = f"session {session}" if session else "any session"
+        msg = f"no cycle {sequence} in {where} of {artifact}; look at: dudzian cycles --environment {artifact}"
         raise ConfigError(msg)
     record = cycles[0].record
     if as_json:

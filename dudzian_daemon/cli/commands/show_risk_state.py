@@ -86,7 +86,8 @@ def _last_known(folder: Path, environment: str | None) -> RiskState:
     last = None if environment is None else read_risk_state(folder, environment)
     if last is None:
         of = "" if environment is None else f" of environment {environment!r}"
-        msg = f"no daemon runs on {folder}, and no session{of} has left a risk state there; start one with: dudzian run"
+        which = "" if environment is None else f" --environment {environment}"
+        msg = f"no daemon runs on {folder}, and no session{of} has left a risk state there; start one with: dudzian run{which}"
         raise ConfigError(msg)
     return last
 

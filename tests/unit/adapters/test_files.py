@@ -156,7 +156,7 @@ def test_a_failing_disk_leaves_the_old_file_whole(tmp_path: Path) -> None:
         (errno.EACCES, ConfigError, "owner and permissions"),
         (errno.EROFS, ReadOnlyDisk, "make its disk writable"),
         (errno.EMFILE, StorageFull, "raise the limit"),
-        (errno.ENOENT, ConfigError, "found nothing there"),
+        (errno.ENOENT, ConfigError, "found not even the folder"),
     ],
 )
 def test_what_the_system_says_is_one_line_with_the_path(number: int, expected: type[Exception], words: str) -> None:

@@ -105,7 +105,8 @@ def test_a_session_goes_on_while_an_archive_is_at_work_on_it(tmp_path: Path, mon
 @pytest.mark.parametrize("point", ["archive.write", "archive.fsync", "archive.rename", "archive.unlink"])
 def test_two_archives_at_once_pack_each_segment_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
     found = session(tmp_path)
-    before, quicker = verdict(found), []
+    before = verdict(found)
+    quicker: list[str] = []
 
     def another(name: str) -> None:
         if name == point and not quicker:
