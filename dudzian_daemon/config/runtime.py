@@ -135,7 +135,7 @@ class StopBudgets(Section, frozen=True, kw_only=True):
     cycle: Annotated[float, Meta(gt=0, le=60, description="the cycle that runs")] = 2.0
     close_positions: Annotated[float, Meta(gt=0, le=60, description="closing paper positions")] = 2.0
     sinks: Annotated[float, Meta(gt=0, le=60, description="draining sinks")] = 2.0
-    report: Annotated[float, Meta(gt=0, le=60, description="final report and state")] = 2.0
+    report: Annotated[float, Meta(gt=0, le=60, description="final report and state")] = 10.0
     adapters: Annotated[float, Meta(gt=0, le=60, description="closing files and connections")] = 1.0
 
 

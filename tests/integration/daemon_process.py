@@ -47,7 +47,7 @@ FIRST_FILL = "fill       trend      buy BTC/USDT"
 #: A change of the configuration: a run that leaves no package of its day, for tests that make their own.
 NO_PACKAGE = ("version: 1\n", "version: 1\nreporting: {package_at_stop: false}\n")
 #: What the stages of a stop may take, and what they may take here: on a busy machine a stage that works is no stage that hangs.
-BUDGETS = "budgets_seconds: {feed: 1, cycle: 2, close_positions: 2, sinks: 2, report: 2, adapters: 1}"
+BUDGETS = "budgets_seconds: {feed: 1, cycle: 2, close_positions: 2, sinks: 2, report: 10, adapters: 1}"
 LONG_BUDGETS = "budgets_seconds: {feed: 60, cycle: 60, close_positions: 60, sinks: 60, report: 60, adapters: 60}"
 
 
