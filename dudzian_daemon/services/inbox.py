@@ -8,6 +8,7 @@ the file carries the proof that its sender knows it, never the token.
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from dudzian_daemon.adapters.files import ensure_dir, write_atomic
-from dudzian_daemon.domain.errors import ConfigError, DudzianError
+from dudzian_daemon.adapters.platform import running_pid
+from dudzian_daemon.domain.errors import ConfigError, DudzianError, StorageFull
 from dudzian_daemon.kernel import logs
 from dudzian_daemon.kernel.clock import Clock
 
@@ -132,13 +134,23 @@ class Guard:
 
 
 def send(data_folder: Path, command: CommandFile, token: HeldToken | None = None) -> str:
-    """Put a command, with the proof of `token`, into the inbox of the daemon that runs on `data_folder`; returns its id."""
+    """Put a command, with the proof of `token`, into the inbox of the daemon that runs on `data_folder`; returns its id.
+
+    Raises `StorageFull` where the disk takes no file, and names the signals that need none.
+    """
     command_id = secrets.token_hex(8)
     if token is not None:
         command = msgspec.structs.replace(command, proof=Proof(token.id, _mac(token, command_id, command)))
     folder = inbox_folder(data_folder)
-    ensure_dir(folder, 0o700)
-    write_atomic(folder / f"{command_id}.json", msgspec.json.encode(command), mode=0o600)
+    try:
+        ensure_dir(folder, 0o700)
+        write_atomic(folder / f"{command_id}.json", msgspec.json.encode(command), mode=0o600)
+    except StorageFull as fault:
+        pid = running_pid(data_folder)
+        instead = (
+            "" if os.name == "nt" else f"; a signal takes no space: kill -INT {pid} stops the daemon, kill -USR1 {pid} is the kill switch"
+        )
+        raise type(fault)(f"{fault}{instead}") from None
     return command_id
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from dudzian_daemon.adapters.platform import InstanceLock
 from dudzian_daemon.cli.main import main
 from dudzian_daemon.config.places import bundled
 from dudzian_daemon.kernel.clock import SystemClock
@@ -172,6 +173,20 @@ def test_an_init_whose_data_folder_can_never_be_one_writes_nothing(tmp_path: Pat
     assert ask("init", "--yes", "-e", "demo", "--config-dir", tmp_path / "config", "--data-dir", tmp_path / "file") == 2
     assert "expected a folder at " in said(capsys)
     assert files(tmp_path) == {"file": b"mine"}
+
+
+@pytest.mark.parametrize("command", [("stop",), ("risk", "kill-switch", "on")], ids=" ".join)
+def test_a_full_disk_under_a_command_names_the_signals_that_need_none(tmp_path: Path, capsys: Capture, command: tuple[str, ...]) -> None:
+    data = tmp_path / "data"
+    lock = InstanceLock.acquire(data)
+    capsys.readouterr()
+    with full_beyond(0):
+        assert ask(*command, "--data-dir", data) == 1
+    lock.release()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "free some space" in line
+    assert f"kill -INT {os.getpid()} stops the daemon, kill -USR1 {os.getpid()} is the kill switch" in line
+    assert not list(data.rglob("*.json"))
 
 
 def test_a_full_disk_under_the_retention_is_told_once_and_nothing_is_lost(home: Path, capsys: Capture) -> None:
