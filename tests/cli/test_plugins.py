@@ -217,6 +217,15 @@ def test_what_raises_is_named_with_its_candle(own: Path, capsys: pytest.CaptureF
     assert "[candle that ends 2024-01-06 21:00:00 UTC]" in line
 
 
+def test_what_a_plugin_prints_is_no_part_of_the_answer(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    push = "        state.mean.push(candle.close)\n"
+    write(own, strategy_source("tried").replace(push, f"{push}        print('seen', candle.close, sep=': ')\n") + "\nprint('loaded')\n")
+    assert dudzian("plugins", "check", "tried", "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["ok"]
+    assert told.err.startswith("loaded\nseen: ")
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -16,7 +16,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TextIO
 
 import msgspec
 
@@ -181,7 +181,7 @@ class ModuleGraph:
         loader = _Recorded(module.__name__, member)
         module.__file__, module.__loader__, module.__spec__ = str(member.path), loader, spec_from_loader(module.__name__, loader)
         package = dotted if is_package else dotted.rpartition(".")[0]
-        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _Import(self, package)}
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _Import(self, package), "print": _print}
         self._modules[dotted] = sys.modules[module.__name__] = module
         try:
             loader.exec_module(module)
@@ -227,6 +227,11 @@ class _Recorded(SourceFileLoader):
     def path_stats(self, path: object) -> NoReturn:
         msg = f"no byte code for {path}"
         raise OSError(msg)
+
+
+def _print(*values: object, file: TextIO | None = None, **said: Any) -> None:
+    """`print` of a plugin: to stderr, for stdout is the answer of the command that runs it."""
+    print(*values, file=file or sys.stderr, **said)
 
 
 def _package(name: str) -> ModuleType:
