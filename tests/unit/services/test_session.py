@@ -169,7 +169,7 @@ async def test_a_full_disk_freezes_core_and_commands_until_there_is_space() -> N
         stage.journal.faults += [StorageFull("no space left")] * 3
         await stage.clock.advance(1.0)
         frozen_at, told = stage.desk.core.sequence, len(stage.cycles)
-        assert (stage.states[-1], stage.heard[-1].message.detail) == ("frozen", "no space left")
+        assert (stage.states[-1], stage.heard[-1].message.detail) == ("frozen", "no space left; the lines are kept in memory")
         tasks.start_soon(stage.session.command, "c1", "close_positions", {"close_positions": "yes"})
         await stage.clock.advance(FULL_DISK_RETRY_SECONDS * 2)
         assert (stage.desk.core.sequence, len(stage.cycles)) == (frozen_at, told)
