@@ -69,6 +69,14 @@ def test_the_text_has_every_figure_of_the_document(tmp_path: Path, capsys: pytes
     assert "binance_mirror:ETH/USDT: prices of a declared model" in text
 
 
+def test_a_schedule_that_lacks_history_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    (short,) = document(capsys, *WEEK)["never_warm"]
+    assert short == {"schedule": "btc_trend_d1", "series": "binance:BTC/USDT 1d", "needed": 100, "had": 31 + 7}
+    assert backtest(*WEEK) == 0
+    assert "never warm    btc_trend_d1 decided nothing: expected 100 candles of binance:BTC/USDT 1d, found 38" in capsys.readouterr().out
+    assert document(capsys, "--from", "2024-04-09", "--to", "2024-04-10")["never_warm"] == []  # the hundredth day
+
+
 def test_the_document_names_its_conventions(capsys: pytest.CaptureFixture[str]) -> None:
     conventions = document(capsys, *WEEK, "--strategies", "core_daily_trend")["conventions"]
     assert (conventions["periods_per_year"], conventions["ddof"], conventions["riskless_rate"]) == (365, 1, 0.0)

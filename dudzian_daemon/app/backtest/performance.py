@@ -11,13 +11,15 @@ from decimal import Decimal
 from typing import Final
 
 from dudzian_daemon.domain.counts import Counts
-from dudzian_daemon.domain.market import DAY_NS, Phase, Tick
+from dudzian_daemon.domain.market import DAY_NS, Phase, Series, Tick
 from dudzian_daemon.domain.money import ZERO
 from dudzian_daemon.domain.orders import Fill
+from dudzian_daemon.domain.ports import SeriesNeed
 from dudzian_daemon.domain.records import CycleRecord, PositionChange
 from dudzian_daemon.domain.round_trips import RoundTrips
 from dudzian_daemon.domain.statistics import Activity, Statistics, summarise
 from dudzian_daemon.trading.step import Core
+from dudzian_daemon.trading.windows import WindowRows
 
 #: Equities of cycles are kept exact until there are this many, then as floats.
 _CHUNK: Final = 4096
@@ -92,7 +94,7 @@ class Account:
 
 
 class Performance:
-    """Call `see` before each tick is driven, `add` with each cycle, `end_window` after the last one of a window; all under exact money."""
+    """Call `begin_window`, then `see` before each tick is driven, `add` with each cycle, and `end_window`; all under exact money."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -102,6 +104,8 @@ class Performance:
         self.by_cycle = CycleEquity()
         self.total = Account()
         self.strategies = {name: Account() for name in core.spec.strategies}
+        #: The most candles of a series that came in one window, with the history before it: a gap begins to count anew.
+        self.most_candles: dict[Series, int] = {}
         self.days: list[int] = []
         self.spans: list[tuple[int, int]] = []
         self._day: int | None = None
@@ -112,6 +116,19 @@ class Performance:
     def elapsed_ns(self) -> int:
         """Market time inside the windows."""
         return sum(end - start for start, end in self.spans)
+
+    def begin_window(self, found: WindowRows) -> None:
+        """Note what there is of each series."""
+        for series, rows in found.rows.items():
+            count = len(rows) + len(found.history[series])
+            self.most_candles[series] = max(count, self.most_candles.get(series, 0))
+
+    def never_warm(self) -> Iterator[tuple[str, SeriesNeed, int]]:
+        """Schedules of which no unit can have decided: the first series that was too short, and how many candles it had."""
+        for name, units in self._core.strategies.units.items():
+            short = [[need for need in unit.needs if self.most_candles.get(need.series, 0) < need.warm_up] for unit in units]
+            if all(short):
+                yield name, short[0][0], self.most_candles.get(short[0][0].series, 0)
 
     def see(self, tick: Tick) -> None:
         """Note the days that have ended before `tick`; a close at midnight still belongs to the day that ends then."""

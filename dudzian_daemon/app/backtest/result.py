@@ -11,7 +11,7 @@ import msgspec
 from dudzian_daemon.app.backtest.performance import Performance
 from dudzian_daemon.app.preparation import Prepared
 from dudzian_daemon.domain.counts import Counts
-from dudzian_daemon.domain.market import DAY_NS
+from dudzian_daemon.domain.market import DAY_NS, Series
 from dudzian_daemon.domain.money import exact_money
 from dudzian_daemon.domain.round_trips import OpenPosition, RoundTrip
 from dudzian_daemon.domain.statistics import CONVENTIONS, Statistics, drawdown
@@ -59,6 +59,15 @@ class JournalText(msgspec.Struct, frozen=True, kw_only=True):
     cycles: int
 
 
+class NeverWarm(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule that decided nothing, since each of its units lacks history: one series, and candles of it, needed and had at most."""
+
+    schedule: str
+    series: str
+    needed: int
+    had: int
+
+
 class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     """Schema `dudzian.backtest/1`. Equal inputs give equal documents, but for `journal`. Decimals are strings, instants ns.
 
@@ -73,6 +82,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[WindowText, ...]
     synthetic: tuple[str, ...]
     counts: Counts
+    never_warm: tuple[NeverWarm, ...] = ()
     max_drawdown_by_cycle: float
     conventions: Mapping[str, int | float | str]
     statistics: Figures
@@ -107,6 +117,10 @@ def result_of(
         windows=tuple(_window_text(window) for window in windows),
         synthetic=tuple(sorted(key for key, instrument in spec.instruments.items() if instrument.synthetic)),
         counts=performance.counts,
+        never_warm=tuple(
+            NeverWarm(schedule=name, series=_series_text(need.series), needed=need.warm_up, had=had)
+            for name, need, had in performance.never_warm()
+        ),
         max_drawdown_by_cycle=drawdown([float(opening), *values]).depth,
         conventions=CONVENTIONS,
         statistics=figures,
@@ -128,5 +142,9 @@ def day_of(instant: int) -> date:
 
 
 def _window_text(window: Window) -> WindowText:
-    series = tuple(f"{series.instrument} {series.granularity}" for series in sorted(window.series))
+    series = tuple(map(_series_text, sorted(window.series)))
     return WindowText(day_of(window.start).isoformat(), day_of(window.end - 1).isoformat(), series)
+
+
+def _series_text(series: Series) -> str:
+    return f"{series.instrument} {series.granularity}"

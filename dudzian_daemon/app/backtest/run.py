@@ -153,6 +153,7 @@ def simulate(
             found = read_window(store, window)
             bars = sum(map(len, found.rows.values()))
             meter.begin(window, bars)
+            performance.begin_window(found)
             for count, tick in enumerate(window_ticks(window, found, previous_end, digest)):
                 if not count % _TICKS_BETWEEN:
                     meter.tell(tick.instant)

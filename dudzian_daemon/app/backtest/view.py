@@ -34,6 +34,8 @@ def head_lines(result: BacktestResult) -> Iterator[str]:
         yield f"synthetic     {', '.join(result.synthetic)}: prices of a declared model, not of a venue"
     yield f"played        {counts.bars:,} bars, {counts.cycles:,} cycles, {counts.fills:,} fills"
     yield f"signals       {decisions_text(counts)}"
+    for short in result.never_warm:
+        yield f"never warm    {short.schedule} decided nothing: expected {short.needed:,} candles of {short.series}, found {short.had:,}"
     if counts.faults:
         yield f"faults        {counts.faults} of strategies, on the record with --journal"
     for position in result.open_positions:
