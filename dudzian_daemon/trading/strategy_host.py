@@ -6,7 +6,7 @@ What a plugin raises or returns wrongly becomes a recorded fault and costs nobod
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Final, TypeVar, TypeVarTuple
 
@@ -14,7 +14,7 @@ import msgspec
 
 from dudzian_daemon.domain.market import Candle, Gap, Quote, Series
 from dudzian_daemon.domain.orders import Fill, Signal
-from dudzian_daemon.domain.ports import Position
+from dudzian_daemon.domain.ports import Position, SeriesNeed
 from dudzian_daemon.domain.records import PositionChange, StrategyChange, StrategyFault
 from dudzian_daemon.trading.spec import Schedule, SessionSpec
 from dudzian_daemon.trading.strategy_unit import Unit, UnitMemory
@@ -135,6 +135,13 @@ class StrategyHost:
     def has_new_data(self, schedule: Schedule) -> bool:
         """True if any unit of the schedule saw a candle since it last decided."""
         return any(map(_FRESH, self.units[schedule.name]))
+
+    def cold(self) -> Iterator[tuple[str, SeriesNeed, int]]:
+        """Schedules of which no unit is warm: a series that one lacks candles of, and how many it has seen."""
+        for name, units in self.units.items():
+            lacking = [unit.lacking for unit in units]
+            if all(lacking) and (first := lacking[0]):
+                yield name, *first
 
     def take_changes(self) -> list[StrategyChange]:
         """The `changes` there were; from now on there are none."""

@@ -62,6 +62,11 @@ class Unit:
             self._cold = [need for need in self._cold if self.seen[need.series] < need.warm_up]
         return not self._cold
 
+    @property
+    def lacking(self) -> tuple[SeriesNeed, int] | None:
+        """A series that has not delivered its warm-up, and how many candles of it were seen; None once the unit is warm."""
+        return None if self.warm else (self._cold[0], self.seen[self._cold[0].series])
+
     def decide(self, instant: int) -> list[Signal]:
         """What its strategy decides on copies of all it may look at; raises on anything but a reasonable number of well-formed signals."""
         view = MarketView(instant=instant, candles=self.latest.copy(), positions=self.positions.copy(), quotes=self.quotes.copy())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
@@ -21,6 +23,7 @@ assert sys.platform != "win32", "signals as POSIX has them"
 
 pytestmark = pytest.mark.integration
 
+DAY_MS = 86_400_000
 MINUTES = Series("binance:BTC/USDT", "1m")
 
 
@@ -90,6 +93,22 @@ def test_a_live_session_is_complete_replays_and_has_parity(tmp_path: Path) -> No
     # Of a slow venue the first difference may be that a candle was waited for.
     assert json.loads(parity.out)["difference"]["cause"] in ("open_print", "late_data"), parity
     assert all("127.0.0.1" in line for line in addresses(home))
+
+
+def test_a_schedule_that_lacks_history_is_told_with_the_day_it_can_decide(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = configured(home)
+    with market() as venue:
+        today = venue.exchange.now_ms // DAY_MS * DAY_MS
+        venue.exchange.markets = [msgspec.structs.replace(each, listed_ms=today - 30 * DAY_MS) for each in venue.exchange.markets]
+        with start(home, venue, config) as child:
+            child.wait_for_log('"state":"running"')
+            ended = stopped(child)
+    assert ended.code == 0, ended.err
+    first = datetime.fromtimestamp((today + 70 * DAY_MS) / 1000, UTC)
+    (trend, volatility) = [line for line in ended.err.splitlines() if "decides nothing" in line]
+    assert f"core_daily_trend decides nothing before {first:%Y-%m-%d} 00:00: expected 100 candles of binance:BTC/USDT 1d, found 30" in trend
+    assert "core_volatility_target" in volatility  # the other two of the set need minutes and quotes, which there were or will be
 
 
 def test_a_session_on_books_has_them_on_record_and_replays(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from dudzian_daemon.app.change_consent import forget as forget_consent
 from dudzian_daemon.app.listeners import QUEUE_SIZE
 from dudzian_daemon.app.metrics_tls import server_context
 from dudzian_daemon.app.preparation import Prepared, RunOptions, prepare
+from dudzian_daemon.app.process.cold_schedules import ColdSchedules
 from dudzian_daemon.app.process.commands import Commands
 from dudzian_daemon.app.process.ending import SessionEnd, stages, verdict
 from dudzian_daemon.app.process.going_on import session_that_goes_on, tell_recovered
@@ -216,6 +217,7 @@ class Daemon:
             assembly.live.on_loaded = collector.set_aside
             supervisor.add(assembly.live, stage="feed", restart=_FEED_RESTART)
             supervisor.add(collector, stage="adapters")
+            ColdSchedules(assembly.core.strategies, self._bus)
         for sink in (*assembly.sinks, assembly.report):
             supervisor.add(sink, stage="sinks")
         self._host_quarantine(supervisor, assembly)
