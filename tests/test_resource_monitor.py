@@ -20,7 +20,7 @@ LIMITS = ResourceLimits()
 
 
 @pytest.mark.parametrize(
-    ("used", "state"), [(None, "ok"), (0.0, "ok"), (51.999, "ok"), (52.0, "near"), (65.0, "near"), (65.001, "over")], ids=str
+    ("used", "state"), [(None, "ok"), (0.0, "ok"), (51.999, "ok"), (52.0, "near"), (64.999, "near"), (65.0, "over")], ids=str
 )
 def test_a_use_is_judged_against_budget_and_threshold(used: float | None, state: str) -> None:
     use = judged("cpu_percent", used, LIMITS.cpu_percent, LIMITS.headroom_warning_threshold)

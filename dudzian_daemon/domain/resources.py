@@ -15,7 +15,7 @@ UNITS: Final = {"cpu_percent": "% of a core", "memory_mb": "MB", "io_read_mb_s":
 class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
     """`name` is the key in `runtime.resource_limits`; `used` is a mean of the last minute in its unit, None where it is not known.
 
-    `warn_at` is the share of `limit` from which `state` is `near`; above the limit itself it is `over`.
+    `warn_at` is the share of `limit` from which `state` is `near`; from the limit itself on it is `over`.
     """
 
     name: str
@@ -36,5 +36,5 @@ def judged(name: str, used: float | None, limit: float, threshold: float) -> Res
     warn_at, used = round(limit * threshold, 3), None if used is None else round(used, 3)
     state: State = "ok"
     if used is not None and used >= warn_at:
-        state = "over" if used > limit else "near"
+        state = "over" if used >= limit else "near"
     return ResourceUse(name=name, used=used, limit=limit, warn_at=warn_at, state=state)

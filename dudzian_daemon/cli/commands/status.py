@@ -78,7 +78,7 @@ def _resources(status: Status) -> Iterator[str]:
         yield f"resources    {', '.join(use.text for use in status.resources)}"
     for use in status.resources:
         if use.state != "ok":
-            said = "above its limit" if use.state == "over" else f"above {use.warn_at:g}, where the warning begins"
+            said = "at its limit or above" if use.state == "over" else f"above {use.warn_at:g}, where the warning begins"
             yield f"resource     {use.name} is {said} (runtime.resource_limits)"
 
 
