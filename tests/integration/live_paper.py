@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from dudzian_daemon.adapters.tape import read_frame
 from dudzian_daemon.testing.clock import AcceleratedClock
 from dudzian_daemon.testing.exchange import LoopbackExchange
-from tests.integration.daemon_process import Child, write_config
+from tests.integration.daemon_process import Child, cycles, journal_lines, session_folder, write_config
 
 #: Seconds of market time in one of the machine's.
 SPEED = 100
@@ -74,6 +76,19 @@ def addresses(home: Path) -> list[str]:
     return (home / "addresses").read_text(encoding="utf-8").splitlines()
 
 
-def inputs(cycles: list[dict[str, Any]], kind: str) -> list[list[Any]]:
+def recorded(home: Path) -> list[dict[str, Any]]:
+    """All cycles with all of their inputs: of a busy machine some have so many that they stand in a frame of the tape."""
+    folder = session_folder(home / "data")
+    return [each | {"inputs": _unfolded(each["inputs"], folder)} for each in cycles(journal_lines(home / "data"))]
+
+
+def _unfolded(found: list[list[Any]], folder: Path) -> list[list[Any]]:
+    if found and found[0][0] == "frame":
+        inside: list[list[Any]] = json.loads(read_frame(folder, found[0][2]))
+        return inside
+    return found
+
+
+def inputs(made: list[dict[str, Any]], kind: str) -> list[list[Any]]:
     """All recorded inputs of a kind."""
-    return [item for cycle in cycles for item in cycle["inputs"] if item[0] == kind]
+    return [item for cycle in made for item in cycle["inputs"] if item[0] == kind]

@@ -15,8 +15,8 @@ import pytest
 from dudzian_daemon.adapters.candle_store import ParquetCandleStore
 from dudzian_daemon.adapters.keychain import SigningKey, read_key_file
 from dudzian_daemon.domain.market import MINUTE_NS, Series
-from tests.integration.daemon_process import LAST_LINE, Child, Ended, cycles, dudzian, journal_lines, session_folder, verdicts
-from tests.integration.live_paper import ENVIRONMENT, addresses, configured, inputs, market, start
+from tests.integration.daemon_process import LAST_LINE, Child, Ended, dudzian, session_folder, verdicts
+from tests.integration.live_paper import ENVIRONMENT, addresses, configured, inputs, market, recorded, start
 from tests.scenario.recorded import replayed
 
 assert sys.platform != "win32", "signals as POSIX has them"
@@ -69,7 +69,7 @@ def test_a_live_session_is_complete_replays_and_has_parity(tmp_path: Path) -> No
         market_of = {item.base: item for item in venue.exchange.markets}
         assert ended.code == 0, ended.err
         assert ended.last_line == LAST_LINE
-    made = cycles(journal_lines(home / "data"))
+    made = recorded(home)
     ends = [item[4] for item in inputs(made, "candle_close") if (item[2], item[3]) == (MINUTES.instrument, "1m")]
     assert len(ends) >= 10
     assert ends == sorted(set(ends))
@@ -126,7 +126,7 @@ def test_a_session_on_books_has_them_on_record_and_replays(tmp_path: Path) -> No
         # A pushed book of Binance begins with what was asked for; quotes were asked for by nobody.
         assert venue.exchange.asked("depth")
         assert not venue.exchange.asked("bookTicker")
-    made = cycles(journal_lines(home / "data"))
+    made = recorded(home)
     assert {book[2] for book in inputs(made, "book")} >= {"binance:BTC/USDT", "kraken:BTC/USDT"}
     assert all(len(book[3]) == len(book[4]) == 5 for book in inputs(made, "book"))
     assert {quote[7] for quote in inputs(made, "quote") if len(quote) > 7} <= {"last_price"}
@@ -150,7 +150,7 @@ def test_a_session_goes_on_after_a_pause_with_every_candle_that_was_missed(tmp_p
             child.wait_for_log('"event":"live"')
             venue.more("klines", 6)
             assert stopped(child).code == 0
-    made = cycles(journal_lines(home / "data"))
+    made = recorded(home)
     ends = [item[4] for item in inputs(made, "candle_close") if (item[2], item[3]) == (MINUTES.instrument, "1m")]
     assert set(range(ends[0], ends[-1] + 1, MINUTE_NS)) - declared(made) <= set(ends)
     assert [cycle["sequence"] for cycle in made] == list(range(1, len(made) + 1))
